@@ -1,0 +1,65 @@
+# Everything a developer or CI runs. `make help` lists it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup-dev
+SETUP_BASE := $(VENV)/.setup-base
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(SETUP_BASE): $(VENV)/bin/python requirements/base.txt pyproject.toml hatch_build.py $(shell find proto -name '*.proto')
+	$(BIN)/pip install --quiet --require-hashes -r requirements/base.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(SETUP): $(SETUP_BASE) requirements/dev.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(SETUP) ## Makes .venv from the lock file, with everything for development
+
+.PHONY: check
+check: $(SETUP) ## Lint, types, import contracts, tidiness: seconds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_tidy.py
+
+.PHONY: format
+format: $(SETUP) ## Formats the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: test
+test: $(SETUP) check ## Everything that belongs to every change
+	$(BIN)/pytest -m "not slow"
+
+.PHONY: test-slow
+test-slow: $(SETUP) ## The longer tiers: minutes
+	$(BIN)/pytest -m slow
+
+.PHONY: demo
+demo: $(SETUP_BASE) ## A mesh of three nodes on loopback, real data, a killed leader (DATA=path for your own export)
+	$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)")
+
+.PHONY: bench-sync
+bench-sync: $(SETUP_BASE) ## Commit and sync latency on a mesh of three nodes
+	$(BIN)/python -m benchmarks.sync
+
+.PHONY: lock
+lock: ## Renews the lock files (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header --output-file requirements/base.txt
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header --output-file requirements/dev.txt
+
+.PHONY: clean
+clean: ## Removes what was made here
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find proto -name '*_pb2*' -delete

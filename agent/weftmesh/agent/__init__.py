@@ -1,0 +1,1 @@
+"""The node daemon: the board, its replicated log and the mesh around them. Start reading at `compose`."""

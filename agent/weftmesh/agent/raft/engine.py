@@ -1,0 +1,137 @@
+"""The replicated log as the rest of the agent sees it. One implementation; the interface is the way out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+
+class Role(Enum):
+    """What a node is in the present term."""
+
+    FOLLOWER = "follower"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+    JOINING = "joining"
+    """Has a log, and is no voter in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """One other voter, as this node sees it."""
+
+    name: str
+    address: str
+    connected: bool
+    match_index: int
+    """Known to be durable there; 0 unless this node leads."""
+
+
+@dataclass(frozen=True, slots=True)
+class RaftStatus:
+    """A moment of the engine."""
+
+    node: str
+    role: Role
+    term: int
+    leader: str
+    """Empty when none is known."""
+    quorum: bool
+    """Whether this node leads a majority, or heard from a leader within an election timeout."""
+    commit_index: int
+    applied_index: int
+    first_index: int
+    last_index: int
+    snapshot_index: int
+    pending: int
+    """Proposals of this node without an outcome yet."""
+    voters: Mapping[str, str] = field(default_factory=dict)
+    """Name to host:port, this node included if it votes."""
+    peers: tuple[PeerStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A proposal's command was committed and applied on this node."""
+
+    index: int
+    result: Any
+    """What the state machine returned for it here."""
+
+
+class StateMachine(Protocol):
+    """What the log drives. Called on the event loop only, but for the iterator that `snapshot` returns."""
+
+    def apply(self, index: int, command: bytes, commit_time_us: int) -> Any:
+        """Apply one committed command and return the outcome. Must never raise: a bad command is an outcome.
+
+        Args:
+            index: the log index, rising by at least one from call to call.
+            command: what was proposed.
+            commit_time_us: the leader's clock when the command became durable on a majority, microseconds since
+                1970; 0 when this node did not learn it (replay at start, catching up).
+        """
+
+    def snapshot(self) -> Callable[[], Iterator[bytes]]:
+        """Take a shallow copy now (on the loop, within milliseconds); the returned function, called in a thread,
+        yields the rows of the copy, each a serialized message of at most a few MiB.
+        """
+
+    def restore(self, rows: Iterable[bytes]) -> None:
+        """Replace the whole state by the rows of a snapshot.
+
+        Raises:
+            DataCorruptionError: a row does not parse or does not fit.
+        """
+
+
+class RaftEngine(Protocol):
+    """A replicated log. All methods are called on the event loop."""
+
+    async def start(self) -> None:
+        """Recover from disk, then take part. Returns when the local state is loaded, not when there is a quorum.
+
+        Raises:
+            DataCorruptionError: the log or the snapshot is damaged beyond an unacknowledged torn tail.
+        """
+
+    async def stop(self) -> None:
+        """Stop taking part; what was acknowledged is on disk."""
+
+    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+        """Replicate a command and wait until this node has applied it. Works on every voter.
+
+        Raises:
+            NoQuorumError: refused before it entered any log; nothing was changed.
+            UnknownOutcomeError: it may still be applied; a retry by request id is safe.
+            OverloadedError: too many proposals wait already.
+        """
+
+    async def read_barrier(self, timeout_s: float) -> int:
+        """Return once this node has applied everything that was acknowledged anywhere before the call.
+
+        Returns:
+            The applied index.
+
+        Raises:
+            NoQuorumError, UnknownOutcomeError: no answer from a majority in time.
+        """
+
+    async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
+        """Add a voter (or move it to `address`), or remove it (`address` None), one at a time, from any voter.
+
+        Raises:
+            PreconditionError: the last voter may not be removed, or another change is under way.
+            NoQuorumError, UnknownOutcomeError: as for `propose`.
+        """
+
+    async def transfer_leadership(self, timeout_s: float) -> bool:
+        """Ask the most up-to-date voter to take over, if this node leads. Returns whether this node no longer leads."""
+
+    def status(self) -> RaftStatus:
+        """A consistent moment of the engine; cheap."""
+
+    def on_change(self, callback: Callable[[RaftStatus], None]) -> None:
+        """Call back when role, term, leader, quorum or voters have changed."""

@@ -1,0 +1,1 @@
+"""The typed, asynchronous client library for the board and the mesh."""

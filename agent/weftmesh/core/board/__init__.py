@@ -1,0 +1,1 @@
+"""The board: a pure state machine of projects and tasks. Start reading at `machine`."""
