@@ -12,7 +12,7 @@ GRPCIO_TOOLS = "grpcio-tools==1.81.1"
 
 
 class ProtoBuildHook(BuildHookInterface[Any]):
-    """Generates the messages, their type stubs and the gRPC stubs, and adds them to the wheel and the sdist."""
+    """Generates messages, type stubs and gRPC stubs, and adds them to the wheel and the sdist."""
 
     PLUGIN_NAME = "custom"
 

@@ -15,9 +15,7 @@ class WeftmeshError(Exception):
 
     reason = "INTERNAL"
 
-    def __init__(
-        self, message: str, *, reason: str | None = None, metadata: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, message: str, *, reason: str | None = None, metadata: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         if reason is not None:
             self.reason = reason
