@@ -1,0 +1,143 @@
+"""Every setting: section, key, default and what is allowed. A new one is a row here and a field in `config`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.runtime.addresses import split_address
+from weftmesh.runtime.names import NAME_ALLOWED, NAME_PATTERN
+
+SettingValue = str | int | bool | Path | tuple[int, int]
+
+CONFIG_VERSION: Final = 1
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a value may be.
+
+    Attributes:
+        allowed: the same in words, for an error message.
+        accept: turns a TOML value into the setting's; ValueError when it is not allowed.
+        from_text: turns an environment variable into what TOML would have held; ValueError when it cannot.
+    """
+
+    allowed: str
+    accept: Callable[[Any], SettingValue]
+    from_text: Callable[[str], object] = str
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+def _text(pattern: re.Pattern[str], allowed: str) -> Kind:
+    def accept(found: Any) -> str:
+        _require(isinstance(found, str) and pattern.fullmatch(found) is not None)
+        return str(found)
+
+    return Kind(allowed, accept)
+
+
+def _choice(*words: str) -> Kind:
+    def accept(found: Any) -> str:
+        _require(isinstance(found, str) and found in words)
+        return str(found)
+
+    return Kind("one of " + ", ".join(f'"{word}"' for word in words), accept)
+
+
+def _flag() -> Kind:
+    def accept(found: Any) -> bool:
+        _require(isinstance(found, bool))
+        return bool(found)
+
+    return Kind("true or false", accept, lambda text: {"true": True, "false": False}.get(text, text))
+
+
+def _integer(low: int, high: int) -> Kind:
+    def accept(found: Any) -> int:
+        _require(isinstance(found, int) and not isinstance(found, bool) and low <= found <= high)
+        return int(found)
+
+    return Kind(f"an integer from {low} to {high}", accept, int)
+
+
+def _span(low: int, high: int) -> Kind:
+    """Two bounds in order, each from `low` to `high`."""
+
+    def accept(found: Any) -> tuple[int, int]:
+        _require(isinstance(found, list) and len(found) == 2)
+        _require(all(isinstance(bound, int) and not isinstance(bound, bool) for bound in found))
+        _require(low <= found[0] <= found[1] <= high)
+        return found[0], found[1]
+
+    def from_text(text: str) -> object:
+        return [int(bound) for bound in text.strip("[]").split(",")]
+
+    return Kind(f"[low, high] with low <= high, each an integer from {low} to {high}", accept, from_text)
+
+
+def _absolute_path() -> Kind:
+    """A path that means the same from every working directory."""
+
+    def accept(found: Any) -> Path:
+        _require(isinstance(found, str) and found.startswith("/") and "\0" not in found)
+        _require(".." not in Path(found).parts)
+        return Path(found)
+
+    return Kind("an absolute path without ..", accept)
+
+
+def _address() -> Kind:
+    def accept(found: Any) -> str:
+        _require(isinstance(found, str))
+        try:
+            split_address(found)
+        except InvalidInputError as error:
+            raise ValueError from error
+        return str(found)
+
+    return Kind('"HOST:PORT" with a name or an address ([...] around IPv6) and a port from 0 to 65535', accept)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting. `default` gets the host's name, for the few that depend on it."""
+
+    section: str
+    name: str
+    kind: Kind
+    default: Callable[[str], SettingValue]
+
+
+def _rows() -> Iterator[Key]:
+    name = _text(NAME_PATTERN, NAME_ALLOWED)
+    group = _text(re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "the name of a Unix group")
+    yield Key("node", "name", name, lambda host: host.split(".", maxsplit=1)[0].lower())
+    yield Key("node", "data_dir", _absolute_path(), lambda _: Path("/var/lib/weftmesh"))
+    yield Key("node", "run_dir", _absolute_path(), lambda _: Path("/run/weftmesh"))
+    yield Key("mesh", "listen", _address(), lambda _: "0.0.0.0:7450")
+    yield Key("mesh", "advertise", _address(), lambda host: f"{host}:7450")
+    yield Key("mesh", "enroll_listen", _address(), lambda _: "0.0.0.0:7451")
+    yield Key("mesh", "group", group, lambda _: "weftmesh")
+    yield Key("raft", "fsync", _flag(), lambda _: True)
+    yield Key("raft", "heartbeat_ms", _integer(10, 10_000), lambda _: 250)
+    yield Key("raft", "election_timeout_ms", _span(50, 60_000), lambda _: (1000, 1500))
+    yield Key("raft", "snapshot_every_entries", _integer(100, 10_000_000), lambda _: 10_000)
+    yield Key("limits", "max_message_bytes", _integer(65_536, 64 * MIB), lambda _: 4 * MIB)
+    yield Key("limits", "max_pending_writes", _integer(1, 100_000), lambda _: 1024)
+    yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256)
+    yield Key("log", "level", _choice("debug", "info", "warning", "error"), lambda _: "info")
+    yield Key("log", "format", _choice("console", "json"), lambda _: "console")
+
+
+KEYS: Final = {(key.section, key.name): key for key in _rows()}
+SECTIONS: Final = tuple(dict.fromkeys(section for section, _ in KEYS))
