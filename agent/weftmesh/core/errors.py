@@ -98,3 +98,9 @@ class ConfigError(InvalidInputError):
     """The configuration is wrong; the message names file, line where known, and key."""
 
     reason = "CONFIG_INVALID"
+
+
+class NodeUnreachableError(WeftmeshError):
+    """The node did not answer at all: it does not run, or the way to it is broken."""
+
+    reason = "NODE_UNREACHABLE"

@@ -1,0 +1,141 @@
+"""The interceptor between handlers and callers: errors leave as statuses, surprises leave as an id."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from inspect import isawaitable
+from typing import Any, Final, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from weftmesh.core.errors import InvalidInputError, WeftmeshError
+from weftmesh.runtime.rpc_status import to_status, to_trailers
+
+SLOW_CALL_S: Final = 1.0
+"""A call with one answer that takes longer is logged."""
+
+_log = structlog.stdlib.get_logger("weftmesh.rpc")
+
+# grpc's handlers are untyped: each kind of call has its own shape, and servicers may answer by return, yield or write.
+_Behavior = Callable[[Any, Any], Any]
+
+
+class _Malformed:
+    """Stands in for a request whose bytes are not a message; gRPC would answer UNKNOWN and log a traceback."""
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns what handlers raise into statuses.
+
+    A WeftmeshError becomes its status with typed details. Anything else becomes INTERNAL with an id that the log
+    explains: a caller learns nothing of what is inside. Handlers must be coroutines or asynchronous generators.
+    """
+
+    def __init__(self, slow_call_s: float = SLOW_CALL_S) -> None:
+        self._slow_call_s = slow_call_s
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap the method's handler; None for a method that nobody serves."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        parse = handler.request_deserializer and _tolerant(handler.request_deserializer)
+        serialize = handler.response_serializer
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(self._answering(method, handler.unary_unary), parse, serialize)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(method, handler.unary_stream), parse, serialize)
+        # A stream is parsed inside the handler, whose errors are caught below.
+        parse = handler.request_deserializer
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(self._answering(method, handler.stream_unary), parse, serialize)
+        if handler.stream_stream is not None:
+            streaming = self._streaming(method, handler.stream_stream)
+            return grpc.stream_stream_rpc_method_handler(streaming, parse, serialize)
+        return handler
+
+    def _answering(self, method: str, behavior: _Behavior) -> _Behavior:
+        async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+            started_s = time.monotonic()
+            try:
+                _refuse_malformed(request)
+                response = behavior(request, context)
+                return await response if isawaitable(response) else response
+            except Exception as error:  # noqa: BLE001, the boundary of the process: nothing unknown may leave it
+                await _abort(method, context, error)
+            finally:
+                duration_s = time.monotonic() - started_s
+                if duration_s >= self._slow_call_s:
+                    _log.warning("slow call", method=method, duration_s=round(duration_s, 3))
+
+        return answer
+
+    def _streaming(self, method: str, behavior: _Behavior) -> _Behavior:
+        async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            try:
+                _refuse_malformed(request)
+                responses = behavior(request, context)
+                if isawaitable(responses):
+                    # The handler answers through context.write.
+                    await responses
+                    return
+                async with aclosing(responses):
+                    async for response in responses:
+                        yield response
+            except Exception as error:  # noqa: BLE001, the boundary of the process: nothing unknown may leave it
+                await _abort(method, context, error)
+
+        return stream
+
+
+def _tolerant(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def parsed(data: bytes) -> Any:
+        try:
+            return parse(data)
+        except DecodeError:
+            return _Malformed()
+
+    return parsed
+
+
+def _refuse_malformed(request: object) -> None:
+    if isinstance(request, _Malformed):
+        raise InvalidInputError("the request is not a message of this method; check the client's version of the API")
+
+
+async def _abort(method: str, context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+    """End the call with the status of `error`."""
+    if isinstance(error, grpc.aio.AbortError):
+        # The handler has ended the call itself.
+        raise error
+    if context.cancelled():
+        # Nobody is left to tell; what failed is most likely the answer to a caller that went away.
+        raise asyncio.CancelledError from error
+    code, status = to_status(_told(method, error))
+    message, trailers = to_trailers(status)
+    await context.abort(code, message, trailers)
+
+
+def _told(method: str, error: Exception) -> WeftmeshError:
+    """Return what a caller may know of `error`."""
+    if isinstance(error, WeftmeshError):
+        return error
+    if isinstance(error, DecodeError):
+        return InvalidInputError("a message in the stream is malformed; check the client's version of the API")
+    error_id = secrets.token_hex(4)
+    _log.error("internal error", error_id=error_id, method=method, exc_info=error)
+    return WeftmeshError(
+        f"internal error {error_id}; the log of the node that answered has it under this id",
+        metadata={"error_id": error_id},
+    )

@@ -1,0 +1,139 @@
+"""The value of one field, as it stands in commands and in snapshot rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Protocol
+
+from weftmesh.board.v1 import command_pb2
+from weftmesh.core.board.model import DueAt, DueDate, FieldValue, Priority, Status
+from weftmesh.core.errors import InvalidInputError
+
+POOL_ENTRIES: Final = 65_536
+"""Strings and sets that are shared between tasks at most; beyond it the pool starts anew."""
+POOL_STRING_CHARACTERS: Final = 64
+"""Longer strings rarely repeat and are not shared."""
+
+_ENUM_PATHS: Final[Mapping[str, Mapping[int, int]]] = {
+    "status": {int(status): status for status in Status},
+    "priority": {int(priority): priority for priority in Priority},
+}
+
+
+class FieldEntries(Protocol):
+    """A repeated FieldEntry that can grow."""
+
+    def add(self) -> command_pb2.FieldEntry:
+        """Append an empty entry and return it."""
+
+
+class Pool:
+    """Shares equal short strings and sets, so that 100,000 tasks do not hold 100,000 copies of one name.
+
+    Not `sys.intern`, whose table has no bound and never shrinks on some versions of Python.
+    """
+
+    def __init__(self) -> None:
+        self._strings: dict[str, str] = {}
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
+
+    def string(self, text: str) -> str:
+        """Return the shared copy of `text`."""
+        if len(text) > POOL_STRING_CHARACTERS:
+            return text
+        if len(self._strings) >= POOL_ENTRIES:
+            self._strings.clear()
+        return self._strings.setdefault(text, text)
+
+    def strings(self, texts: Iterable[str]) -> frozenset[str]:
+        """Return the shared set of `texts`."""
+        items = frozenset(map(self.string, texts))
+        if len(self._sets) >= POOL_ENTRIES:
+            self._sets.clear()
+        return self._sets.setdefault(items, items)
+
+
+POOL: Final = Pool()
+"""The process's pool; every decoder goes through it. Safe from any thread: a lost race costs one copy."""
+
+
+def encode_value(value: FieldValue, into: command_pb2.FieldValue) -> None:
+    """Set `into`, which is empty, to `value`. Sets are written sorted.
+
+    Raises:
+        ValueError: a number or a text that protobuf cannot carry.
+    """
+    if isinstance(value, str):
+        into.text = value
+    elif value is None:
+        into.none = True
+    elif isinstance(value, frozenset):
+        into.set.SetInParent()
+        into.set.items.extend(sorted(value))
+    elif isinstance(value, int):
+        into.number = value
+    elif isinstance(value, float):
+        into.real = value
+    elif isinstance(value, DueDate):
+        into.due_date = value.iso
+    else:
+        into.due_at.epoch_ms = value.epoch_ms
+        into.due_at.zone = value.zone
+
+
+def decode_value(path: str, message: command_pb2.FieldValue) -> FieldValue:
+    """Return the value that `message` holds for the field `path`.
+
+    Numbers of `status` and `priority` come back as their enums where they are known, otherwise as they are: whether a
+    value is allowed is for the board to say.
+
+    Raises:
+        InvalidInputError: no kind of value is set that this version knows.
+    """
+    kind = message.WhichOneof("kind")
+    if kind == "text":
+        return POOL.string(message.text)
+    if kind == "number":
+        number = message.number
+        known = _ENUM_PATHS.get(path)
+        return number if known is None else known.get(number, number)
+    if kind == "set":
+        return POOL.strings(message.set.items)
+    if kind == "real":
+        return message.real
+    if kind == "due_date":
+        return DueDate(message.due_date)
+    if kind == "due_at":
+        return DueAt(message.due_at.epoch_ms, POOL.string(message.due_at.zone))
+    if kind == "none":
+        return None
+    raise InvalidInputError(
+        f"the value of field {path!r} is of no kind this version knows; upgrade this node if others are newer"
+    )
+
+
+def encode_entries(values: Mapping[str, FieldValue], into: FieldEntries) -> None:
+    """Append `values` to `into` in the order of their paths: equal mappings make equal bytes.
+
+    Raises:
+        ValueError: a number or a text that protobuf cannot carry.
+    """
+    for path in sorted(values):
+        entry = into.add()
+        entry.path = path
+        encode_value(values[path], entry.value)
+
+
+def decode_entries(entries: Iterable[command_pb2.FieldEntry]) -> dict[str, FieldValue]:
+    """Return path -> value.
+
+    Raises:
+        InvalidInputError: a path occurs twice, or a value is of no known kind.
+    """
+    values: dict[str, FieldValue] = {}
+    for entry in entries:
+        path = POOL.string(entry.path)
+        if path in values:
+            raise InvalidInputError(f"field {path!r} occurs twice in one command; give each field once")
+        values[path] = decode_value(path, entry.value)
+    return values
