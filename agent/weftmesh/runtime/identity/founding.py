@@ -1,0 +1,151 @@
+"""How a data directory becomes a node's: by founding a mesh, or by joining one. node.json is written last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from weftmesh.core.errors import AlreadyExistsError, DataCorruptionError, PreconditionError
+from weftmesh.runtime.addresses import split_address
+from weftmesh.runtime.config import Config
+from weftmesh.runtime.files import make_private_directory, write_atomic
+from weftmesh.runtime.identity.authority import Authority
+from weftmesh.runtime.identity.certificates import key_to_pem, make_key, make_signing_request, to_pem, utc_now
+from weftmesh.runtime.identity.enrolling import ENROLL_TIMEOUT_S, Seed, enroll
+from weftmesh.runtime.identity.join_line import JoinLine
+from weftmesh.runtime.identity.material import IdentityMaterial
+from weftmesh.runtime.identity.store import IdentityStore
+from weftmesh.runtime.names import check_name
+
+SEEDS_MAX: Final = 64
+_NODE_FILE: Final = "node.json"
+_SEEDS_FILE: Final = "seeds.json"
+_PUBLIC_FILE_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """DATA/node.json: which node of which mesh this directory belongs to; `address` is host:port as others dial it."""
+
+    cluster: str
+    node: str
+    address: str
+    founding: bool
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Self:
+        """Read it.
+
+        Raises:
+            PreconditionError: this directory belongs to no node yet.
+            DataCorruptionError: the file is damaged.
+        """
+        path = data_dir / _NODE_FILE
+        try:
+            row = _read_json(path)
+            return cls(str(row["cluster"]), str(row["node"]), str(row["address"]), bool(row["founding"]))
+        except FileNotFoundError as error:
+            raise PreconditionError(
+                f"{data_dir} belongs to no mesh yet; run `weftmesh init` to found one or `weftmesh join` to join one",
+                reason="NOT_A_NODE",
+            ) from error
+        except (KeyError, TypeError) as error:
+            raise DataCorruptionError(f"{path} lacks {error}; restore it from a backup") from error
+
+    def save(self, data_dir: Path) -> None:
+        """Write it; from then on the directory is a node's."""
+        write_atomic(data_dir / _NODE_FILE, _to_json(asdict(self)), mode=_PUBLIC_FILE_MODE)
+
+
+def identity_store(data_dir: Path) -> IdentityStore:
+    """Where a node keeps its identity."""
+    return IdentityStore(data_dir / "identity")
+
+
+def load_seeds(data_dir: Path) -> tuple[Seed, ...]:
+    """Return the members that were known at enrolment; empty where the mesh was founded."""
+    path = data_dir / _SEEDS_FILE
+    try:
+        return tuple(Seed(str(row["name"]), str(row["address"])) for row in _read_json(path))
+    except FileNotFoundError:
+        return ()
+    except (KeyError, TypeError) as error:
+        raise DataCorruptionError(f"{path} lacks {error}; restore it from a backup") from error
+
+
+def found_cluster(config: Config, cluster: str, node_name: str, address: str) -> NodeRecord:
+    """Make a mesh of one node, its authority included.
+
+    Raises:
+        AlreadyExistsError: the data directory belongs to a node already.
+        InvalidInputError: a name or the address is not acceptable.
+    """
+    check_name(cluster, what="the cluster")
+    record = _begin(config, cluster, node_name, address, founding=True)
+    now = utc_now()
+    authority = Authority.create(cluster, now=now)
+    key = make_key()
+    certificate = authority.issue(make_signing_request(key, node_name), node_name, now=now)
+    store = identity_store(config.node.data_dir)
+    store.save_authority(authority)
+    store.save(
+        IdentityMaterial.assemble(
+            authority_pem=authority.certificate_pem, certificate_pem=to_pem(certificate), key_pem=key_to_pem(key)
+        )
+    )
+    record.save(config.node.data_dir)
+    return record
+
+
+async def join_cluster(
+    config: Config, line: JoinLine, node_name: str, address: str, *, timeout_s: float = ENROLL_TIMEOUT_S
+) -> NodeRecord:
+    """Enroll with a join line and become a node; the mesh takes it in when the daemon starts.
+
+    Raises:
+        AlreadyExistsError: the data directory belongs to a node already; the token is not used up.
+        WeftmeshError: as `enroll` does.
+    """
+    _begin(config, "", node_name, address, founding=False)
+    enrolled = await enroll(line, node_name, timeout_s=timeout_s)
+    data_dir = config.node.data_dir
+    identity_store(data_dir).save(enrolled.material)
+    _save_seeds(data_dir, enrolled.seeds)
+    record = NodeRecord(enrolled.material.cluster, node_name, address, founding=False)
+    record.save(data_dir)
+    return record
+
+
+def _begin(config: Config, cluster: str, node_name: str, address: str, *, founding: bool) -> NodeRecord:
+    """Check everything that can be checked before anything is made or spent."""
+    check_name(node_name, what="the node")
+    split_address(address)
+    path = config.node.data_dir / _NODE_FILE
+    if path.exists():
+        present = NodeRecord.load(config.node.data_dir)
+        raise AlreadyExistsError(
+            f"{config.node.data_dir} belongs to node {present.node!r} of mesh {present.cluster!r}; run `weftmesh leave`"
+            " and then remove that directory, or set [node] data_dir to another one",
+            reason="ALREADY_A_NODE",
+        )
+    make_private_directory(config.node.data_dir)
+    return NodeRecord(cluster, node_name, address, founding)
+
+
+def _save_seeds(data_dir: Path, seeds: Sequence[Seed]) -> None:
+    rows = [asdict(seed) for seed in seeds[:SEEDS_MAX]]
+    write_atomic(data_dir / _SEEDS_FILE, _to_json(rows), mode=_PUBLIC_FILE_MODE)
+
+
+def _to_json(value: object) -> bytes:
+    return json.dumps(value, indent=1).encode() + b"\n"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataCorruptionError(f"{path} is not JSON ({error}); restore it from a backup") from error
