@@ -1,0 +1,1 @@
+"""Files in and out of a board: reading, writing, and the import that carries out a plan."""
