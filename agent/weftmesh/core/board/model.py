@@ -1,4 +1,4 @@
-"""What a board holds: immutable values, so that a snapshot or a reader may keep any of them while the board moves on."""
+"""What a board holds: immutable values, so that a snapshot or a reader may keep them while the board moves on."""
 
 from __future__ import annotations
 
@@ -102,8 +102,20 @@ class Limits:
     OPEN_CONFLICTS: Final = 32
     """Per task; a queued write beyond it is refused as a collision."""
     PROJECTS: Final = 10_000
+    TASK_NUMBER: Final = 999_999_999
+    """The highest number in a key."""
+    PARENT_DEPTH: Final = 1_000
+    """Ancestors walked to rule out a cycle."""
+    DEPENDENCIES_SEARCHED: Final = 10_000
+    """Tasks visited to rule out a cycle of dependencies."""
+    PATHS_PER_WRITE: Final = 256
+    FILTER_CHARACTERS: Final = 2_000
+    FILTER_TERMS: Final = 50
+    PAGE_ITEMS: Final = 1_000
     REQUESTS_REMEMBERED: Final = 50_000
     """Outcomes kept for retries, and the number of revisions they are kept for."""
+    REQUEST_TEXT_CHARACTERS: Final = 16 * 1024 * 1024
+    """Text kept for retries inside remembered collisions; beyond it the oldest outcomes go first."""
     WATCH_EVENTS: Final = 16_384
     """Events kept for a watcher that resumes; older ones make it list again."""
 
@@ -132,6 +144,8 @@ class Change:
     stamp: int
     request_id: bytes
     fields: tuple[FieldChange, ...] = ()
+    conflict: Conflict | None = None
+    """What CONFLICT stored or RESOLVE settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,3 +246,6 @@ class Project:
     updated_stamp: int
     deleted_stamp: int = 0
     next_number: int = 1
+    """One more than the highest number in use."""
+    history: tuple[Change, ...] = ()
+    """Oldest first; paths are `title` and `merge_policy`."""

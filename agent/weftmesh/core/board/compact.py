@@ -1,0 +1,102 @@
+"""Equal small values share one object: a hundred thousand tasks repeat the same few names, label sets and custom keys.
+
+Sharing is invisible to equality and to hashes; it only decides how much memory a board needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, TypeVar, overload
+
+from weftmesh.core.board.model import Change, Task
+
+_SHARED_TEXT_CHARACTERS: Final = 64
+"""Longer values seldom repeat."""
+_SHARED_COLLECTIONS: Final = 4_096
+
+_Default = TypeVar("_Default")
+
+
+class PackedFields(Mapping[str, str]):
+    """An immutable mapping of a few short texts whose keys are shared between tasks; half the size of a dict."""
+
+    __slots__ = ("_keys", "_values")
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        keys = tuple(sorted(fields))
+        self._keys = _shared_keys(keys)
+        self._values = tuple([shared_text(fields[key]) for key in keys])
+
+    def __getitem__(self, key: str) -> str:
+        try:
+            return self._values[self._keys.index(key)]
+        except ValueError:
+            raise KeyError(key) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self)!r})"
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, default: str | _Default, /) -> str | _Default: ...
+    def get(self, key: str, default: str | _Default | None = None, /) -> str | _Default | None:
+        """The value at `key`, or `default`."""
+        return self._values[self._keys.index(key)] if key in self._keys else default
+
+    def sorted_items(self) -> Iterator[tuple[str, str]]:
+        """Keys and values in the order of the keys."""
+        return zip(self._keys, self._values, strict=True)
+
+
+def packed(fields: Mapping[str, str] | None) -> PackedFields | None:
+    """`fields` as small as they get; None when there are none."""
+    if not fields:
+        return None
+    return fields if isinstance(fields, PackedFields) else PackedFields(fields)
+
+
+def shared_text(text: str) -> str:
+    """`text`, as one object for all equal short texts."""
+    return sys.intern(text) if len(text) <= _SHARED_TEXT_CHARACTERS else text
+
+
+def shared_set(items: frozenset[str]) -> frozenset[str]:
+    """`items`, as one object for the sets in use most."""
+    return _shared_set(items) if items else frozenset()
+
+
+@lru_cache(maxsize=_SHARED_COLLECTIONS)
+def _shared_set(items: frozenset[str]) -> frozenset[str]:
+    return frozenset([shared_text(item) for item in items])
+
+
+@lru_cache(maxsize=_SHARED_COLLECTIONS)
+def _shared_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([sys.intern(key) for key in keys])
+
+
+def compact_task(task: Task) -> Task:
+    """A task equal to `task`, as it comes from outside, that shares what it can with others."""
+    return replace(
+        task,
+        project_id=shared_text(task.project_id),
+        assignee=shared_text(task.assignee),
+        updated_by=shared_text(task.updated_by),
+        labels=shared_set(task.labels),
+        custom=packed(task.custom),
+        history=tuple([_compact_change(change) for change in task.history]),
+    )
+
+
+def _compact_change(change: Change) -> Change:
+    return replace(change, actor=shared_text(change.actor))

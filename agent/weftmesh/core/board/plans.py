@@ -1,0 +1,87 @@
+"""What a command comes to before anything is changed: a write, nothing at all, or a refusal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from weftmesh.core.board.commands import Header
+from weftmesh.core.board.model import Change, Collision, Conflict, FieldChange, Project, Task, Verb
+from weftmesh.core.board.outcomes import OutcomeKind
+
+_QUOTED_CHARACTERS = 80
+
+
+class Refusal(Exception):  # noqa: N818 - not an error: it travels from a rule to `Board.apply`, which answers with it
+    """A command that the board does not apply, and why."""
+
+    def __init__(
+        self,
+        kind: OutcomeKind,
+        message: str,
+        *,
+        subject: str = "",
+        collisions: tuple[Collision, ...] = (),
+        mergeable_paths: tuple[str, ...] = (),
+        current_version: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.subject = subject
+        self.collisions = collisions
+        self.mergeable_paths = mergeable_paths
+        self.current_version = current_version
+
+
+@dataclass(frozen=True, slots=True)
+class TaskWrite:
+    """A task as it will be; `before` is None for a new one."""
+
+    before: Task | None
+    after: Task
+    kind: OutcomeKind = OutcomeKind.APPLIED
+    collisions: tuple[Collision, ...] = field(default=())
+    mergeable_paths: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectWrite:
+    """A project as it will be; `before` is None for a new one."""
+
+    before: Project | None
+    after: Project
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The board says so already."""
+
+    subject: str
+    version: int
+
+
+Plan = TaskWrite | ProjectWrite | Unchanged
+
+
+def invalid(message: str) -> Refusal:
+    """A command that can never succeed as it is."""
+    return Refusal(OutcomeKind.INVALID, message)
+
+
+def quoted(value: object) -> str:
+    """`value` for a message: printable, and cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}..."
+
+
+def new_change(
+    header: Header,
+    *,
+    version: int,
+    revision: int,
+    verb: Verb,
+    fields: tuple[FieldChange, ...] = (),
+    conflict: Conflict | None = None,
+) -> Change:
+    """The history entry of a write under `header`."""
+    return Change(version, revision, verb, header.actor, header.stamp, header.request_id, fields, conflict)

@@ -1,0 +1,69 @@
+"""The first answer to each request id, so that a retry, after a failover too, is answered and not applied again.
+
+Bounded by count, by age in revisions and by the text it holds; never by a clock, so that replicas forget alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from weftmesh.core.board.hashing import request_hash
+from weftmesh.core.board.model import Limits
+from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.board.state import RememberedRequest
+
+
+class RequestMemory:
+    """Remembered requests, oldest first."""
+
+    def __init__(self, entries: Iterable[RememberedRequest] = ()) -> None:
+        self._entries = {entry.request_id: entry for entry in entries}
+        self._text_characters = sum(map(_text_characters, self))
+
+    def __iter__(self) -> Iterator[RememberedRequest]:
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, request_id: bytes) -> RememberedRequest | None:
+        """What was answered to `request_id`."""
+        return self._entries.get(request_id)
+
+    def remember(self, request_id: bytes, digest: int, outcome: Outcome, revision: int) -> int:
+        """Keeps a first answer; returns the hash of its row."""
+        entry = RememberedRequest(request_id, digest, outcome, revision)
+        self._entries[request_id] = entry
+        self._text_characters += _text_characters(entry)
+        return request_hash(entry)
+
+    def forget_old(self, revision: int) -> int:
+        """Drops what is beyond the limits at `revision`; returns the sum of the hashes of the dropped rows."""
+        dropped = 0
+        while self.is_beyond_limits(revision):
+            oldest = next(iter(self._entries.values()))
+            del self._entries[oldest.request_id]
+            self._text_characters -= _text_characters(oldest)
+            dropped += request_hash(oldest)
+        return dropped
+
+    def is_beyond_limits(self, revision: int) -> bool:
+        """Whether the oldest request has to go at `revision`."""
+        if not self._entries:
+            return False
+        return (
+            len(self._entries) > Limits.REQUESTS_REMEMBERED
+            or next(iter(self._entries.values())).order + Limits.REQUESTS_REMEMBERED < revision
+            or self._text_characters > Limits.REQUEST_TEXT_CHARACTERS
+        )
+
+
+def _text_characters(entry: RememberedRequest) -> int:
+    return sum(
+        [
+            len(value)
+            for one in entry.outcome.collisions
+            for value in (one.base, one.yours, one.theirs)
+            if isinstance(value, str)
+        ]
+    )

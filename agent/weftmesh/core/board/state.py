@@ -1,0 +1,49 @@
+"""A board at one revision, as plain values: what a snapshot stores and a new replica starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weftmesh.core.board.model import Project, Task
+from weftmesh.core.board.outcomes import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedRequest:
+    """The first answer to a request id."""
+
+    request_id: bytes
+    """16 bytes."""
+    digest: int
+    outcome: Outcome
+    order: int
+    """The board revision when it was answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRef:
+    """One event of the watch log by reference: the change that made `version` of a task, or of a project."""
+
+    revision: int
+    project_id: str
+    task_id: str
+    """Empty for an event of the project itself."""
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class BoardState:
+    """Everything a board knows. Tuples are in order: creation, creation, oldest answer first, revision."""
+
+    revision: int
+    commands_applied: int
+    state_hash: bytes
+    """16 bytes, the sum of the row hashes."""
+    watch_floor: int
+    """Events up to this revision are no longer kept."""
+    stamp: int
+    """The latest stamp of any change."""
+    projects: tuple[Project, ...]
+    tasks: tuple[Task, ...]
+    requests: tuple[RememberedRequest, ...]
+    events: tuple[EventRef, ...]
