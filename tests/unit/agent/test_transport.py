@@ -197,6 +197,42 @@ async def test_a_peer_that_comes_back_is_found_and_gets_nothing_old() -> None:
         assert a.events.log == ["+b", "-b", "+b"]
 
 
+async def test_a_peer_that_falls_silent_is_noticed() -> None:
+    a, b = pair()
+    passing = asyncio.Event()
+    passing.set()
+    host, port = "127.0.0.1", 0
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await passing.wait()
+            writer.write(data)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer_reader, peer_writer = await asyncio.open_connection(host, int(b.address.split(":")[1]))
+        async with asyncio.TaskGroup() as both_ways:
+            both_ways.create_task(pump(reader, peer_writer))
+            both_ways.create_task(pump(peer_reader, writer))
+
+    async with nodes(a, b):
+        network = await asyncio.start_server(relay, host, port)
+        a.transport.set_peers({"b": f"{host}:{network.sockets[0].getsockname()[1]}"})
+        await until(lambda: a.transport.connected("b"))
+        passing.clear()
+        await until(lambda: a.events.log == ["+b", "-b"])
+        passing.set()
+        network.close()
+
+
+@pytest.mark.slow
+async def test_an_idle_stream_stays_up() -> None:
+    a, b = pair()
+    async with nodes(a, b):
+        await connect(a, b)
+        await asyncio.sleep(15)
+        assert a.events.log == ["+b"]
+
+
 async def test_a_peer_that_calls_is_called_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_stream, "BACKOFF_MIN_S", 60.0)
     a, b = pair()

@@ -41,9 +41,10 @@ HELLO: Final = ("weftmesh-exchange", "1")
 CHANNEL_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_send_message_length", BATCH_BYTES_MAX),
     ("grpc.max_receive_message_length", BATCH_BYTES_MAX),
-    # a silent peer is noticed after time + timeout
+    # a silent peer is noticed after time + timeout; the keepalive timeout alone is not enough, seen with grpcio 1.85
     ("grpc.keepalive_time_ms", 2_000),
     ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     # each attempt is a fresh channel and the backoff is ours: gRPC's, shared by address, would be added to it

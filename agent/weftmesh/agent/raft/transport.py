@@ -24,9 +24,10 @@ __all__ = ["CHANNEL_OPTIONS", "SERVER_OPTIONS", "ChannelFactory", "GrpcTransport
 SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", BATCH_BYTES_MAX),
     # admits the callers' keepalive pings, and notices a caller that has gone silent
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
 )
 """For the server that a RaftServicer is added to."""
 
