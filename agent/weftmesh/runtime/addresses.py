@@ -28,6 +28,11 @@ def split_address(address: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def join_address(host: str, port: int) -> str:
+    """The reverse of `split_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_wildcard(address: str) -> bool:
     """Whether the host part means every interface, which nobody else can dial."""
     host, _ = split_address(address)

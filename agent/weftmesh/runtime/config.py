@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from weftmesh.core.errors import ConfigError
-from weftmesh.runtime.addresses import is_wildcard, split_address
+from weftmesh.runtime.addresses import is_wildcard, join_address, split_address
 from weftmesh.runtime.config_schema import KEYS, SECTIONS, Key, SettingValue
 from weftmesh.runtime.config_sources import Entry, Problem, did_you_mean, read_environment, read_files
 
@@ -173,8 +173,7 @@ def _derive(settings: dict[tuple[str, str], Setting]) -> None:
     host, port = split_address(str(listen.value))
     if is_wildcard(str(listen.value)):
         host = str(advertise.value).rpartition(":")[0]
-    value = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    settings["mesh", "advertise"] = Setting("mesh", "advertise", value, "default")
+    settings["mesh", "advertise"] = Setting("mesh", "advertise", join_address(host, port), "default")
 
 
 def _check_together(settings: Mapping[tuple[str, str], Setting]) -> list[Problem]:

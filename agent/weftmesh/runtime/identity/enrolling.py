@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import grpc
 
-from weftmesh.core.errors import ForbiddenError, NodeUnreachableError
+from weftmesh.core.errors import ForbiddenError, NodeUnreachableError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.identity.certificates import (
@@ -67,7 +67,7 @@ async def enroll(line: JoinLine, node_name: str, *, timeout_s: float = ENROLL_TI
         try:
             response = await mesh_pb2_grpc.EnrollmentServiceStub(channel).Enroll(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from error
+            raise _failure(error, line) from error
     material = IdentityMaterial.assemble(
         authority_pem=authority_pem,
         certificate_pem=ssl.DER_cert_to_PEM_cert(response.certificate_der).encode(),
@@ -79,6 +79,14 @@ async def enroll(line: JoinLine, node_name: str, *, timeout_s: float = ENROLL_TI
             reason="CERTIFICATE_INVALID",
         )
     return Enrolled(material, tuple(Seed(member.name, member.address) for member in response.seeds))
+
+
+def _failure(error: grpc.aio.AioRpcError, line: JoinLine) -> WeftmeshError:
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return UnknownOutcomeError(
+            f"no answer from {line.address} in time; try again, and make a new token if this one counts as used"
+        )
+    return from_rpc_error(error)
 
 
 def offered_chain(address: str, *, timeout_s: float) -> list[bytes]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from weftmesh.core.errors import AlreadyExistsError, DataCorruptionError, PreconditionError
+from weftmesh.core.errors import AlreadyExistsError, DataCorruptionError, ForbiddenError, PreconditionError
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.files import make_private_directory, write_atomic
@@ -84,19 +84,24 @@ def found_cluster(config: Config, cluster: str, node_name: str, address: str) ->
         InvalidInputError: a name or the address is not acceptable.
     """
     check_name(cluster, what="the cluster")
-    record = _begin(config, cluster, node_name, address, founding=True)
+    check_name(node_name, what="the node")
+    split_address(address)
+    data_dir = config.node.data_dir
+    _refuse_second_node(data_dir)
+    make_private_directory(data_dir)
     now = utc_now()
     authority = Authority.create(cluster, now=now)
     key = make_key()
     certificate = authority.issue(make_signing_request(key, node_name), node_name, now=now)
-    store = identity_store(config.node.data_dir)
+    store = identity_store(data_dir)
     store.save_authority(authority)
     store.save(
         IdentityMaterial.assemble(
             authority_pem=authority.certificate_pem, certificate_pem=to_pem(certificate), key_pem=key_to_pem(key)
         )
     )
-    record.save(config.node.data_dir)
+    record = NodeRecord(cluster, node_name, address, founding=True)
+    record.save(data_dir)
     return record
 
 
@@ -105,34 +110,50 @@ async def join_cluster(
 ) -> NodeRecord:
     """Enroll with a join line and become a node; the mesh takes it in when the daemon starts.
 
+    A node that was away until its certificate expired cannot renew it any more: it joins again, with a token made for
+    its name, and keeps everything else.
+
     Raises:
         AlreadyExistsError: the data directory belongs to a node already; the token is not used up.
+        ForbiddenError: the line is of another mesh.
         WeftmeshError: as `enroll` does.
     """
-    _begin(config, "", node_name, address, founding=False)
-    enrolled = await enroll(line, node_name, timeout_s=timeout_s)
     data_dir = config.node.data_dir
-    identity_store(data_dir).save(enrolled.material)
+    store = identity_store(data_dir)
+    check_name(node_name, what="the node")
+    split_address(address)
+    present = _expired_node(data_dir, node_name)
+    if present is None:
+        _refuse_second_node(data_dir)
+    elif store.load().authority_sha256 != line.authority_sha256:
+        raise ForbiddenError(f"this line is for another mesh than {present.cluster!r}", reason="AUTHORITY_MISMATCH")
+    enrolled = await enroll(line, node_name, timeout_s=timeout_s)
+    make_private_directory(data_dir)
+    store.save(enrolled.material)
     _save_seeds(data_dir, enrolled.seeds)
-    record = NodeRecord(enrolled.material.cluster, node_name, address, founding=False)
+    record = present or NodeRecord(enrolled.material.cluster, node_name, address, founding=False)
     record.save(data_dir)
     return record
 
 
-def _begin(config: Config, cluster: str, node_name: str, address: str, *, founding: bool) -> NodeRecord:
-    """Check everything that can be checked before anything is made or spent."""
-    check_name(node_name, what="the node")
-    split_address(address)
-    path = config.node.data_dir / _NODE_FILE
-    if path.exists():
-        present = NodeRecord.load(config.node.data_dir)
+def _expired_node(data_dir: Path, node_name: str) -> NodeRecord | None:
+    """Return the record of the node `node_name` if this directory is its own and its certificate has expired."""
+    if not (data_dir / _NODE_FILE).exists():
+        return None
+    present = NodeRecord.load(data_dir)
+    if present.node != node_name or utc_now() < identity_store(data_dir).load().not_after:
+        return None
+    return present
+
+
+def _refuse_second_node(data_dir: Path) -> None:
+    if (data_dir / _NODE_FILE).exists():
+        present = NodeRecord.load(data_dir)
         raise AlreadyExistsError(
-            f"{config.node.data_dir} belongs to node {present.node!r} of mesh {present.cluster!r}; run `weftmesh leave`"
+            f"{data_dir} belongs to node {present.node!r} of mesh {present.cluster!r}; run `weftmesh leave`"
             " and then remove that directory, or set [node] data_dir to another one",
             reason="ALREADY_A_NODE",
         )
-    make_private_directory(config.node.data_dir)
-    return NodeRecord(cluster, node_name, address, founding)
 
 
 def _save_seeds(data_dir: Path, seeds: Sequence[Seed]) -> None:

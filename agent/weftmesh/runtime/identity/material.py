@@ -10,7 +10,15 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
-from weftmesh.runtime.identity.certificates import load_certificate, load_key, make_signing_request, node_of, to_pem
+from weftmesh.runtime.identity.certificates import (
+    fingerprint,
+    load_certificate,
+    load_key,
+    make_signing_request,
+    node_of,
+    to_der,
+    to_pem,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class IdentityMaterial:
             certificate.not_valid_before_utc,
             certificate.not_valid_after_utc,
         )
+
+    @property
+    def authority_sha256(self) -> str:
+        """The fingerprint of the authority's certificate, as a join line carries it."""
+        return fingerprint(to_der(load_certificate(self.authority_pem, what="ca.pem")))
 
     def signing_request(self) -> bytes:
         """Ask for a new certificate under the same key, in DER.

@@ -86,6 +86,12 @@ class TokenStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._records = _load(path)
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Have `listener` called after each change, in the thread that made it; call what is returned to end that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def records(self) -> list[TokenRecord]:
         """Every token that is remembered, oldest first."""
@@ -187,6 +193,8 @@ class TokenStore:
             del records[key]
         _save(self._path, records)
         self._records = records
+        for listener in tuple(self._listeners):
+            listener()
 
 
 _STATE_REFUSALS: Final[Mapping[TokenState, tuple[str, str]]] = {

@@ -1,0 +1,185 @@
+"""Certificates are renewed at two thirds of their life, by the key they were made for, without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from weftmesh.core.errors import (
+    ForbiddenError,
+    NodeUnreachableError,
+    PreconditionError,
+    UnauthenticatedError,
+    WeftmeshError,
+)
+from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+from weftmesh.runtime.identity.authority import Authority
+from weftmesh.runtime.identity.certificates import to_der, utc_now
+from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, peer_node
+from weftmesh.runtime.identity.enrolling import Seed
+from weftmesh.runtime.identity.material import IdentityMaterial
+from weftmesh.runtime.identity.store import IdentityStore
+from weftmesh.runtime.rpc import from_rpc_error
+
+RENEW_TIMEOUT_S: Final = 10.0
+RETRY_S_MIN: Final = 5.0
+RETRY_S_MAX: Final = 600.0
+# The wall clock may jump, and a suspended host does not count its sleep.
+SLEEP_S_MAX: Final = 3600.0
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Renew = Callable[[bytes], Awaitable[bytes]]
+
+log = structlog.get_logger("weftmesh.renewal")
+
+
+class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[misc]  # generated, untyped
+    """Serves weftmesh.mesh.v1.RenewalService: a member gets a new certificate under the name of its present one.
+
+    Args:
+        authority: signs; None where it is not.
+        cluster: this mesh.
+        is_member: whether a name belongs to a member: a node that was removed keeps what it has and gets no more.
+        clock: the wall clock.
+    """
+
+    def __init__(
+        self,
+        authority: Authority | None,
+        cluster: str,
+        *,
+        is_member: Callable[[str], bool],
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._authority = authority
+        self._cluster = cluster
+        self._is_member = is_member
+        self._clock = clock
+
+    async def Renew(self, request: mesh_pb2.RenewRequest, context: Context) -> mesh_pb2.RenewResponse:  # noqa: N802
+        """See mesh.proto."""
+        node = peer_node(context.auth_context(), self._cluster)
+        if node is None:
+            raise UnauthenticatedError("certificates are renewed over the mesh port, for nodes of this mesh")
+        return mesh_pb2.RenewResponse(certificate_der=self.issue(node, request.signing_request_der))
+
+    def issue(self, node: str, signing_request_der: bytes) -> bytes:
+        """Return a new certificate, in DER, for a node whose name is proven.
+
+        Raises:
+            PreconditionError: the authority is on another node.
+            ForbiddenError: the node is no member.
+            InvalidInputError: the signing request is not acceptable.
+        """
+        if self._authority is None:
+            raise PreconditionError("the cluster's authority is not on this node", reason="NO_AUTHORITY")
+        if not self._is_member(node):
+            raise ForbiddenError(f"{node!r} is not a member of this mesh, or no longer", reason="NOT_A_MEMBER")
+        certificate = self._authority.issue(signing_request_der, node, now=self._clock())
+        log.info("certificate renewed for", node=node, serial=f"{certificate.serial_number:x}")
+        return to_der(certificate)
+
+
+class RenewalTask:
+    """Renews this node's certificate in time, for as long as the process lives.
+
+    Args:
+        identity: is given each new certificate.
+        store: has it first.
+        renew: exchanges a signing request for a certificate, both DER; raises WeftmeshError when it cannot.
+        clock: the wall clock.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        identity: NodeIdentity,
+        store: IdentityStore,
+        renew: Renew,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._identity = identity
+        self._store = store
+        self._renew = renew
+        self._clock = clock
+        self._sleep = sleep
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        retry_s = RETRY_S_MIN
+        while True:
+            due_s = (renewal_due(self._identity.material) - self._clock()).total_seconds()
+            if due_s > 0:
+                await self._sleep(min(due_s, SLEEP_S_MAX))
+            elif await self._try():
+                retry_s = RETRY_S_MIN
+            else:
+                await self._sleep(retry_s)
+                retry_s = min(retry_s * 2, RETRY_S_MAX)
+
+    async def _try(self) -> bool:
+        material = self._identity.material
+        try:
+            renewed = material.renewed(await self._renew(material.signing_request()))
+            await asyncio.to_thread(self._store.save_certificate, renewed)
+        except (WeftmeshError, OSError) as error:
+            self._report(material, error)
+            return False
+        self._identity.replace(renewed)
+        log.info("certificate renewed", node=renewed.node, valid_until=renewed.not_after.isoformat())
+        # A certificate that is due for renewal at once would be renewed without end.
+        return renewal_due(renewed) > self._clock()
+
+    def _report(self, material: IdentityMaterial, error: Exception) -> None:
+        if self._clock() < material.not_after:
+            log.warning("certificate not renewed", why=str(error), valid_until=material.not_after.isoformat())
+        else:
+            log.error(
+                "certificate has expired: make a join token for this node's name and join again with it",
+                why=str(error),
+                node=material.node,
+                expired=material.not_after.isoformat(),
+            )
+
+
+def renewal_due(material: IdentityMaterial) -> datetime:
+    """When two thirds of a certificate's life are over."""
+    return material.not_before + (material.not_after - material.not_before) * 2 / 3
+
+
+def ask_members(identity: NodeIdentity, members: Callable[[], Sequence[Seed]]) -> Renew:
+    """Return a way to renew by asking one member after the other, until one has the authority.
+
+    Args:
+        identity: this node's, which calls.
+        members: whom to ask, in this order; this node itself is skipped.
+    """
+
+    async def renew(signing_request_der: bytes) -> bytes:
+        refusals = []
+        for member in members():
+            if member.name != identity.node:
+                try:
+                    return await _ask(identity, member, signing_request_der)
+                except WeftmeshError as error:
+                    refusals.append(f"{member.name}: {error}")
+        raise NodeUnreachableError("no member renewed this certificate: " + ("; ".join(refusals) or "none is known"))
+
+    return renew
+
+
+async def _ask(identity: NodeIdentity, member: Seed, signing_request_der: bytes) -> bytes:
+    async with open_channel(identity, member.name, member.address) as channel:
+        try:
+            request = mesh_pb2.RenewRequest(signing_request_der=signing_request_der)
+            response = await mesh_pb2_grpc.RenewalServiceStub(channel).Renew(request, timeout=RENEW_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+    return bytes(response.certificate_der)
