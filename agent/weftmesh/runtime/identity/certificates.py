@@ -7,6 +7,7 @@ a node is dialled) and URI `spiffe://CLUSTER/node/NAME` (what the dialled node r
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,11 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
+from weftmesh.runtime.names import NAME_PATTERN
 
 CURVE: Final = ec.SECP256R1
 SIGNING_REQUEST_BYTES_MAX: Final = 8192
 # Three labels name a node, two the enrolment port: no node's certificate can pass for it.
 ENROLLMENT_DNS_NAME: Final = "enrollment.weftmesh"
+
+_NODE_URI: Final = re.compile(f"spiffe://(?P<cluster>{NAME_PATTERN.pattern})/node/(?P<node>{NAME_PATTERN.pattern})")
 
 PrivateKey = ec.EllipticCurvePrivateKey
 PublicKey = ec.EllipticCurvePublicKey
@@ -39,8 +43,8 @@ def node_uri(node: str, cluster: str) -> str:
 
 def split_node_uri(uri: str) -> tuple[str, str] | None:
     """Return (node, cluster) of a SPIFFE id that `node_uri` made, else None."""
-    cluster, separator, node = uri.removeprefix("spiffe://").partition("/node/")
-    return (node, cluster) if separator and node_uri(node, cluster) == uri else None
+    match = _NODE_URI.fullmatch(uri)
+    return (match["node"], match["cluster"]) if match else None
 
 
 def common_name(name: str) -> x509.Name:
