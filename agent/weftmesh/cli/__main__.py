@@ -1,0 +1,45 @@
+"""The entry point of `weftmesh`: runs a command, and turns what went wrong into words, JSON and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from weftmesh.cli.app import cli
+from weftmesh.cli.exit_codes import ExitCode, exit_code_of
+from weftmesh.cli.failures import show_failure, show_usage_error
+from weftmesh.cli.session import Session
+from weftmesh.core.errors import WeftmeshError
+
+
+def run(arguments: Sequence[str]) -> ExitCode:
+    """Run the command line `arguments`, without the program's name; the exit status."""
+    session = Session()
+    session.output.as_json = "--json" in arguments
+    try:
+        cli.main(args=list(arguments), prog_name="weftmesh", obj=session, standalone_mode=False)
+    except WeftmeshError as error:
+        show_failure(session.output, error)
+        return exit_code_of(error)
+    except click.ClickException as error:
+        show_usage_error(session.output, error)
+        return ExitCode.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        session.output.note("interrupted")
+        return ExitCode.ERROR
+    except BrokenPipeError:
+        # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.OK
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""`weftmesh dev`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from weftmesh.cli.dev_mesh import DevMesh
+from weftmesh.cli.encoding import enum_word
+from weftmesh.cli.options import command
+from weftmesh.cli.session import Session
+from weftmesh.cli.tables import Column
+from weftmesh.core.errors import NodeUnreachableError
+from weftmesh.mesh.v1 import mesh_pb2
+
+STATUS_TIMEOUT_S = 2.0
+_DIRECTORY = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Where the mesh is kept.",
+)
+
+
+@click.group()
+def dev() -> None:
+    """A whole mesh on this machine, on loopback, to try things: real processes, real certificates."""
+
+
+@command(dev, "up")
+@_DIRECTORY
+@click.option("--nodes", type=click.IntRange(1, 15), default=3, show_default=True, help="How many, for a new mesh.")
+@click.option("--detach", is_flag=True, help="Return and leave it running; else it ends with this command.")
+@click.option("--no-fsync", is_flag=True, help="Acknowledge before the disk has it: faster, and less than the promise.")
+async def up(session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool) -> None:
+    """Make a mesh in --dir, or start the one that is there."""
+    mesh = DevMesh(directory, fsync=not no_fsync)
+    try:
+        session.output.note(f"starting {directory} …")
+        await mesh.up(nodes)
+        await _show(session, mesh)
+        if not detach:
+            session.output.note("Ctrl-C stops it")
+            await _until_stopped()
+    except BaseException:
+        # Whatever ends this command before the mesh is handed over must not leave processes behind.
+        await mesh.down()
+        raise
+    if not detach:
+        await mesh.down()
+
+
+async def _until_stopped() -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+@command(dev, "down")
+@_DIRECTORY
+@click.option("--wipe", is_flag=True, help="Remove what the nodes stored, too.")
+async def down(session: Session, directory: Path, wipe: bool) -> None:
+    """Stop the mesh in --dir; its data stays."""
+    mesh = DevMesh.load(directory)
+    await mesh.down(wipe=wipe)
+    if session.output.as_json:
+        session.output.json({"directory": str(mesh.directory), "stopped": list(mesh.nodes), "wiped": wipe})
+    else:
+        session.output.note(f"{len(mesh.nodes)} nodes stopped" + (", their data removed" if wipe else ""))
+
+
+@command(dev, "status")
+@_DIRECTORY
+async def status(session: Session, directory: Path) -> None:
+    """Show how the nodes of the mesh in --dir are doing."""
+    await _show(session, DevMesh.load(directory))
+
+
+async def _show(session: Session, mesh: DevMesh) -> None:
+    found = {name: await _status(mesh, name) for name in mesh.nodes}
+    if session.output.as_json:
+        rows = [node.to_json() | _state(found[name]) for name, node in mesh.nodes.items()]
+        session.output.json(mesh.to_json() | {"nodes": rows})
+        return
+    rows_shown = []
+    for name, node in mesh.nodes.items():
+        state = _state(found[name])
+        rows_shown.append(
+            [name, state["role"], str(node.pid if node.running else ""), str(state["revision"]), str(node.socket)]
+        )
+    columns = [Column("NODE"), Column("ROLE"), Column("PID"), Column("REVISION", right=True), Column("SOCKET")]
+    session.output.table(columns, rows_shown)
+    session.output.note(f"try: weftmesh --socket {mesh.first.socket} status")
+
+
+async def _status(mesh: DevMesh, name: str) -> mesh_pb2.NodeStatus | None:
+    node = mesh.node(name)
+    if not node.running:
+        return None
+    try:
+        async with node.client(timeout_s=STATUS_TIMEOUT_S) as client:
+            return await client.mesh.get_status(timeout_s=STATUS_TIMEOUT_S)
+    except NodeUnreachableError:
+        return None
+
+
+def _state(status: mesh_pb2.NodeStatus | None) -> dict[str, Any]:
+    if status is None:
+        return {"running": False, "role": "down", "revision": 0}
+    role = enum_word(mesh_pb2.Role.DESCRIPTOR, status.role)
+    return {"running": True, "role": role, "revision": status.revision}

@@ -1,0 +1,57 @@
+"""`weftmesh members`."""
+
+from __future__ import annotations
+
+import click
+
+from weftmesh.cli.encoding import to_json
+from weftmesh.cli.options import command, dry_run_option
+from weftmesh.cli.output import Output
+from weftmesh.cli.session import Session
+from weftmesh.cli.tables import Column
+from weftmesh.mesh.v1 import mesh_pb2
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def members(context: click.Context) -> None:
+    """Who belongs to the mesh; without a command, the list."""
+    if context.invoked_subcommand is None:
+        context.invoke(ls)
+
+
+@command(members, "ls")
+async def ls(session: Session) -> None:
+    """List members."""
+    async with session.client() as client:
+        listed = await client.mesh.list_members(timeout_s=session.timeout_s)
+    if session.output.as_json:
+        session.output.json({"members": [to_json(member) for member in listed.members]})
+    else:
+        show_members(session.output, list(listed.members))
+
+
+def show_members(output: Output, found: list[mesh_pb2.Member]) -> None:
+    """Print members, a line each."""
+    columns = [Column("NODE"), Column("ADDRESS", flexible=True), Column("LINK"), Column("ROLE")]
+    rows = []
+    for member in found:
+        link = "self" if member.self else "connected" if member.connected else "no connection"
+        match = str(member.match_index) if member.match_index else ""
+        rtt = f"{member.round_trip_time.ToNanoseconds() / 1e6:.1f} ms" if member.HasField("round_trip_time") else ""
+        rows.append([member.name, member.address, link, "leader" if member.leader else "", match, rtt])
+    output.table([*columns, Column("MATCH", right=True), Column("RTT", right=True)], rows)
+
+
+@command(members, "rm")
+@click.argument("name")
+@dry_run_option
+async def rm(session: Session, name: str, dry_run: bool) -> None:
+    """Take the node NAME out of the mesh, such as one that is gone for good."""
+    async with session.client() as client:
+        request = mesh_pb2.RemoveMemberRequest(name=name, validate_only=dry_run)
+        member = await client.mesh.remove_member(request, timeout_s=session.timeout_s)
+    if session.output.as_json:
+        session.output.json({"member": to_json(member), "dry_run": dry_run})
+    else:
+        session.output.data(f"{member.name} {'would be' if dry_run else 'was'} removed")

@@ -1,0 +1,108 @@
+"""`weftmesh init`, `join` and `leave`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from weftmesh.cli.options import command, dry_run_option
+from weftmesh.cli.session import Session
+
+if TYPE_CHECKING:
+    from weftmesh.runtime.config import Config
+    from weftmesh.runtime.identity.founding import NodeRecord
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def _node_options(function: C) -> C:
+    """What a node has to know about itself before it starts."""
+    options = (
+        click.option("--name", help="This node's name.  [default: this host's]"),
+        click.option("--listen", metavar="HOST:PORT", help="Where the mesh port listens.  [default: 0.0.0.0:7450]"),
+        click.option("--advertise", metavar="HOST:PORT", help="Where others reach it.  [default: this host's name]"),
+        click.option("--enroll", metavar="HOST:PORT", help="Where new nodes enrol.  [default: 0.0.0.0:7451]"),
+        click.option("--data-dir", type=click.Path(path_type=Path), help="[default: /var/lib/weftmesh]"),
+        click.option("--run-dir", type=click.Path(path_type=Path), help="[default: /run/weftmesh]"),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _settled(session: Session, options: dict[str, Any]) -> tuple[Config, bool]:
+    from weftmesh.cli.config_file import settle
+
+    wanted = {
+        ("node", "name"): options["name"],
+        ("node", "data_dir"): options["data_dir"] and str(options["data_dir"].absolute()),
+        ("node", "run_dir"): options["run_dir"] and str(options["run_dir"].absolute()),
+        ("mesh", "listen"): options["listen"],
+        ("mesh", "advertise"): options["advertise"],
+        ("mesh", "enroll_listen"): options["enroll"],
+    }
+    given = {where: value for where, value in wanted.items() if value is not None}
+    return settle(session.config_file, given)
+
+
+def _show(session: Session, record: NodeRecord, written: bool, what: str) -> None:
+    config = str(session.config_file)
+    if session.output.as_json:
+        node = {"cluster": record.cluster, "node": record.node, "address": record.address}
+        session.output.json({**node, "config": config, "config_written": written})
+        return
+    session.output.data(f"{record.node} {what} {record.cluster}, reached at {record.address}")
+    session.output.note(f"configuration: {config}" + (" (new)" if written else ""))
+    session.output.note("next: systemctl enable --now weftmeshd; then: weftmesh status")
+
+
+@command(None, "init")
+@click.option("--cluster", required=True, help="The mesh's name: a-z, 0-9 and -.")
+@_node_options
+def init(session: Session, cluster: str, **options: Any) -> None:
+    """Found a mesh with this node as its first.
+
+    Makes the mesh's certificate authority and writes the configuration file if there is none.
+    """
+    from weftmesh.runtime.identity.founding import found_cluster
+
+    config, written = _settled(session, options)
+    record = found_cluster(config, cluster, config.node.name, config.mesh.advertise)
+    _show(session, record, written, "founded the mesh")
+    session.output.note("then let others in: weftmesh token create")
+
+
+@command(None, "join")
+@click.argument("line", nargs=-1, required=True, metavar="LINE...")
+@_node_options
+async def join(session: Session, line: tuple[str, ...], **options: Any) -> None:
+    """Enrol this node with LINE, the line that `weftmesh token create` printed on a member.
+
+    The node's key is made here and stays here. The line's fingerprint is compared before anything is sent.
+    """
+    from weftmesh.runtime.identity.founding import join_cluster
+    from weftmesh.runtime.identity.join_line import JoinLine
+
+    parsed = JoinLine.parse(" ".join(line))
+    config, written = _settled(session, options)
+    record = await join_cluster(config, parsed, config.node.name, config.mesh.advertise, timeout_s=session.timeout_s)
+    _show(session, record, written, "joined the mesh")
+
+
+@command(None, "leave")
+@dry_run_option
+async def leave(session: Session, dry_run: bool) -> None:
+    """Take this node out of its mesh, handing over leadership first. Its data stays on disk."""
+    from weftmesh.cli.encoding import to_json
+    from weftmesh.mesh.v1 import mesh_pb2
+
+    async with session.client() as client:
+        request = mesh_pb2.LeaveRequest(validate_only=dry_run)
+        member = await client.mesh.leave(request, timeout_s=session.timeout_s)
+    if session.output.as_json:
+        session.output.json({"member": to_json(member), "dry_run": dry_run})
+    else:
+        session.output.data(f"{member.name} {'would leave' if dry_run else 'left'} the mesh")

@@ -1,0 +1,65 @@
+"""`weftmesh status`."""
+
+from __future__ import annotations
+
+from google.protobuf.duration_pb2 import Duration
+
+from weftmesh.cli.commands.members import show_members
+from weftmesh.cli.encoding import enum_word, to_json
+from weftmesh.cli.options import command
+from weftmesh.cli.session import Session
+from weftmesh.cli.text import size_text, time_text
+from weftmesh.mesh.v1 import mesh_pb2
+
+GOOD = "green"
+BAD = "bold red"
+
+
+@command(None, "status")
+async def status(session: Session) -> None:
+    """Show how this node is doing, and what it measured about itself."""
+    async with session.client() as client:
+        found = await client.mesh.get_status(timeout_s=session.timeout_s)
+    if session.output.as_json:
+        session.output.json(to_json(found))
+        return
+    session.output.pairs(_facts(found))
+    session.output.data("")
+    show_members(session.output, list(found.members))
+
+
+def _facts(found: mesh_pb2.NodeStatus) -> list[tuple[str, str] | tuple[str, str, str]]:
+    quorum = ("quorum", "yes", GOOD) if found.quorum else ("quorum", "NO: writes wait", BAD)
+    fsync = ("fsync", "on") if found.fsync else ("fsync", "OFF: acknowledged writes may be lost", BAD)
+    return [
+        ("node", f"{found.node} (weftmesh {found.version}, {found.listen_address})"),
+        ("cluster", found.cluster),
+        ("role", enum_word(mesh_pb2.Role.DESCRIPTOR, found.role)),
+        ("leader", found.leader or "none known"),
+        quorum,
+        ("log", f"term {found.term}, committed {found.commit_index}, applied {found.applied_index}"),
+        ("kept", f"{found.log_first_index} to {found.log_last_index}, snapshot at {found.snapshot_index}"),
+        ("revision", str(found.revision)),
+        ("state hash", found.state_hash),
+        ("board", f"{found.tasks} tasks in {found.projects} projects"),
+        _sync(found.sync_latency),
+        fsync,
+        ("memory", size_text(found.rss_bytes)),
+        ("waiting", f"{found.pending_proposals} proposals, {found.watchers} watchers"),
+        ("up since", time_text(found.start_time)),
+        ("certificate", f"until {time_text(found.certificate_expire_time)}"),
+    ]
+
+
+def _sync(latency: mesh_pb2.SyncLatency) -> tuple[str, str] | tuple[str, str, str]:
+    if not latency.samples:
+        return "sync", f"nothing measured yet (promise: p99 < {_ms(latency.promise)})"
+    text = (
+        f"p50 {_ms(latency.p50)}, p99 {_ms(latency.p99)} (promise: p99 < {_ms(latency.promise)}; "
+        f"{latency.samples} samples)"
+    )
+    return ("sync", f"kept: {text}", GOOD) if latency.promise_kept else ("sync", f"MISSED: {text}", BAD)
+
+
+def _ms(duration: Duration) -> str:
+    return f"{duration.ToNanoseconds() / 1e6:.2f} ms"

@@ -1,0 +1,78 @@
+"""One run of the command: its global options, its output, and the way to the node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from weftmesh.cli.output import Output
+
+if TYPE_CHECKING:
+    from weftmesh.client import Client
+    from weftmesh.runtime.config import Config
+
+DEFAULT_TIMEOUT_S: Final = 10.0
+DEFAULT_CONFIG: Final = Path("/etc/weftmesh/weftmesh.toml")
+SOCKET_NAME: Final = "api.sock"
+
+T = TypeVar("T")
+
+
+class Session:
+    """What every command gets.
+
+    Attributes:
+        output: where to write.
+        config_path: from --config; None for the default.
+        socket: from --socket; None to take it from the configuration.
+        timeout_s: for each call, retries included.
+    """
+
+    def __init__(self) -> None:
+        self.output = Output()
+        self.config_path: Path | None = None
+        self.socket: str | None = None
+        self.timeout_s = DEFAULT_TIMEOUT_S
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration file in force."""
+        return self.config_path or DEFAULT_CONFIG
+
+    def config(self) -> Config:
+        """The configuration.
+
+        Raises:
+            ConfigError: it is wrong.
+        """
+        from weftmesh.runtime.config import load_config
+
+        return load_config(self.config_path, environment=os.environ)
+
+    def target(self) -> str:
+        """The address of the node's local socket."""
+        return self.socket or str(self.config().node.run_dir / SOCKET_NAME)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """A client of the node.
+
+        Raises:
+            NodeUnreachableError: no node answers.
+        """
+        from weftmesh.client import connect
+
+        async with connect(self.target(), timeout_s=self.timeout_s) as client:
+            yield client
+
+    @staticmethod
+    def run(work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on a fresh event loop."""
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)

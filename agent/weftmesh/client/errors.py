@@ -1,0 +1,40 @@
+"""What a failed call means to its caller, and whether trying again is safe and useful."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+
+from weftmesh.core.errors import (
+    NodeUnreachableError,
+    NoQuorumError,
+    OverloadedError,
+    UnknownOutcomeError,
+    WeftmeshError,
+)
+from weftmesh.runtime.rpc import from_rpc_error
+
+RETRYABLE: Final = (NodeUnreachableError, NoQuorumError, OverloadedError, UnknownOutcomeError)
+"""Errors that pass. Only for requests that may be sent twice: reads, and writes under a request id."""
+
+
+def is_retryable(error: WeftmeshError) -> bool:
+    """Whether the same request may succeed a little later."""
+    return isinstance(error, RETRYABLE)
+
+
+def from_call_error(error: grpc.aio.AioRpcError, target: str) -> WeftmeshError:
+    """The error of our own tree for a failed call; `target` is the node's address."""
+    meaning = from_rpc_error(error)
+    if isinstance(meaning, NodeUnreachableError):
+        return unreachable(target, error.details() or "")
+    return meaning
+
+
+def unreachable(target: str, why: str) -> NodeUnreachableError:
+    """Nobody answers at `target`."""
+    return NodeUnreachableError(
+        f"no node answers at {target} ({why}); start it (systemctl start weftmeshd) or name another socket (--socket, "
+        "WEFTMESH_SOCKET)"
+    )

@@ -1,0 +1,52 @@
+"""Trying again: pauses that double, until a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from weftmesh.client.errors import is_retryable
+from weftmesh.client.limits import RETRY_PAUSE_FIRST_S, RETRY_PAUSE_MAX_S
+from weftmesh.core.errors import WeftmeshError
+
+T = TypeVar("T")
+
+_JITTER = random.SystemRandom()
+
+
+class Backoff:
+    """The pauses between the attempts of one thing."""
+
+    def __init__(self) -> None:
+        self._next_s = RETRY_PAUSE_FIRST_S
+
+    def next_pause_s(self) -> float:
+        """How long to wait before the next attempt."""
+        pause_s = self._next_s
+        self._next_s = min(2 * pause_s, RETRY_PAUSE_MAX_S)
+        return pause_s * (1 - _JITTER.random() / 2)
+
+    def reset(self) -> None:
+        """Begin anew: an attempt succeeded."""
+        self._next_s = RETRY_PAUSE_FIRST_S
+
+
+async def until_deadline(attempt: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
+    """The first success of `attempt`, which gets the seconds that are left.
+
+    Raises:
+        WeftmeshError: the first error that trying again cannot help, or the last one when the time is up.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    backoff = Backoff()
+    while True:
+        try:
+            return await attempt(max(deadline - loop.time(), 0.001))
+        except WeftmeshError as error:
+            pause_s = backoff.next_pause_s()
+            if not is_retryable(error) or loop.time() + pause_s >= deadline:
+                raise
+            await asyncio.sleep(pause_s)

@@ -1,0 +1,225 @@
+"""Many writes over one call: everything queued while a message is under way leaves with the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from weftmesh.board.v1 import board_pb2
+from weftmesh.client.calls import unknown_outcome
+from weftmesh.client.errors import from_call_error, is_retryable, unreachable
+from weftmesh.client.limits import (
+    BATCH_BYTES_MAX,
+    STREAM_FAILURES_MAX,
+    UNANSWERED_WRITES_MAX,
+    WRITES_PER_BATCH_MAX,
+)
+from weftmesh.client.retry import Backoff
+from weftmesh.core.errors import NodeUnreachableError, OverloadedError, WeftmeshError
+from weftmesh.runtime.rpc import error_from_write_failed
+
+Answer = asyncio.Future[board_pb2.WriteApplied]
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A write that nobody has answered yet."""
+
+    entry: board_pb2.WriteRequest
+    size_bytes: int
+    answer: Answer
+    deadline: float
+    sent: bool = False
+    backoff: Backoff = field(default_factory=Backoff)
+
+    @property
+    def request_id(self) -> str:
+        request: Any = getattr(self.entry, str(self.entry.WhichOneof("write")))
+        return str(request.request_id)
+
+
+class WriteStream:
+    """The client's end of `BoardService.Write`. Opened with the first write, opened again after a failure.
+
+    A write is sent again, under its request id, when the stream broke before its answer or the node had no quorum;
+    `WriteStream` itself never gives up before the write's deadline unless the stream fails `STREAM_FAILURES_MAX` times
+    in a row.
+    """
+
+    def __init__(self, open_call: Callable[[], Any], target: str) -> None:
+        """`open_call` starts the bidirectional call; `target` names the node in messages."""
+        self._open_call = open_call
+        self._target = target
+        self._unsent: deque[_Pending] = deque()
+        self._unanswered: dict[int, _Pending] = {}
+        self._open: set[_Pending] = set()
+        self._slots = asyncio.Semaphore(UNANSWERED_WRITES_MAX)
+        self._wake = asyncio.Event()
+        self._next_sequence = 1
+        self._failures = 0
+        self._backoff = Backoff()
+        self._runner: asyncio.Task[None] | None = None
+
+    async def submit(self, entry: board_pb2.WriteRequest, timeout_s: float) -> Answer:
+        """Queue a write, once there is room for it; the future brings its answer or a WeftmeshError.
+
+        Raises:
+            OverloadedError: there was no room before the timeout; nothing was sent.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise OverloadedError(
+                f"{UNANSWERED_WRITES_MAX} writes wait for {self._target} already; this one was not sent; try it later"
+            ) from None
+        answer: Answer = loop.create_future()
+        pending = _Pending(entry, entry.ByteSize(), answer, deadline)
+        timer = loop.call_at(deadline, self._expire, pending)
+        answer.add_done_callback(lambda _: self._forget(pending, timer))
+        self._open.add(pending)
+        self._queue(pending)
+        if self._runner is None:
+            self._runner = loop.create_task(self._run())
+        return answer
+
+    async def close(self) -> None:
+        """Close the call. Writes that still wait fail, as their outcome is not known."""
+        if self._runner is not None:
+            self._runner.cancel()
+            await asyncio.gather(self._runner, return_exceptions=True)
+            self._runner = None
+        for pending in list(self._open):
+            self._fail(pending, self._lost(pending))
+
+    def _queue(self, pending: _Pending) -> None:
+        pending.entry.sequence = self._next_sequence
+        self._next_sequence += 1
+        self._unanswered[pending.entry.sequence] = pending
+        self._unsent.append(pending)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        """Keep a call open while there is something to write."""
+        while True:
+            await self._wake.wait()
+            try:
+                await self._converse(self._open_call())
+            except grpc.aio.AioRpcError as error:
+                await self._recover(from_call_error(error, self._target))
+            else:
+                await self._recover(unreachable(self._target, "it ended the write stream"))
+
+    async def _converse(self, call: Any) -> None:
+        """Send what is queued and take in answers until the call ends, with an AioRpcError unless it ended cleanly."""
+        sender = asyncio.create_task(self._send(call))
+        try:
+            while (response := await call.read()) is not grpc.aio.EOF:
+                self._failures = 0
+                self._backoff.reset()
+                self._take_in(response)
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+            call.cancel()
+
+    async def _send(self, call: Any) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                if batch := self._take_batch():
+                    await call.write(_message(batch))
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            return  # the reading side sees why the call ended
+
+    def _take_batch(self) -> list[_Pending]:
+        batch: list[_Pending] = []
+        size_bytes = 0
+        while self._unsent and len(batch) < WRITES_PER_BATCH_MAX:
+            if self._unsent[0].answer.done():
+                self._unsent.popleft()
+                continue
+            size_bytes += self._unsent[0].size_bytes
+            if batch and size_bytes > BATCH_BYTES_MAX:
+                break
+            pending = self._unsent.popleft()
+            pending.sent = True
+            batch.append(pending)
+        if not self._unsent:
+            self._wake.clear()
+        return batch
+
+    def _take_in(self, response: board_pb2.WriteResponse) -> None:
+        responses: Iterable[board_pb2.WriteResponse] = (response,)
+        if response.HasField("batch"):
+            responses = response.batch.responses
+        for answer in responses:
+            pending = self._unanswered.get(answer.sequence)
+            if pending is None or pending.answer.done():
+                continue
+            if answer.HasField("applied"):
+                pending.answer.set_result(answer.applied)
+            else:
+                self._retry_or_fail(pending, error_from_write_failed(answer.failed))
+
+    def _retry_or_fail(self, pending: _Pending, error: WeftmeshError) -> None:
+        loop = asyncio.get_running_loop()
+        pause_s = pending.backoff.next_pause_s()
+        if not is_retryable(error) or loop.time() + pause_s >= pending.deadline:
+            self._fail(pending, error)
+            return
+        self._unanswered.pop(pending.entry.sequence, None)
+        loop.call_later(pause_s, self._queue_again, pending)
+
+    def _queue_again(self, pending: _Pending) -> None:
+        if not pending.answer.done():
+            self._queue(pending)
+
+    async def _recover(self, error: WeftmeshError) -> None:
+        """After a failed call: queue again what it left without an answer, and pause."""
+        self._failures += 1
+        if not is_retryable(error) or self._failures > STREAM_FAILURES_MAX:
+            for pending in list(self._unanswered.values()):
+                lost = isinstance(error, NodeUnreachableError) and pending.sent
+                self._fail(pending, self._lost(pending) if lost else error)
+            self._failures = 0
+        self._unsent = deque(pending for pending in self._unanswered.values() if not pending.answer.done())
+        if not self._unsent:
+            self._wake.clear()
+        await asyncio.sleep(self._backoff.next_pause_s())
+        if self._unsent:
+            self._wake.set()
+
+    def _expire(self, pending: _Pending) -> None:
+        self._fail(pending, self._lost(pending))
+
+    def _lost(self, pending: _Pending) -> WeftmeshError:
+        if pending.sent:
+            return unknown_outcome(self._target, pending.request_id)
+        return unreachable(self._target, "the write was not sent")
+
+    def _forget(self, pending: _Pending, timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        self._open.discard(pending)
+        self._unanswered.pop(pending.entry.sequence, None)
+        self._slots.release()
+
+    @staticmethod
+    def _fail(pending: _Pending, error: WeftmeshError) -> None:
+        if not pending.answer.done():
+            pending.answer.set_exception(error)
+
+
+def _message(batch: list[_Pending]) -> board_pb2.WriteRequest:
+    if len(batch) == 1:
+        return batch[0].entry
+    message = board_pb2.WriteRequest()
+    message.batch.writes.extend(pending.entry for pending in batch)
+    return message
