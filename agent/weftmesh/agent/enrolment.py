@@ -1,286 +1,104 @@
-"""How nodes get certificates: the enrolment port and its tokens. Renewal is in `weftmesh.agent.renewal`."""
+"""How nodes get certificates and keep them: everything about enrolment and renewal that one node needs, wired."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final
 
-import grpc
 import structlog
 
-from weftmesh.agent.renewal import RenewalServicer, RenewalTask, ask_members
-from weftmesh.core.errors import (
-    AlreadyExistsError,
-    OverloadedError,
-    PreconditionError,
-    UnauthenticatedError,
-    WeftmeshError,
-)
-from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
-from weftmesh.runtime.addresses import join_address, split_address
+from weftmesh.agent.enrolment_port import EnrollmentListener
+from weftmesh.agent.enrolment_service import EnrollmentServicer
+from weftmesh.agent.renewal import Renew, RenewalServicer, RenewalTask, ask_members
+from weftmesh.core.errors import PreconditionError, WeftmeshError
+from weftmesh.mesh.v1 import mesh_pb2
+from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.identity.authority import Authority
-from weftmesh.runtime.identity.certificates import requested_key, to_der, utc_now
-from weftmesh.runtime.identity.credentials import enrollment_server_credentials
+from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
-from weftmesh.runtime.identity.join_line import JoinLine, split_token
+from weftmesh.runtime.identity.join_line import JoinLine
+from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.identity.tokens import DEFAULT_TTL, TokenRecord, TokenStore
-from weftmesh.runtime.names import check_name
-from weftmesh.runtime.rpc import ErrorInterceptor, server_options
-
-__all__ = [
-    "EnrollmentListener",
-    "EnrollmentServicer",
-    "FailureLimiter",
-    "RenewalServicer",
-    "RenewalTask",
-    "TokenRegistry",
-    "ask_members",
-]
-
-MESSAGE_BYTES_MAX: Final = 64 * 1024
-CONCURRENT_ENROLLMENTS_MAX: Final = 16
-STOP_GRACE_S: Final = 5.0
-# The wall clock may jump: how long tokens live is looked at again at least this often.
-RECHECK_S_MAX: Final = 60.0
-# The port's certificate lives for seven days; the port is opened anew well before that.
-REOPEN_AFTER: Final = timedelta(days=3)
-
-FAILURES_PER_HOST_MAX: Final = 5
-FAILURE_WINDOW_S: Final = 60.0
-FAILURE_DELAY_S: Final = 0.5
-HOSTS_REMEMBERED_MAX: Final = 1024
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger("weftmesh.enrolment")
 
 
-class FailureLimiter:
-    """Turns a host away for a while after `FAILURES_PER_HOST_MAX` refused attempts within `FAILURE_WINDOW_S`."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def check(self, host: str) -> None:
-        """Raise OverloadedError while the host has to wait."""
-        failures = self._failures.get(host, deque())
-        while failures and self._clock() - failures[0] > FAILURE_WINDOW_S:
-            failures.popleft()
-        if len(failures) >= FAILURES_PER_HOST_MAX:
-            wait_s = FAILURE_WINDOW_S - (self._clock() - failures[0])
-            raise OverloadedError(
-                f"too many refused attempts to enroll from this host; try again in {wait_s:.0f} s",
-                reason="RATE_LIMITED",
-                metadata={"retry_after_ms": str(int(wait_s * 1000) + 1)},
-            )
-
-    def record_failure(self, host: str) -> None:
-        """Count a refused attempt; hosts that were quiet the longest are forgotten first."""
-        self._failures.setdefault(host, deque(maxlen=FAILURES_PER_HOST_MAX)).append(self._clock())
-        self._failures.move_to_end(host)
-        while len(self._failures) > HOSTS_REMEMBERED_MAX:
-            self._failures.popitem(last=False)
-
-
-class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: ignore[misc]  # generated, untyped
-    """Serves weftmesh.mesh.v1.EnrollmentService where the authority is.
+class Enrolment:
+    """One node's part in it; the authority's tasks only where the authority is.
 
     Args:
-        authority: signs.
-        tokens: decides who may come in.
-        seeds: members to tell a joiner, asked for at each call.
-        is_member: whether a name belongs to a member.
-        limiter: slows down guessing.
-        clock: the wall clock.
-        failure_delay_s: how long a refusal takes.
+        store: this node's identity on disk.
+        identity: the same in memory; replaced on renewal.
+        listen: host:port of the enrolment port.
+        members: the mesh's members now.
+
+    Attributes:
+        tokens: for MeshService.
+        renewal: to be served on the mesh port.
+
+    Raises:
+        WeftmeshError: the authority or the tokens cannot be read.
     """
 
     def __init__(
         self,
-        authority: Authority,
-        tokens: TokenStore,
-        *,
-        seeds: Callable[[], Sequence[Seed]],
-        is_member: Callable[[str], bool],
-        limiter: FailureLimiter | None = None,
-        clock: Callable[[], datetime] = utc_now,
-        failure_delay_s: float = FAILURE_DELAY_S,
-    ) -> None:
-        self._authority = authority
-        self._tokens = tokens
-        self._seeds = seeds
-        self._is_member = is_member
-        self._limiter = limiter or FailureLimiter()
-        self._clock = clock
-        self._failure_delay_s = failure_delay_s
-
-    async def Enroll(self, request: mesh_pb2.EnrollRequest, context: Context) -> mesh_pb2.EnrollResponse:  # noqa: N802
-        """See mesh.proto."""
-        host = context.peer().rpartition(":")[0]
-        self._limiter.check(host)
-        try:
-            return await self._enroll(request)
-        except UnauthenticatedError as error:
-            self._limiter.record_failure(host)
-            log.warning("enrolment refused", host=host, node=request.node_name[:64], reason=error.reason)
-            await asyncio.sleep(self._failure_delay_s)
-            raise
-
-    async def _enroll(self, request: mesh_pb2.EnrollRequest) -> mesh_pb2.EnrollResponse:
-        """Check the token first, and everything that a joiner can mend before the token is used up."""
-        node = request.node_name
-        token_id, secret = split_token(request.token) or ("", "")
-        record = self._tokens.verify(token_id, secret, node)
-        check_name(node, what="the node")
-        requested_key(request.signing_request_der)
-        self._refuse_taken(node, record)
-        await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
-        certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())
-        log.info("node enrolled", node=node, token=token_id, serial=f"{certificate.serial_number:x}")
-        return mesh_pb2.EnrollResponse(
-            certificate_der=to_der(certificate),
-            authority_der=self._authority.certificate_der,
-            cluster=self._authority.cluster,
-            seeds=[mesh_pb2.Member(name=seed.name, address=seed.address) for seed in self._seeds()],
-        )
-
-    def _refuse_taken(self, node: str, record: TokenRecord) -> None:
-        """A member's name is given out again only by a token made for that very name: to a node that lost its own."""
-        if self._is_member(node) and record.node_name != node:
-            raise AlreadyExistsError(
-                f"{node!r} is a member already: choose another name, or remove that member first; if this is the same"
-                " node and its certificate is lost or expired, make a token for this name alone",
-                reason="NODE_NAME_TAKEN",
-            )
-
-
-class EnrollmentListener:
-    """Keeps the enrolment port open while join tokens live, and closed otherwise.
-
-    Args:
-        listen: host:port to listen on; port 0 for any.
-        advertised_host: the host that joiners dial.
-        authority: makes the port's certificate, whose chain shows the authority itself.
-        tokens: decide whether the port is open.
-        servicer: answers.
-        clock: the wall clock.
-    """
-
-    def __init__(
-        self,
+        store: IdentityStore,
+        identity: NodeIdentity,
         listen: str,
-        advertised_host: str,
-        authority: Authority,
-        tokens: TokenStore,
-        servicer: EnrollmentServicer,
-        *,
-        clock: Callable[[], datetime] = utc_now,
+        members: Callable[[], Sequence[mesh_pb2.Member]],
     ) -> None:
+        self._identity = identity
         self._listen = listen
-        self._advertised_host = advertised_host
-        self._authority = authority
-        self._tokens = tokens
-        self._servicer = servicer
-        self._clock = clock
-        self._lock = asyncio.Lock()
-        self._server: grpc.aio.Server | None = None
-        self._opened = clock()
-        self._port = split_address(listen)[1]
-        self._changed = asyncio.Event()
-        self._unsubscribe: Callable[[], None] = lambda: None
-        self._watcher: asyncio.Task[None] | None = None
-
-    @property
-    def address(self) -> str:
-        """host:port for joiners; the port is the bound one once the listener has been open."""
-        return join_address(self._advertised_host, self._port)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the port is listened on."""
-        return self._server is not None
+        self._members = members
+        authority = store.load_authority() if store.has_authority else None
+        tokens = TokenStore(store.tokens_path)
+        self._listener = self._make_listener(authority, tokens) if authority else None
+        self.tokens = TokenRegistry(authority, tokens, self._listener)
+        self.renewal = RenewalServicer(authority, identity.cluster, is_member=self._is_member)
+        self._renewing = RenewalTask(identity, store, self._renew_here if authority else self._ask_members())
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Open the port if tokens live from before, and see to it that it closes in time."""
-        loop = asyncio.get_running_loop()
-
-        def tell() -> None:
-            loop.call_soon_threadsafe(self._changed.set)
-
-        self._unsubscribe = self._tokens.subscribe(tell)
-        self._watcher = asyncio.create_task(self._watch(), name="enrolment-listener")
+        """Open the enrolment port if tokens live, and begin to look after this node's certificate."""
+        if self._listener is not None:
+            await self._listener.start()
+        self._task = asyncio.create_task(self._renewing.run(), name="certificate-renewal")
+        self._task.add_done_callback(_report_end)
 
     async def stop(self) -> None:
-        """Close the port; calls that are under way get `STOP_GRACE_S`."""
-        self._unsubscribe()
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-            self._watcher = None
-        async with self._lock:
-            await self._close()
+        """Close the port and stop renewing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._listener is not None:
+            await self._listener.stop()
 
-    async def ensure(self) -> None:
-        """Open or close the port, as the tokens demand now.
+    def _make_listener(self, authority: Authority, tokens: TokenStore) -> EnrollmentListener:
+        servicer = EnrollmentServicer(authority, tokens, seeds=self._seeds, is_member=self._is_member)
+        return EnrollmentListener(self._listen, self._advertised_host, authority, tokens, servicer)
 
-        Raises:
-            PreconditionError: the address cannot be listened on.
-        """
-        async with self._lock:
-            wanted = self._tokens.live_until() is not None
-            if self._server is not None and (not wanted or self._clock() - self._opened > REOPEN_AFTER):
-                await self._close()
-            if wanted and self._server is None:
-                self._server = await self._open()
+    def _seeds(self) -> list[Seed]:
+        return [Seed(member.name, member.address) for member in self._members()]
 
-    async def _watch(self) -> None:
-        while True:
-            self._changed.clear()
-            try:
-                await self.ensure()
-            except PreconditionError as error:
-                log.error("enrolment port cannot be opened", why=str(error))  # noqa: TRY400, the message says it all
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._pause_s())
+    def _is_member(self, node: str) -> bool:
+        return any(member.name == node for member in self._members())
 
-    def _pause_s(self) -> float:
-        """How long nothing changes by itself: until the last token expires, at most `RECHECK_S_MAX`."""
-        until = self._tokens.live_until()
-        left_s = RECHECK_S_MAX if until is None else (until - self._clock()).total_seconds()
-        return min(max(left_s, 0.0), RECHECK_S_MAX)
+    def _advertised_host(self) -> str:
+        """Joiners reach this node where its peers do."""
+        own = [seed.address for seed in self._seeds() if seed.name == self._identity.node]
+        return split_address(own[0] if own else self._listen)[0]
 
-    async def _open(self) -> grpc.aio.Server:
-        server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
-            options=server_options(MESSAGE_BYTES_MAX),
-            maximum_concurrent_rpcs=CONCURRENT_ENROLLMENTS_MAX,
-        )
-        mesh_pb2_grpc.add_EnrollmentServiceServicer_to_server(self._servicer, server)
-        credentials = enrollment_server_credentials(self._authority.issue_enrollment(now=self._clock()))
-        try:
-            self._port = server.add_secure_port(self._listen, credentials)
-        except RuntimeError as error:
-            raise PreconditionError(
-                f"cannot listen on {self._listen} for joining nodes ({error});"
-                " free the port or set [mesh] enroll_listen",
-                reason="PORT_IN_USE",
-            ) from error
-        await server.start()
-        self._opened = self._clock()
-        log.info("enrolment port opened", address=self._listen, port=self._port)
-        return server
+    def _ask_members(self) -> Renew:
+        return ask_members(self._identity, self._seeds)
 
-    async def _close(self) -> None:
-        if self._server is not None:
-            server, self._server = self._server, None
-            await server.stop(STOP_GRACE_S)
-            log.info("enrolment port closed", port=self._port)
+    async def _renew_here(self, signing_request_der: bytes) -> bytes:
+        return self.renewal.issue(self._identity.node, signing_request_der)
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("certificate renewal has ended; restart this node", exc_info=error)
 
 
 class TokenRegistry:
