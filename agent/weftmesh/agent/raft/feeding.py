@@ -1,0 +1,179 @@
+"""How a leader feeds its peers: one message with entries on its way to each, everything newer rides in the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from weftmesh.agent.raft import codec
+from weftmesh.agent.raft.following import Following
+from weftmesh.agent.raft.membership import Voters
+from weftmesh.agent.raft.pin import LEADER, monotonic_s
+from weftmesh.agent.raft.ports import Entry
+from weftmesh.agent.raft.progress import Progress
+from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
+from weftmesh.mesh.v1 import raft_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A removed voter that may not have learned of its removal yet."""
+
+    address: str
+    removed_at_index: int
+    until_s: float
+
+
+class Feeding(Following):
+    """Replaces pysyncobj's sender, and its reading of acknowledgements."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self._progress: dict[Peer, Progress] = {}
+        self._leaving: dict[Peer, Leaving] = {}
+        super().__init__(parts)
+
+    # who is fed
+
+    def _SyncObj__onBecomeLeader(self) -> None:  # noqa: N802 - pysyncobj's name
+        """Nothing is known of any peer's log in a new term."""
+        next_index = self._storage.last_index + 1
+        self._progress = {peer: Progress(next_index) for peer in self._others}
+        self._stamped_commit = self._commit
+        super()._SyncObj__onBecomeLeader()
+
+    def _on_state_changed(self, old: int, new: int) -> None:
+        super()._on_state_changed(old, new)
+        if old == LEADER:
+            self._progress.clear()
+            self._leaving.clear()
+            self._parts.set_peers(self._addresses())
+
+    def _configuration_changed(self) -> None:
+        """A new voter is fed from here on; a removed one until it knows."""
+        before = self._others
+        super()._configuration_changed()
+        if self.leads:
+            for peer in self._others - before:
+                self._leaving.pop(peer, None)
+                self._progress[peer] = Progress(self._storage.last_index + 1)
+
+    def _part_with(self, before: Voters) -> None:
+        """Keep in touch with whoever was a voter before, so that it learns that it is none now."""
+        until_s = monotonic_s() + self._settings.leaving_grace_s
+        for name in before.keys() - self.voters.keys() - {self._parts.name}:
+            self._leaving[peer_of(name)] = Leaving(before[name], self._configurations.index, until_s)
+
+    def _addresses(self) -> dict[str, str]:
+        leaving = {peer.name: leaving.address for peer, leaving in self._leaving.items()}
+        return {**leaving, **super()._addresses()}
+
+    def _forget_the_removed(self, now_s: float) -> None:
+        """Those that were told that their removal is committed, or had time enough to learn it."""
+        gone = [
+            peer
+            for peer, leaving in self._leaving.items()
+            if now_s >= leaving.until_s or self._knows_commit(self._progress[peer], leaving.removed_at_index)
+        ]
+        for peer in gone:
+            del self._leaving[peer], self._progress[peer]
+        if gone:
+            self._parts.set_peers(self._addresses())
+
+    @staticmethod
+    def _knows_commit(progress: Progress, index: int) -> bool:
+        return progress.match_index >= index and progress.sent_commit >= index
+
+    # sending
+
+    def _SyncObj__sendAppendEntries(self) -> None:  # noqa: N802
+        """The heartbeat of pysyncobj, which sends without end while it waits for a snapshot."""
+        self._feed_peers()
+
+    def _feed_peers(self) -> None:
+        now_s = monotonic_s()
+        for peer, progress in self._progress.items():
+            if self._is_connected(peer):
+                self._feed(peer, progress, now_s)
+
+    def _feed(self, peer: Peer, progress: Progress, now_s: float) -> None:
+        storage = self._storage
+        # also after a cut of this node's own log: pysyncobj would send without a previous entry for ever
+        progress.next_index = min(progress.next_index, storage.last_index + 1)
+        if progress.next_index <= storage.base_index:
+            self._feed_snapshot(peer, progress, now_s)
+        elif progress.next_index <= storage.last_index and (not progress.flight_last or now_s >= progress.resend_at_s):
+            entries = storage.entries_from(progress.next_index, self._settings.append_limit_bytes)
+            progress.resend_at_s = now_s + self._settings.resend_s
+            if self._append(peer, progress, progress.next_index - 1, entries):
+                progress.flight_last = entries[-1].index
+        elif progress.sent_commit < self._commit or now_s >= progress.sent_at_s + self._heartbeat_s():
+            self._append(peer, progress, progress.end_of_flight, ())
+
+    def _heartbeat_s(self) -> float:
+        busy = self._commit < self._storage.last_index
+        return self._settings.heartbeat_s if busy else self._settings.idle_heartbeat_s
+
+    def _append(self, peer: Peer, progress: Progress, prev_index: int, entries: Iterable[Entry]) -> bool:
+        """Send entries that follow `prev_index`; without any it tells the commit index and that a leader is there."""
+        prev_term = self._storage.term_at(prev_index)
+        if prev_term is None:
+            return False
+        append = raft_pb2.AppendEntries(
+            prev_index=prev_index,
+            prev_term=prev_term,
+            entries=codec.to_log_entries(entries),
+            commit_index=self._commit,
+            commit_time_us=self._commit_time_us if progress.live else 0,
+        )
+        progress.sent_at_s = monotonic_s()
+        sent = self._send(peer, append_entries=append)
+        if sent:
+            progress.sent_commit = self._commit
+        return sent
+
+    # answers
+
+    def _answered(self, peer: Peer, message: raft_pb2.RaftMessage) -> Progress | None:
+        """The peer's progress, if the answer is to this leader in this term; acknowledgements of old terms count not.
+
+        pysyncobj's acknowledgements carry no term: those of an old log are counted for another one.
+        """
+        if self._superseded(message.term) or message.term != self._term or not self.leads:
+            return None
+        if peer in self._others:
+            self._last_response_s[peer] = monotonic_s()
+        return self._progress.get(peer)
+
+    def _on_append_response(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
+        """Match and next index move forward only; backwards only for a refusal of what was sent last."""
+        progress, response = self._answered(peer, message), message.append_response
+        if progress is None:
+            return
+        if not response.accepted:
+            progress.back_off(response.prev_index, response.hint_index)
+            return
+        progress.acknowledge(min(response.match_index, self._storage.last_index))
+        progress.live = progress.live or progress.match_index >= self._commit
+        if peer in self._others:
+            self._match[peer] = progress.match_index
+
+    def _on_snapshot_response(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
+        progress = self._answered(peer, message)
+        if progress is not None:
+            self._chunk_taken(progress, message.snapshot_response)
+
+    # streams
+
+    def _SyncObj__onNodeDisconnected(self, node: Peer) -> None:  # noqa: N802
+        """What was on its way is gone, both ways: nothing waits for an answer that cannot come."""
+        super()._SyncObj__onNodeDisconnected(node)
+        if node in self._progress:
+            self._progress[node].disconnected()
+        if node == self._leader:
+            self._parts.proposals.leader_lost()
+
+    def _feed_deadline_s(self) -> float:
+        """When the next heartbeat, resend or farewell is due."""
+        heartbeat_s = self._heartbeat_s()
+        due = [progress.due_s(heartbeat_s) for peer, progress in self._progress.items() if self._is_connected(peer)]
+        return min([*due, *(leaving.until_s for leaving in self._leaving.values())], default=float("inf"))

@@ -1,0 +1,182 @@
+"""HardenedSyncObj: pysyncobj's core with every hazard that was found in it closed.
+
+Upstream keeps the start of an election, the granting of votes, the commit rule, check-quorum, the apply loop and the
+order of a tick. Each layer below overrides the private methods of one concern; `pin` refuses any other release.
+
+=== ============================================================ ==================================== ===============
+no. hazard in pysyncobj 0.3.17                                   closed by                            test_hazard_...
+=== ============================================================ ==================================== ===============
+durability (`durability`, `applying`)
+H1  an acknowledgement leaves before its entries are on disk     _acknowledge, release_...            v2_unsynced_ack
+H2  a leader counts its own copy before it is on disk            _mark_committable, __getEntries      v2_own_copy
+H9  the snapshot is loaded after messages were handled           load                                 v12_load_first
+H24 a commit index beyond a cut log is loaded and applied        StorageJournal.getRaftCommitIndex    v4_start
+acknowledgements (`feeding`)
+H3  a deposed leader learns no later term from answers           _superseded                          h3
+H4  acknowledgements carry no term (S2)                          _answered                            s2, v3
+H14 match and next index go backwards (S3)                       Progress.acknowledge, back_off       s3, v2
+replication (`feeding`, `following`)
+H7  a follower truncates without a conflict (S3)                 _take                                s3, v2
+H10 what precedes the snapshot is refused for ever               _matches, _has                       v8
+H11 commit moves over an unproven tail (S1)                      _commit_proven                       s1, v1
+H13 next index beyond the log: no previous entry for ever        _feed                                v8
+--  back-off alternates for ever when messages are pipelined     Progress, one flight at a time       v7
+--  sends in a loop while a snapshot is written                  __sendAppendEntries                  v10
+--  the log is emptied and every tick fails                      trailing entries, the base           v11
+proposals (`proposals`, `leading`)
+H6  membership and version commands arrive pickled               codec, encode_stock                  no_pickle
+H8  request ids restart at 0: replies match foreign commands     Proposals: random ids, no replies    v9
+H12 callbacks of truncated or covered entries never fire         truncated, covered                   v9_callbacks
+H15 a command that raises stops every node for ever (S5)         _apply_command                       s5
+H16 forwarded commands hang when the stream breaks               __onNodeDisconnected                 v9_callbacks
+snapshots (`installing`)
+H17 an older snapshot replaces a newer one                       snapshot_written                     v5
+H18 the log is trimmed apart from its snapshot                   snapshot_written                     v4_start
+H19 a damaged snapshot is swallowed: an empty state votes (S9)   load                                 s9
+H20 installing clears acknowledged entries behind the snapshot   _adopt                               v4
+H21 an old snapshot is installed over newer state                _on_snapshot_chunk                   v5
+H22 chunks are glued over a gap                                  receive by offset                    v6
+H23 the log goes before the snapshot is durable                  _finish, finish_receive              v4
+elections (`voting`)
+H5  messages are counted, not voters                             _on_vote_response                    h5
+--  a node outside of the configuration campaigns                _settle_campaign                     removed_node
+--  a node that was cut off deposes a working leader             _on_vote_request                     stickiness
+membership (`voting`, `leading`)
+--  voters come from the command line, changes are pickled       Configurations                       membership
+--  a change of a past term and one of this overlap (2015)       _may_change                          ongaro_2015
+--  a leader outside of the configuration counts itself          _quorum_index, _leave_if_removed     removed_leader
+=== ============================================================ ==================================== ===============
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from weftmesh.agent.raft import codec
+from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.engine import PeerStatus, RaftStatus, Role
+from weftmesh.agent.raft.leading import Leading
+from weftmesh.agent.raft.membership import quorum_size
+from weftmesh.agent.raft.pin import CANDIDATE, monotonic_s
+from weftmesh.agent.raft.stock import Peer, peer_of
+from weftmesh.mesh.v1 import raft_pb2
+
+Handler = Callable[["HardenedSyncObj", Peer, raft_pb2.RaftMessage], None]
+
+
+class HardenedSyncObj(Leading):
+    """The core: messages, ticks and completed writes go in; messages and applied commands come out."""
+
+    def receive(self, name: str, message: raft_pb2.RaftMessage) -> None:
+        """Handle a message of an authenticated peer.
+
+        Raises:
+            ProtocolError: it is malformed or impossible; nothing was changed by it but perhaps the term.
+        """
+        if name == self._parts.name:
+            raise ProtocolError(f"a peer presents itself as {name}, which is this node")
+        _HANDLERS[codec.check(message)](self, peer_of(name), message)
+
+    def connected(self, name: str) -> None:
+        """Messages can be sent to this peer."""
+        self._SyncObj__onNodeConnected(peer_of(name))
+
+    def disconnected(self, name: str) -> None:
+        """What was on its way to this peer is gone."""
+        self._SyncObj__onNodeDisconnected(peer_of(name))
+
+    def tick(self) -> None:
+        """Do everything that is due; cheap when nothing is."""
+        self.release_acknowledgements()
+        self._settle_campaign()
+        self._mark_committable()
+        self._onTick(0.0)
+        self._continue_hand_over()
+        self._leave_if_removed()
+
+    @property
+    def behind(self) -> bool:
+        """Whether another tick has work at once: committed entries to apply, or proposals to hand on."""
+        waits = self._can_hand_on() and self._parts.proposals.next_try_s() <= monotonic_s()
+        return self._applied < self._commit or waits
+
+    def next_deadline_s(self) -> float:
+        """When to tick if nothing happens before."""
+        deadline_s = float("inf")
+        if self.leads:
+            if self._others:
+                deadline_s = min(self._feed_deadline_s(), monotonic_s() + self._settings.idle_heartbeat_s)
+        elif self._may_campaign():
+            deadline_s = self._election_deadline_s
+        if self._can_hand_on():
+            deadline_s = min(deadline_s, self._parts.proposals.next_try_s())
+        return deadline_s
+
+    # handing over
+
+    def hand_over(self, wanted: bool) -> None:
+        """Begin to hand leadership to the most up-to-date voter, or think better of it."""
+        self._handing_over = wanted and self.leads
+
+    def _continue_hand_over(self) -> None:
+        """The target is asked only once it has the whole log; until then take nothing new."""
+        if self._handing_over and self._others:
+            self.transferLeadership()
+
+    def _leave_if_removed(self) -> None:
+        """A leader that was removed leads until that is committed, and is not part of the majority meanwhile."""
+        if self.leads and not self.votes and self._commit >= self._configurations.index:
+            self.transferLeadership()
+            self._step_down()
+
+    # what others see
+
+    def _hears_majority(self) -> bool:
+        since_s = monotonic_s() - self._settings.election_max_s
+        if not self.leads:
+            return self._leader is not None and self._heard_leader_s > since_s
+        heard = sum(1 for peer in self._others if self._last_response_s.get(peer, 0.0) > since_s)
+        return heard + self.votes >= quorum_size(self.voters)
+
+    def summary(self) -> tuple[object, ...]:
+        """What observers want to hear of when it changes."""
+        return self._role, self._term, self._leader, self._hears_majority(), self.voters
+
+    def status(self) -> RaftStatus:
+        """A consistent moment."""
+        role = Role.LEADER if self.leads else Role.CANDIDATE if self._role == CANDIDATE else Role.FOLLOWER
+        return RaftStatus(
+            node=self._parts.name,
+            role=role if self.votes or self.leads else Role.JOINING,
+            term=self._term,
+            leader=self._leader.name if self._leader is not None else "",
+            quorum=self._hears_majority(),
+            commit_index=self._commit,
+            applied_index=self._applied,
+            first_index=self._storage.base_index + 1,
+            last_index=self._storage.last_index,
+            snapshot_index=self._snapshot_index,
+            pending=len(self._parts.proposals),
+            voters=self.voters,
+            peers=tuple(
+                self._peer_status(*voter) for voter in sorted(self.voters.items()) if voter[0] != self._parts.name
+            ),
+        )
+
+    def _peer_status(self, name: str, address: str) -> PeerStatus:
+        peer = peer_of(name)
+        progress = self._progress.get(peer) if self.leads else None
+        return PeerStatus(name, address, peer in self._connected, progress.match_index if progress else 0)
+
+
+_HANDLERS: Mapping[str, Handler] = {
+    "vote_request": HardenedSyncObj._on_vote_request,
+    "vote_response": HardenedSyncObj._on_vote_response,
+    "append_entries": HardenedSyncObj._on_append_entries,
+    "append_response": HardenedSyncObj._on_append_response,
+    "snapshot_chunk": HardenedSyncObj._on_snapshot_chunk,
+    "snapshot_response": HardenedSyncObj._on_snapshot_response,
+    "timeout_now": HardenedSyncObj._on_timeout_now,
+    "forward_proposals": HardenedSyncObj._on_forward_proposals,
+    "reject_proposals": HardenedSyncObj._on_reject_proposals,
+}

@@ -1,0 +1,192 @@
+"""Snapshots: taken, loaded, sent and received. The hazards of snapshots."""
+
+from __future__ import annotations
+
+from weftmesh.agent.raft.applying import Applying
+from weftmesh.agent.raft.codec import ProtocolError, parse_payload
+from weftmesh.agent.raft.membership import NO_VOTERS, from_membership, to_membership
+from weftmesh.agent.raft.ports import SnapshotInfo
+from weftmesh.agent.raft.progress import Progress, Transfer
+from weftmesh.agent.raft.stock import CoreParts, Peer
+from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
+from weftmesh.mesh.v1 import raft_pb2
+
+FORMAT = 1
+FIRST_INDEX = 1
+"""Every log begins with the convention that entry 1 of term 0 exists."""
+
+
+class Installing(Applying):
+    """A snapshot replaces pysyncobj's dump file; the log behind it always stays."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self._snapshot: SnapshotInfo | None = None
+        self._snapshot_index = FIRST_INDEX
+        self._writing_snapshot = False
+        super().__init__(parts)
+
+    # loading
+
+    def load(self) -> None:
+        """Restore the newest snapshot and what the log says of the voters, before the first message or tick.
+
+        Raises:
+            DataCorruptionError: log and snapshot do not fit together.
+        """
+        info = self._parts.snapshots.latest()
+        if info is not None:
+            self._adopt(info)
+        elif self._storage.base_index != FIRST_INDEX:
+            raise DataCorruptionError(
+                f"the log begins after entry {self._storage.base_index} and there is no snapshot of what was before; "
+                "restore the snapshot, or remove this node from the mesh and let it join again"
+            )
+        else:
+            founders = {self._parts.name: self._parts.address} if self._parts.founding else NO_VOTERS
+            self._configurations.reset(FIRST_INDEX, founders)
+        self._read_configurations()
+        # what was read may be in the page cache only, and acknowledgements build on it from now on
+        self._storage.sync()
+        self._configuration_changed()
+
+    def _adopt(self, info: SnapshotInfo) -> None:
+        """Make a durable snapshot this node's state, and keep what the log has behind it."""
+        header, storage = info.header, self._storage
+        if header.format != FORMAT or header.cluster != self._parts.cluster:
+            raise DataCorruptionError(
+                f"{info.path} is a snapshot of cluster {header.cluster!r} in format {header.format}, "
+                f"this node belongs to {self._parts.cluster!r} and reads format {FORMAT}; check the data directory"
+            )
+        if storage.base_index > header.last_index:
+            raise DataCorruptionError(
+                f"the log begins after entry {storage.base_index}, the newest snapshot {info.path} ends at "
+                f"{header.last_index}; restore the newer snapshot, or remove this node and let it join again"
+            )
+        if storage.term_at(header.last_index) != header.last_term:
+            storage.reset(header.last_index, header.last_term)
+        self._parts.machine.restore(self._parts.snapshots.rows(info))
+        self._snapshot, self._snapshot_index, self._applied_bytes = info, header.last_index, 0
+        self._applied = self._commit = self._leader_commit = header.last_index
+        self._configurations.reset(header.last_index, from_membership(header.membership))
+
+    def _read_configurations(self) -> None:
+        """The configurations in the entries that no snapshot covers."""
+        for index in range(self._snapshot_index + 1, self._storage.last_index + 1):
+            try:
+                payload = parse_payload(self._storage.entry(index).payload)
+            except ProtocolError as error:
+                raise DataCorruptionError(
+                    f"entry {index} of the log does not parse; remove this node from the mesh and let it join again"
+                ) from error
+            if payload.HasField("membership"):
+                self._configurations.push(index, from_membership(payload.membership))
+
+    # taking
+
+    def _SyncObj__tryLogCompaction(self) -> None:  # noqa: N802 - pysyncobj's name
+        """Once a tick: begin a snapshot when enough was applied since the last. Copied here, written in a thread."""
+        enough = (
+            self._applied - self._snapshot_index >= self._settings.snapshot_every_entries
+            or self._applied_bytes >= self._settings.snapshot_every_bytes
+        )
+        if enough and not self._writing_snapshot:
+            self.take_snapshot()
+
+    def take_snapshot(self) -> None:
+        """Begin one now, unless one is being written or nothing was applied since the last."""
+        if self._writing_snapshot or self._applied <= self._snapshot_index:
+            return
+        self._writing_snapshot = True
+        self._applied_bytes = 0
+        header = raft_pb2.SnapshotHeader(
+            format=FORMAT,
+            last_index=self._applied,
+            last_term=self._storage.term_at(self._applied),
+            membership=to_membership(self._configurations.at(self._applied)),
+            cluster=self._parts.cluster,
+        )
+        self._parts.write_snapshot(header, self._parts.machine.snapshot())
+
+    def snapshot_written(self, info: SnapshotInfo) -> None:
+        """It is durable: only now may the log before it go, and only if none newer was installed meanwhile."""
+        self._writing_snapshot = False
+        if info.header.last_index <= self._snapshot_index:
+            return
+        self._snapshot, self._snapshot_index = info, info.header.last_index
+        self._configurations.forget_before(self._snapshot_index)
+        keep_from = self._snapshot_index - self._settings.trailing_entries
+        if keep_from > self._storage.base_index:
+            self._storage.compact_to(keep_from)
+
+    # receiving
+
+    def _on_snapshot_chunk(self, leader: Peer, message: raft_pb2.RaftMessage) -> None:
+        """Chunks are placed by offset and answered with the offset wanted next, so none is glued over a gap."""
+        chunk = message.snapshot_chunk
+        if message.term < self._term:
+            self._send(leader, append_response=raft_pb2.AppendResponse(accepted=False))
+            return
+        self._follow(leader, message.term)
+        if chunk.index <= self._commit:
+            # an old snapshot must not take back newer state; what it covers is here
+            self._acknowledge(leader, chunk.index)
+            return
+        try:
+            wanted = self._parts.snapshots.receive_chunk(chunk)
+        except InvalidInputError as error:
+            raise ProtocolError(str(error)) from error
+        if wanted >= chunk.size_bytes and self._finish(chunk):
+            self._acknowledge(leader, chunk.index)
+            return
+        answer = raft_pb2.SnapshotResponse(index=chunk.index, next_offset=wanted if wanted < chunk.size_bytes else 0)
+        self._send(leader, snapshot_response=answer)
+
+    def _finish(self, chunk: raft_pb2.SnapshotChunk) -> bool:
+        """Install a complete snapshot; False when it does not verify, so that it is sent again."""
+        try:
+            info = self._parts.snapshots.finish_receive(chunk)
+        except (DataCorruptionError, NotFoundError):
+            return False
+        self._adopt(info)
+        self._read_configurations()
+        self._commit_times.clear()
+        self._parts.proposals.covered()
+        self._configuration_changed()
+        self._new_election_deadline()
+        return True
+
+    # sending
+
+    def _feed_snapshot(self, peer: Peer, progress: Progress, now_s: float) -> None:
+        """Send the next chunk to a peer whose next entry is no longer in the log, one at a time."""
+        transfer = progress.transfer
+        if transfer is None:
+            if self._snapshot is None:
+                raise DataCorruptionError("the log was compacted and there is no snapshot; restore it or re-join")
+            transfer = progress.transfer = Transfer(self._snapshot)
+        if now_s < transfer.resend_at_s:
+            return
+        try:
+            data = self._parts.snapshots.read_chunk(transfer.info, transfer.offset, self._settings.chunk_bytes)
+        except NotFoundError:
+            progress.transfer, progress.sent_at_s = None, now_s  # replaced on disk: begin with the newer one
+            return
+        header = transfer.info.header
+        chunk = raft_pb2.SnapshotChunk(
+            index=header.last_index,
+            snapshot_term=header.last_term,
+            offset=transfer.offset,
+            size_bytes=transfer.info.size_bytes,
+            data=data,
+            sha256=transfer.info.sha256,
+        )
+        progress.sent_at_s = now_s
+        transfer.resend_at_s = now_s + self._settings.resend_s
+        self._send(peer, snapshot_chunk=chunk)
+
+    def _chunk_taken(self, progress: Progress, response: raft_pb2.SnapshotResponse) -> None:
+        transfer = progress.transfer
+        if transfer is None or transfer.info.header.last_index != response.index:
+            return
+        if response.next_offset < transfer.info.size_bytes:
+            transfer.offset, transfer.resend_at_s = response.next_offset, 0.0

@@ -1,0 +1,140 @@
+"""What a leader takes into its log, and how proposals reach it from the other nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from weftmesh.agent.raft.feeding import Feeding
+from weftmesh.agent.raft.installing import FIRST_INDEX
+from weftmesh.agent.raft.membership import from_membership, is_single_change, to_membership
+from weftmesh.agent.raft.pin import monotonic_s
+from weftmesh.agent.raft.ports import Entry
+from weftmesh.agent.raft.proposals import Waiter, rejection
+from weftmesh.agent.raft.stock import CoreParts, Peer
+from weftmesh.mesh.v1 import raft_pb2
+
+REFUSED = 0
+"""Stands where the index of an entry would be."""
+
+
+class Leading(Feeding):
+    """Replaces pysyncobj's command queue and its forwarding, whose replies name nobody."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self._followed: tuple[Peer | None, int] = (None, 0)
+        super().__init__(parts)
+
+    def _SyncObj__onBecomeLeader(self) -> None:  # noqa: N802 - pysyncobj's name
+        super()._SyncObj__onBecomeLeader()
+        if self._configurations.index == FIRST_INDEX:
+            # the founder's own configuration is in no log yet; whoever joins must find it there
+            self._take_in([raft_pb2.LogPayload(membership=to_membership(self.voters))])
+
+    # the log
+
+    def _may_change(self, payload: raft_pb2.LogPayload) -> bool:
+        """One voter at a time, the last change committed, and an entry of this term too (Ongaro's 2015 correction)."""
+        new = from_membership(payload.membership)
+        if self._configurations.index == FIRST_INDEX:
+            return new == self.voters
+        settled = self._configurations.index <= self._commit and self._commit >= (self._noop_index or 0)
+        return settled and is_single_change(self.voters, new)
+
+    def _take_in(self, payloads: Sequence[raft_pb2.LogPayload]) -> list[int]:
+        """Append payloads; returns the index of each, REFUSED for a change of voters that may not be made now."""
+        entries: list[Entry] = []
+        indexes: list[int] = []
+        before = self.voters
+        for payload in payloads:
+            index = self._storage.last_index + len(entries) + 1
+            if payload.HasField("membership"):
+                if not self._may_change(payload):
+                    indexes.append(REFUSED)
+                    continue
+                self._configurations.push(index, from_membership(payload.membership))
+            entries.append(Entry(index, self._term, payload.SerializeToString()))
+            indexes.append(index)
+        if entries:
+            self._storage.append(entries)
+        if self.voters is not before:
+            self._part_with(before)
+            self._configuration_changed()
+        return indexes
+
+    @property
+    def _overloaded(self) -> bool:
+        return self._storage.last_index - self._commit >= self._settings.uncommitted_limit
+
+    # this node's proposals
+
+    def _can_hand_on(self) -> bool:
+        """Whether queued proposals would go anywhere."""
+        if self.leads:
+            return not self._overloaded and not self._handing_over
+        return self._leader is not None and self._is_connected(self._leader)
+
+    def _checkCommandsToApply(self) -> None:  # noqa: N802 - pysyncobj's name
+        """Once a tick, after committing: hand on what waits, then feed the peers with all of it at once."""
+        now_s = monotonic_s()
+        self._notice_new_leader()
+        if self.leads:
+            self._take_own(now_s)
+            self._feed_peers()
+            self._forget_the_removed(now_s)
+        elif self._leader is not None and self._is_connected(self._leader):
+            self._forward(self._leader, now_s)
+
+    def _notice_new_leader(self) -> None:
+        followed = (self._leader, self._term)
+        if followed != self._followed:
+            self._followed = followed
+            self._parts.proposals.leader_lost()
+
+    def _take_own(self, now_s: float) -> None:
+        if not self._parts.proposals.queued or not self._can_hand_on():
+            return
+        waiters = self._parts.proposals.take(now_s, self._settings.append_limit_bytes)
+        indexes = self._take_in([waiter.payload for waiter in waiters])
+        for waiter, index in zip(waiters, indexes, strict=True):
+            if index == REFUSED:
+                self._parts.proposals.fail(waiter, rejection("membership_busy"))
+            else:
+                self._parts.proposals.logged(waiter, index)
+
+    def _forward(self, leader: Peer, now_s: float) -> None:
+        proposals = self._parts.proposals
+        waiters = proposals.take(now_s, self._settings.append_limit_bytes) if proposals.queued else []
+        if not waiters:
+            return
+        if self._send(leader, forward_proposals=_forward_message(waiters)):
+            proposals.forwarded(waiters, leader.name)
+        else:
+            proposals.put_back(waiters, now_s + self._settings.retry_s)
+
+    # other nodes' proposals
+
+    def _on_forward_proposals(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
+        """Take them all or say at once which ones entered no log."""
+        proposals = message.forward_proposals.proposals
+        ids = [proposal.proposal_id for proposal in proposals]
+        if not self.leads or self._handing_over:
+            self._reject(peer, ids, "not_leader")
+        elif self._overloaded:
+            self._reject(peer, ids, "overloaded")
+        else:
+            indexes = self._take_in([proposal.payload for proposal in proposals])
+            refused = [proposal_id for proposal_id, index in zip(ids, indexes, strict=True) if index == REFUSED]
+            if refused:
+                self._reject(peer, refused, "membership_busy")
+
+    def _reject(self, peer: Peer, proposal_ids: list[int], reason: str) -> None:
+        self._send(peer, reject_proposals=raft_pb2.RejectProposals(proposal_ids=proposal_ids, reason=reason))
+
+    def _on_reject_proposals(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
+        reject, retry_s = message.reject_proposals, monotonic_s() + self._settings.retry_s
+        self._parts.proposals.rejected(peer.name, reject.proposal_ids, reject.reason, retry_s)
+
+
+def _forward_message(waiters: Sequence[Waiter]) -> raft_pb2.ForwardProposals:
+    proposals = [raft_pb2.Proposal(proposal_id=waiter.proposal_id, payload=waiter.payload) for waiter in waiters]
+    return raft_pb2.ForwardProposals(proposals=proposals)

@@ -1,0 +1,357 @@
+"""PysyncobjEngine: drives the hardened core from the event loop. Nothing polls; every tick has a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.engine import Applied, RaftStatus, StateMachine
+from weftmesh.agent.raft.hardened import HardenedSyncObj
+from weftmesh.agent.raft.membership import NO_VOTERS, to_membership
+from weftmesh.agent.raft.pin import monotonic_s
+from weftmesh.agent.raft.ports import LogStorage, SnapshotStorage, Transport
+from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, Waiter, no_quorum, unknown
+from weftmesh.agent.raft.settings import RaftSettings
+from weftmesh.agent.raft.stock import CoreParts
+from weftmesh.core.errors import InvalidInputError, PreconditionError, UnknownOutcomeError, WeftmeshError
+from weftmesh.mesh.v1 import raft_pb2
+
+log = structlog.get_logger(__name__)
+
+COMPLAINTS_LIMIT = 256
+"""Peers whose first malformed message is logged."""
+BARRIER_TRIES = 16
+"""Attempts of one read_barrier within its time."""
+TIMER_FLOOR_S = 0.001
+"""No timer is shorter: what is due at once is scheduled, not timed."""
+MEMBERSHIP_TRIES = 8
+"""Reads of the voters by one change_voter before it gives up on others that change them too."""
+
+
+@dataclass(slots=True)
+class _Submission:
+    """A proposal and those who wait for it."""
+
+    waiter: Waiter
+    outcome: asyncio.Future[Applied]
+    callers: int = 0
+
+
+def _settle(outcome: asyncio.Future[Applied], result: Applied | WeftmeshError) -> None:
+    if outcome.done():
+        return
+    if isinstance(result, Applied):
+        outcome.set_result(result)
+    else:
+        outcome.set_exception(result)
+        outcome.exception()  # whoever waited may have left: then nobody retrieves it, which is no defect
+
+
+class PysyncobjEngine:
+    """A RaftEngine on pysyncobj's core.
+
+    Args:
+        name: this node; its certificate's name.
+        address: host:port where peers reach it.
+        cluster: the mesh it belongs to; a snapshot of another one is refused.
+        storage: its log, recovered; the engine closes it.
+        snapshots: its snapshots.
+        transport: the way to its peers.
+        machine: what is replicated.
+        founding: whether this node may elect itself when neither log nor snapshot knows any voter.
+        settings: timings and limits.
+        on_fatal: called once, when the disk failed or an invariant broke; the engine has stopped taking part, and
+            the process should end.
+        seeds: name to host:port of peers to stay connected to until this node is a voter.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        cluster: str,
+        storage: LogStorage,
+        snapshots: SnapshotStorage,
+        transport: Transport,
+        machine: StateMachine,
+        founding: bool,
+        settings: RaftSettings,
+        on_fatal: Callable[[BaseException], None],
+        seeds: Mapping[str, str] = NO_VOTERS,
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._storage = storage
+        self._snapshots = snapshots
+        self._transport = transport
+        self._on_fatal = on_fatal
+        self._proposals = Proposals(secrets.randbits(ID_BITS), settings.pending_limit)
+        parts = CoreParts(
+            name=name,
+            address=address,
+            cluster=cluster,
+            storage=storage,
+            snapshots=snapshots,
+            machine=machine,
+            proposals=self._proposals,
+            send=transport.send,
+            set_peers=transport.set_peers,
+            write_snapshot=self._write_snapshot,
+            wall_us=lambda: time.time_ns() // 1000,
+            founding=founding,
+            seeds=seeds,
+            settings=settings,
+        )
+        self._core = HardenedSyncObj(parts)
+        self._loop: asyncio.AbstractEventLoop
+        self._running = False
+        self._tick_scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._snapshot_task: asyncio.Task[None] | None = None
+        self._barrier: _Submission | None = None
+        self._callbacks: list[Callable[[RaftStatus], None]] = []
+        self._seen: tuple[object, ...] = ()
+        self._complained: set[str] = set()
+
+    # RaftEngine
+
+    async def start(self) -> None:
+        """Load snapshot and log, then take part. A sole voter returns when all that it holds is applied."""
+        self._loop = asyncio.get_running_loop()
+        self._core.load()
+        self._running = True
+        await self._transport.start(self)
+        self._schedule()
+        if self._core.votes and len(self._core.voters) == 1:
+            await self.read_barrier(self._settings.replay_timeout_s)
+
+    async def stop(self) -> None:
+        """Stop taking part and sync what was written."""
+        if not self._running:
+            return
+        self._halt("this node shuts down")
+        await self._transport.stop()
+        if self._snapshot_task is not None:
+            await asyncio.wait([self._snapshot_task])
+        self._storage.close()
+
+    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+        """See RaftEngine."""
+        if len(command) > self._settings.command_limit_bytes:
+            raise InvalidInputError(
+                f"a command of {len(command)} bytes exceeds the limit of {self._settings.command_limit_bytes}; split it"
+            )
+        return await self._outcome(self._submit(raft_pb2.LogPayload(command=command)), timeout_s)
+
+    async def read_barrier(self, timeout_s: float) -> int:
+        """See RaftEngine. Commits an entry without effect; calls share it until it leaves this node's queue."""
+        deadline_s = monotonic_s() + timeout_s
+        for attempt in range(BARRIER_TRIES):
+            if self._barrier is None or self._barrier.waiter.stage is not Stage.QUEUED:
+                self._barrier = self._submit(raft_pb2.LogPayload())
+            try:
+                return (await self._outcome(self._barrier, deadline_s - monotonic_s())).index
+            except UnknownOutcomeError:
+                # nothing is lost by asking again while there is time
+                if attempt == BARRIER_TRIES - 1 or monotonic_s() >= deadline_s:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
+        """See RaftEngine. Returns at once when the voters are that way and this is committed."""
+        deadline_s = monotonic_s() + timeout_s
+        for _ in range(MEMBERSHIP_TRIES):
+            wanted = {voter: at for voter, at in self._core.voters.items() if voter != name}
+            if address is not None:
+                wanted[name] = address
+            if not wanted:
+                raise PreconditionError(f"{name} is the last voter and cannot be removed; add another one first")
+            left_s = max(deadline_s - monotonic_s(), 0.0)
+            if wanted != self._core.voters:
+                await self._outcome(self._submit(raft_pb2.LogPayload(membership=to_membership(wanted))), left_s)
+                return
+            await self.read_barrier(left_s)
+            if self._core.voters.get(name) == address:
+                return
+        raise PreconditionError(f"the voters keep changing while {name} is to be changed; try again")
+
+    async def transfer_leadership(self, timeout_s: float) -> bool:
+        """See RaftEngine."""
+        if not self._core.leads or len(self._core.voters) == 1:
+            return not self._core.leads
+        gone = asyncio.Event()
+
+        def notice(_status: RaftStatus) -> None:
+            if not self._core.leads:
+                gone.set()
+
+        self._callbacks.append(notice)
+        self._core.hand_over(True)
+        self._schedule()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await gone.wait()
+        except TimeoutError:
+            self._core.hand_over(False)
+            self._schedule()
+        finally:
+            self._callbacks.remove(notice)
+        return not self._core.leads
+
+    def status(self) -> RaftStatus:
+        """See RaftEngine."""
+        return self._core.status()
+
+    def on_change(self, callback: Callable[[RaftStatus], None]) -> None:
+        """See RaftEngine."""
+        self._callbacks.append(callback)
+
+    # TransportEvents
+
+    def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
+        """See TransportEvents. What a peer may send wrongly drops that message; what fails here ends the engine."""
+        for message in messages:
+            if not self._running:
+                return
+            try:
+                self._core.receive(peer, message)
+            except ProtocolError as error:
+                self._complain(peer, error)
+            except Exception as error:  # noqa: BLE001 - the disk or an invariant: end, whatever it is
+                self._fail(error)
+        self._sync()
+        self._schedule()
+
+    def on_connected(self, peer: str) -> None:
+        """See TransportEvents."""
+        self._core.connected(peer)
+        self._schedule()
+
+    def on_disconnected(self, peer: str) -> None:
+        """See TransportEvents."""
+        self._core.disconnected(peer)
+        self._schedule()
+
+    # ticks
+
+    def _schedule(self) -> None:
+        if self._running and not self._tick_scheduled:
+            self._tick_scheduled = True
+            self._loop.call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._tick_scheduled = False
+        if not self._running:
+            return
+        try:
+            self._core.tick()
+            self._sync()
+        except Exception as error:  # noqa: BLE001 - the disk or an invariant: end, whatever it is
+            self._fail(error)
+            return
+        self._tell_changes()
+        if self._core.behind:
+            self._schedule()
+        else:
+            self._set_timer(self._core.next_deadline_s())
+
+    def _set_timer(self, deadline_s: float) -> None:
+        """One timer; one that rings too early costs less than to move it at every tick."""
+        if deadline_s == float("inf"):
+            return
+        at_s = self._loop.time() + max(deadline_s - monotonic_s(), TIMER_FLOOR_S)
+        if self._timer is not None:
+            if self._timer.when() <= at_s:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at_s, self._timer_rang)
+
+    def _timer_rang(self) -> None:
+        self._timer = None
+        self._schedule()
+
+    def _sync(self) -> None:
+        """Begin a sync of what was written, beside the network; one that runs is followed by another."""
+        if self._running and self._storage.durable_mark < self._storage.written_mark:
+            self._storage.start_sync(self._synced)
+
+    def _synced(self) -> None:
+        if self._running:
+            self._core.release_acknowledgements()
+            self._sync()
+            self._schedule()
+
+    def _tell_changes(self) -> None:
+        core = self._core
+        seen = core.summary()
+        if seen == self._seen:
+            return
+        self._seen = seen
+        status = core.status()
+        log.info("raft.changed", role=status.role.value, term=status.term, leader=status.leader, quorum=status.quorum)
+        for callback in list(self._callbacks):
+            callback(status)
+
+    # proposals
+
+    def _submit(self, payload: raft_pb2.LogPayload) -> _Submission:
+        if not self._running:
+            raise no_quorum("this node does not take part now")
+        outcome: asyncio.Future[Applied] = self._loop.create_future()
+        waiter = self._proposals.submit(payload, lambda result: _settle(outcome, result))
+        self._schedule()
+        return _Submission(waiter, outcome)
+
+    async def _outcome(self, submission: _Submission, timeout_s: float) -> Applied:
+        """Wait for the outcome; the last caller to leave gives the proposal up."""
+        submission.callers += 1
+        try:
+            async with asyncio.timeout(max(timeout_s, 0.0)):
+                return await asyncio.shield(submission.outcome)
+        except TimeoutError:
+            certain = submission.waiter.stage is Stage.QUEUED
+            why = f"no majority answered within {timeout_s:g} s"
+            raise (no_quorum(why) if certain else unknown(why)) from None
+        finally:
+            submission.callers -= 1
+            if not submission.callers:
+                self._proposals.give_up(submission.waiter, "nobody waits for it any more")
+
+    # snapshots
+
+    def _write_snapshot(self, header: raft_pb2.SnapshotHeader, rows: Callable[[], Iterator[bytes]]) -> None:
+        self._snapshot_task = self._loop.create_task(self._written_in_thread(header, rows))
+
+    async def _written_in_thread(self, header: raft_pb2.SnapshotHeader, rows: Callable[[], Iterator[bytes]]) -> None:
+        try:
+            info = await asyncio.to_thread(lambda: self._snapshots.write(header, rows()))
+            if self._running:
+                self._core.snapshot_written(info)
+                self._schedule()
+        except Exception as error:  # noqa: BLE001 - the disk or an invariant: end, whatever it is
+            self._fail(error)
+
+    # ends
+
+    def _complain(self, peer: str, error: ProtocolError) -> None:
+        if peer not in self._complained and len(self._complained) < COMPLAINTS_LIMIT:
+            self._complained.add(peer)
+            log.warning("raft.peer_protocol_error", peer=peer, error=str(error))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._running:
+            log.error("raft.stopped", error=repr(error))
+            self._halt("this node stopped after a failure")
+            self._on_fatal(error)
+
+    def _halt(self, why: str) -> None:
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+        self._proposals.give_up_all(why)

@@ -1,0 +1,44 @@
+"""The engine's timings and limits, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RaftSettings:
+    """Defaults suit a LAN; every election time must exceed several idle heartbeats."""
+
+    heartbeat_s: float = 0.05
+    """Silence towards a peer while something is uncommitted."""
+    idle_heartbeat_s: float = 0.25
+    """Silence towards a peer otherwise."""
+    election_min_s: float = 1.0
+    """A follower that heard a leader this recently helps nobody to depose it."""
+    election_max_s: float = 1.5
+    """After this without a leader every voter campaigns; after this without a majority a leader gives up."""
+    resend_s: float = 0.5
+    """An unanswered append or chunk is sent again; messages are lost only when a stream breaks, so this is rare."""
+    append_limit_bytes: int = 1 << 20
+    """Entries in one message."""
+    chunk_bytes: int = 256 << 10
+    """Snapshot bytes in one message."""
+    command_limit_bytes: int = 4 << 20
+    """One proposal."""
+    pending_limit: int = 10_000
+    """Proposals of this node without an outcome."""
+    uncommitted_limit: int = 20_000
+    """Entries that a leader holds without a majority for them before it takes no more."""
+    apply_limit: int = 256
+    """Entries applied in one tick, so that the event loop is never held for long."""
+    snapshot_every_entries: int = 20_000
+    snapshot_every_bytes: int = 64 << 20
+    """Applied since the last snapshot, whichever comes first."""
+    trailing_entries: int = 2_000
+    """Kept in the log behind a snapshot, so that a peer that fell behind a little needs no snapshot."""
+    leaving_grace_s: float = 10.0
+    """How long a leader goes on telling a removed voter that it was removed."""
+    replay_timeout_s: float = 120.0
+    """A sole voter applies its whole log before it is ready."""
+    retry_s: float = 0.05
+    """Before proposals that a node refused, because it does not lead, are sent again."""

@@ -1,0 +1,138 @@
+"""Who votes, who may campaign, and whose vote counts: the hazards of elections and of membership."""
+
+from __future__ import annotations
+
+from weftmesh.agent.raft import codec
+from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.membership import NO_VOTERS, Configurations, Voters
+from weftmesh.agent.raft.pin import CANDIDATE, FOLLOWER, LEADER, monotonic_s
+from weftmesh.agent.raft.stock import CoreParts, Peer, StockCore, peer_of
+from weftmesh.mesh.v1 import raft_pb2
+
+LONG_AGO_S = float("-inf")
+
+
+class Voting(StockCore):
+    """pysyncobj's elections under the configuration of the log instead of a list given at start."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self._configurations = Configurations(0, NO_VOTERS)
+        self._heard_leader_s = LONG_AGO_S
+        self._granted: tuple[int, set[Peer]] = (0, set())
+        self._handing_over = False
+        super().__init__(parts)
+
+    # membership
+
+    @property
+    def voters(self) -> Voters:
+        """The configuration in effect."""
+        return self._configurations.current
+
+    @property
+    def votes(self) -> bool:
+        """Whether this node is in it."""
+        return self._parts.name in self._configurations.current
+
+    def _configuration_changed(self) -> None:
+        """Make every quorum that pysyncobj counts, and the transport, follow the configuration in effect."""
+        now_s = monotonic_s()
+        others = {peer_of(name) for name in self.voters if name != self._parts.name}
+        for peer in others - self._others:
+            self._match[peer] = 0
+            self._last_response_s[peer] = now_s
+        self._others = others
+        self._parts.set_peers(self._addresses())
+
+    def _addresses(self) -> dict[str, str]:
+        """Whom to be connected to: the other voters, and whoever may let this node in while it is none."""
+        known = dict(self.voters) if self.votes else {**self._parts.seeds, **self.voters}
+        known.pop(self._parts.name, None)
+        return known
+
+    # elections
+
+    def _may_campaign(self) -> bool:
+        """A node outside of its own configuration, removed or still joining, never starts an election."""
+        return self.votes
+
+    def _settle_campaign(self) -> None:
+        """Before pysyncobj looks at its deadline: hold back who may not campaign, and let a sole voter go at once."""
+        if self.leads:
+            return
+        if not self._may_campaign():
+            self._told_to_campaign = False
+            self._new_election_deadline()
+        elif len(self.voters) == 1:
+            self._election_deadline_s = 0.0
+        elif self._election_deadline_s < monotonic_s() and not self._SyncObj__connectedToAnyone():
+            self._new_election_deadline()
+
+    def _SyncObj__connectedToAnyone(self) -> bool:  # noqa: N802 - pysyncobj's name
+        """Only connected voters make an election worth its term."""
+        return not self._others or not self._others.isdisjoint(self._connected)
+
+    def _heard_recently(self) -> bool:
+        """Whether a leader is at work, as far as this node knows: then nobody is helped to depose it."""
+        if self.leads:
+            return not self._handing_over
+        return monotonic_s() - self._heard_leader_s < self._settings.election_min_s
+
+    def _on_vote_request(self, candidate: Peer, message: raft_pb2.RaftMessage) -> None:
+        """Leader stickiness: a node that was cut off or removed must not disturb a working mesh."""
+        if not self._heard_recently():
+            self._to_stock(candidate, message)
+
+    def _on_vote_response(self, voter: Peer, message: raft_pb2.RaftMessage) -> None:
+        """Where messages were counted, a vote counts once, for its term, and only from a voter."""
+        if self._superseded(message.term) or message.term != self._term or self._role != CANDIDATE:
+            return
+        if self._granted[0] != self._term:
+            self._granted = (self._term, set())
+        if voter in self._others and voter not in self._granted[1]:
+            self._granted[1].add(voter)
+            self._to_stock(voter, message)
+
+    def _on_timeout_now(self, leader: Peer, message: raft_pb2.RaftMessage) -> None:
+        """The leader hands over: campaign at the next tick."""
+        self._to_stock(leader, message)
+
+    def _to_stock(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
+        self._SyncObj__onMessageReceived(peer, codec.decode_stock(message))
+
+    # terms
+
+    def _superseded(self, term: int) -> bool:
+        """An answer from a later term deposes this node; pysyncobj's answers carry no term, so it never learns."""
+        if term <= self._term:
+            return False
+        self._SyncObj__setCurrentTerm(term, None)
+        self._step_down()
+        return True
+
+    def _step_down(self) -> None:
+        self._SyncObj__setState(FOLLOWER)
+        self._leader = None
+
+    def _follow(self, leader: Peer, term: int) -> None:
+        """Accept the leader of a term that is not past.
+
+        Raises:
+            ProtocolError: this node leads that term itself.
+        """
+        if term == self._term and self.leads:
+            raise ProtocolError(f"{leader.name} claims to lead term {term}, which this node leads")
+        if term > self._term:
+            self._told_to_campaign = False
+            self._SyncObj__setCurrentTerm(term, None)
+        self._SyncObj__setState(FOLLOWER)
+        self._leader = leader
+        self._heard_leader_s = monotonic_s()
+        if not self._told_to_campaign:
+            self._new_election_deadline()
+
+    def _on_state_changed(self, old: int, _new: int) -> None:
+        """A leader that gave up waits like any follower; its old deadline passed long ago."""
+        if old == LEADER:
+            self._handing_over = False
+            self._new_election_deadline()
