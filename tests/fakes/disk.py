@@ -15,7 +15,8 @@ class FaultyDisk:
     """The `Disk` of the write-ahead log, over real files in one directory.
 
     Every call counts in `calls`; from call `fail_at` on, each raises OSError(`error`), and a write leaves a
-    part of its data first, as on a full disk. Nothing is really synced: `power_cut` writes down what the platters would hold.
+    part of its data first, as on a full disk. Nothing is really synced: `power_cut` writes down what the platters
+    would hold.
     """
 
     def __init__(self, directory: Path, *, fail_at: int | None = None, error: int = errno.EIO) -> None:
@@ -27,6 +28,7 @@ class FaultyDisk:
         self.syncs_may_go.set()
         self.sync_entered = threading.Event()
         self._directory = directory
+        self._names_change = threading.Lock()
         self._contents: dict[int, bytes] = {}
         self._names: dict[str, int] = {}
         if directory.exists():
@@ -54,17 +56,20 @@ class FaultyDisk:
         """The names in the directory survive."""
         self._call()
         if path == self._directory:
-            self._names = self._current_names()
+            with self._names_change:
+                self._names = self._current_names()
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename; survives the next sync of the directory."""
         self._call()
-        source.rename(target)
+        with self._names_change:
+            source.rename(target)
 
     def unlink(self, path: Path) -> None:
         """Remove; survives the next sync of the directory."""
         self._call()
-        path.unlink()
+        with self._names_change:
+            path.unlink()
 
     def power_cut(self, target: Path, rng: random.Random) -> None:
         """Put into `target` what the next start may find: the synced, and any of the sectors and names since."""

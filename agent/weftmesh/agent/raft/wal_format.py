@@ -90,9 +90,9 @@ class Head(NamedTuple):
     vote: str
 
 
-def pack_segment_header(sequence: int, salt: int) -> bytes:
+def pack_segment_header(sequence: int, salt: int, format_: int = FORMAT) -> bytes:
     """The first SEGMENT_HEADER_BYTES of a segment."""
-    body = _SEGMENT.pack(MAGIC, FORMAT, sequence, salt)
+    body = _SEGMENT.pack(MAGIC, format_, sequence, salt)
     return (body + _CRC.pack(crc32(body))).ljust(SEGMENT_HEADER_BYTES, b"\0")
 
 

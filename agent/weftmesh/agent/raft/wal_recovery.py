@@ -75,6 +75,10 @@ class Replay(MemoryLog):
             raise _Mismatch(f"a valid record of kind {record.kind} that does not fit: {error}") from error
         self.crc = record.crc
 
+    def sealed_segments(self, count: int) -> bool:
+        """Whether `count` segments are complete and nothing of the next one was read."""
+        return self.sealed and len(self.head_indexes) == count
+
     def check_anchored(self) -> None:
         """Raise _Mismatch if entries between the base and the first one held are missing."""
         if self.anchor_index < self.base_index:
@@ -191,7 +195,7 @@ def recover(directory: Path) -> Recovered:
     recovered = Recovered(Replay(), files)
     for position, file in enumerate(files):
         if position == len(files) - 1 and file.blank and position > 0:
-            if not recovered.replay.sealed:  # the crash came before the SEAL was durable
+            if not recovered.replay.sealed_segments(position):  # the crash came before the SEAL was durable
                 recovered.superfluous = files.pop().path
             else:
                 recovered.end, recovered.clean = SEGMENT_HEADER_BYTES, True
@@ -250,7 +254,7 @@ def _check_complete(recovered: Recovered) -> None:
     files, replay = recovered.files, recovered.replay
     if not files:
         return
-    if replay.sealed and len(replay.head_indexes) == len(files):
+    if replay.sealed_segments(len(files)):
         raise corrupted(files[-1].path, recovered.end, "a seal, though the segment that has to follow is missing")
     if not replay.started and (len(files) > 1 or files[0].header.sequence != 1):
         raise corrupted(files[0].path, SEGMENT_HEADER_BYTES, "no record in the oldest segment")
