@@ -205,7 +205,7 @@ class _Row:
         fields = {path: self._value(path) for path in self._table.paths}
         if "status" in self._table.columns:
             fields["status"] = self._status()
-        if not fields["title"] and not self._problems:
+        if not self._text("title"):
             self._problem("title", "", "the title is empty", "give the row a title")
         for path in self._mapping.originals & self._table.columns.keys():
             fields[CUSTOM_PREFIX + path] = self._original(path)
