@@ -1,0 +1,56 @@
+"""`weftmeshd`: runs one node until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvloop
+
+from weftmesh.agent.compose import Node
+from weftmesh.core.errors import WeftmeshError
+from weftmesh.runtime.config import Config, load_config
+from weftmesh.runtime.telemetry import configure_logging
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 78
+"""EX_CONFIG of sysexits.h: restarting will not help."""
+
+
+async def run_node(config: Config) -> None:
+    """Run a node until SIGTERM or SIGINT."""
+    node = Node(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.stopping.set)
+    await node.run()
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="weftmeshd", description="Runs one weftmesh node.")
+    parser.add_argument("--config", type=Path, help="the configuration file; default /etc/weftmesh/weftmesh.toml")
+    arguments = parser.parse_args()
+    try:
+        config = load_config(arguments.config, environment=os.environ)
+    except WeftmeshError as error:
+        print(f"weftmeshd: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+    configure_logging(config.log.level, "json" if config.log.format == "json" else "console")
+    try:
+        uvloop.run(run_node(config))
+    except WeftmeshError as error:
+        structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
+        sys.exit(EXIT_FAILED)
+    sys.exit(EXIT_OK)
+
+
+if __name__ == "__main__":
+    main()

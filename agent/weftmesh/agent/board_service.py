@@ -1,0 +1,259 @@
+"""The BoardService: reads from this node's boards, writes through the log, and watches."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+
+from weftmesh.agent.board_writes import BoardWrites
+from weftmesh.agent.callers import Callers
+from weftmesh.agent.homes import Home, Homes
+from weftmesh.agent.requests import Call, await_freshness, begin_call, freshness_of
+from weftmesh.agent.watching import Watching, WatchPlan
+from weftmesh.board.v1 import board_pb2, board_pb2_grpc
+from weftmesh.core.board.filter import parse_filter
+from weftmesh.core.board.model import Project, Task
+from weftmesh.core.board.reading import Cursor
+from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
+from weftmesh.core.ids import parse_project_name, parse_task_name
+from weftmesh.runtime.wire.page_tokens import PageToken, decode_page_token, encode_page_token
+from weftmesh.runtime.wire.resources import change_message, conflict_message, project_message, task_message
+
+PAGE_SIZE_DEFAULT: Final = 100
+PAGE_SIZE_MAX: Final = 1_000
+SCAN_TASKS_MAX: Final = 20_000
+"""Tasks one page looks at, so that a filter that matches little never holds the event loop; the page ends short."""
+PROGRESS_DEFAULT_S: Final = 10.0
+PROGRESS_MIN_S: Final = 0.1
+PROGRESS_MAX_S: Final = 60.0
+ALL_PROJECTS: Final = "-"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
+    """Serves weftmesh.board.v1.BoardService; the protos document each method."""
+
+    def __init__(self, homes: Homes, writes: BoardWrites, callers: Callers, watchers_max: int) -> None:
+        self._homes = homes
+        self._writes = writes
+        self._callers = callers
+        self._watchers_max = watchers_max
+        self.watchers = 0
+
+    async def _write_project(self, request: Any, context: Context) -> board_pb2.Project:
+        home, outcome = await self._writes.write(request, begin_call(self._callers, context))
+        project = home.board.project(outcome.subject)
+        if project is None:  # validate_only of a project that does not exist yet
+            return request.project  # type: ignore[no-any-return]
+        return self._project(project)
+
+    CreateProject = UpdateProject = DeleteProject = UndeleteProject = _write_project
+
+    async def _write_task(self, request: Any, context: Context) -> board_pb2.Task:
+        home, outcome = await self._writes.write(request, begin_call(self._callers, context))
+        task = home.board.find_task(outcome.subject)
+        if task is None:  # validate_only of a task that does not exist yet
+            return request.task  # type: ignore[no-any-return]
+        return self._task(home, home.board.task_at(task, outcome.revision) or task)
+
+    CreateTask = UpdateTask = ClaimTask = RevertTask = DeleteTask = UndeleteTask = ResolveConflict = _write_task
+
+    async def GetProject(self, request: board_pb2.GetProjectRequest, context: Context) -> board_pb2.Project:  # noqa: N802
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        project_id = parse_project_name(request.name)
+        await await_freshness(self._homes.mesh, call, request.consistency, request.min_revision)
+        project = self._homes.mesh.board.project(project_id)
+        if project is None:
+            raise NotFoundError(f"there is no project {project_id}; see `weftmesh project ls`")
+        return self._project(project)
+
+    async def ListProjects(  # noqa: N802
+        self, request: board_pb2.ListProjectsRequest, context: Context
+    ) -> board_pb2.ListProjectsResponse:
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home = self._homes.mesh
+        await await_freshness(home, call, request.consistency, 0)
+        bound = str(request.show_deleted)
+        page = home.board.list_projects(
+            after=_cursor(request.page_token, "ListProjects", "", bound),
+            limit=_page_size(request.page_size),
+            show_deleted=request.show_deleted,
+        )
+        return board_pb2.ListProjectsResponse(
+            projects=[self._project(project) for project in page.projects],
+            next_page_token=_token("ListProjects", "", bound, page.next_cursor),
+            freshness=_freshness_at(home, page.revision),
+        )
+
+    async def GetTask(self, request: board_pb2.GetTaskRequest, context: Context) -> board_pb2.Task:  # noqa: N802
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home, task = await self._find_task(request.name, call, request.consistency, request.min_revision)
+        if request.at_revision:
+            _check_revision(home, request.at_revision)
+            past = home.board.task_at(task, request.at_revision)
+            if past is None:
+                raise NotFoundError(f"{task.key} did not exist yet at revision {request.at_revision}")
+            task = past
+        return self._task(home, task)
+
+    async def ListTasks(self, request: board_pb2.ListTasksRequest, context: Context) -> board_pb2.ListTasksResponse:  # noqa: N802
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home, project_id = self._parent(request.parent)
+        await await_freshness(home, call, request.consistency, request.min_revision)
+        bound = f"{request.filter}\0{request.show_deleted}"
+        page = home.board.list_tasks(
+            project_id,
+            parse_filter(request.filter) if request.filter else None,
+            after=_cursor(request.page_token, "ListTasks", request.parent, bound),
+            limit=_page_size(request.page_size),
+            at_revision=request.at_revision,
+            show_deleted=request.show_deleted,
+            scan_limit=SCAN_TASKS_MAX,
+        )
+        return board_pb2.ListTasksResponse(
+            tasks=[self._task(home, task) for task in page.tasks],
+            next_page_token=_token("ListTasks", request.parent, bound, page.next_cursor),
+            freshness=_freshness_at(home, page.revision),
+        )
+
+    async def ListTaskHistory(  # noqa: N802
+        self, request: board_pb2.ListTaskHistoryRequest, context: Context
+    ) -> board_pb2.ListTaskHistoryResponse:
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home, task = await self._find_task(request.name, call, board_pb2.READ_CONSISTENCY_LOCAL, 0)
+        after = _cursor(request.page_token, "ListTaskHistory", task.id, "")
+        start = after.number if after else 0
+        end = start + _page_size(request.page_size)
+        follow = Cursor(home.board.revision, 0, end) if end < len(task.history) else None
+        return board_pb2.ListTaskHistoryResponse(
+            changes=[change_message(change) for change in task.history[start:end]],
+            next_page_token=_token("ListTaskHistory", task.id, "", follow),
+            freshness=freshness_of(home),
+        )
+
+    async def ListConflicts(  # noqa: N802
+        self, request: board_pb2.ListConflictsRequest, context: Context
+    ) -> board_pb2.ListConflictsResponse:
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        task_id = None
+        if "/tasks/" in request.parent or request.parent.startswith("tasks/"):
+            home, task = await self._find_task(request.parent, call, board_pb2.READ_CONSISTENCY_LOCAL, 0)
+            project_id, task_id = None, task.id
+        else:
+            home, project_id = self._parent(request.parent)
+        page = home.board.list_conflicts(
+            project_id,
+            task_id,
+            after=_cursor(request.page_token, "ListConflicts", request.parent, ""),
+            limit=_page_size(request.page_size),
+        )
+        return board_pb2.ListConflictsResponse(
+            conflicts=[conflict_message(task, conflict) for task, conflict in page.conflicts],
+            next_page_token=_token("ListConflicts", request.parent, "", page.next_cursor),
+            freshness=freshness_of(home),
+        )
+
+    async def Write(  # noqa: N802
+        self, request_iterator: AsyncIterator[board_pb2.WriteRequest], context: Context
+    ) -> AsyncIterator[board_pb2.WriteResponse]:
+        """See board.proto."""
+        caller = self._callers.of(context)
+        async for response in self._writes.stream(request_iterator, lambda: Call.of_stream(caller)):
+            yield response
+
+    async def Watch(  # noqa: N802
+        self, request: board_pb2.WatchRequest, context: Context
+    ) -> AsyncIterator[board_pb2.WatchResponse]:
+        """See board.proto."""
+        self._callers.of(context)
+        home, project_id = self._parent(request.parent)
+        if self.watchers >= self._watchers_max:
+            raise OverloadedError(f"{self._watchers_max} watchers are connected to this node already; use another node")
+        plan = WatchPlan(project_id, request.resume_revision, request.send_initial_state, _progress_s(request))
+        self.watchers += 1
+        try:
+            async for response in Watching(home, plan, lambda: freshness_of(home)).messages():
+                yield response
+        finally:
+            self.watchers -= 1
+
+    def _project(self, project: Project) -> board_pb2.Project:
+        visible = self._homes.visible_project(project)
+        home = self._homes.local if visible.home == self._homes.local.name else self._homes.mesh
+        return project_message(visible, home.board.count_tasks(visible.id))
+
+    @staticmethod
+    def _task(home: Home, task: Task) -> board_pb2.Task:
+        return task_message(task, home.project_of)
+
+    def _parent(self, parent: str) -> tuple[Home, str | None]:
+        if parent == f"projects/{ALL_PROJECTS}":
+            return self._homes.mesh, None
+        project_id = parse_project_name(parent)
+        home = self._homes.of_project(project_id)
+        if home.board.project(project_id) is None:
+            raise NotFoundError(f"there is no project {project_id}; see `weftmesh project ls`")
+        return home, project_id
+
+    async def _find_task(self, name: str, call: Call, consistency: int, min_revision: int) -> tuple[Home, Task]:
+        ref = parse_task_name(name)
+        home = self._homes.of_project(ref.project_id)
+        await await_freshness(home, call, consistency, min_revision)
+        task = home.find_task(ref)
+        if task is None:
+            raise NotFoundError(f"there is no task {name.rpartition('/')[2]}; see `weftmesh task ls`")
+        return home, task
+
+
+def _cursor(page_token: str, method: str, parent: str, bound: str) -> Cursor | None:
+    """Where the page before ended."""
+    token = decode_page_token(page_token, method, parent, bound)
+    if token is None:
+        return None
+    created_revision, number = token.cursor.split(",")
+    return Cursor(token.revision, int(created_revision), int(number))
+
+
+def _token(method: str, parent: str, bound: str, follow: Cursor | None) -> str:
+    """The token of the next page; empty on the last."""
+    if follow is None:
+        return ""
+    return encode_page_token(
+        PageToken(method, parent, bound, follow.revision, f"{follow.created_revision},{follow.number}")
+    )
+
+
+def _freshness_at(home: Home, revision: int) -> board_pb2.Freshness:
+    freshness = freshness_of(home)
+    freshness.revision = revision
+    return freshness
+
+
+def _page_size(asked: int) -> int:
+    if asked < 0:
+        raise InvalidInputError(f"page_size is {asked}; it must be 0 (for {PAGE_SIZE_DEFAULT}) to {PAGE_SIZE_MAX}")
+    return min(asked or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+
+
+def _progress_s(request: board_pb2.WatchRequest) -> float:
+    if not request.HasField("progress_interval"):
+        return PROGRESS_DEFAULT_S
+    asked_s = request.progress_interval.ToMilliseconds() / 1000
+    return min(max(asked_s, PROGRESS_MIN_S), PROGRESS_MAX_S)
+
+
+def _check_revision(home: Home, revision: int) -> None:
+    if revision > home.board.revision:
+        raise OutOfRangeError(
+            f"revision {revision} is not there yet; this node is at {home.board.revision}. Use min_revision to wait",
+            reason="REVISION_NOT_REACHED",
+        )

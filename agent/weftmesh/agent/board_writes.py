@@ -1,0 +1,224 @@
+"""Writes to the board: from a request to its outcome, one by one or as a stream of many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from google.protobuf.message import Message
+
+from weftmesh.agent.homes import MESH, Home, Homes
+from weftmesh.agent.requests import Call, fresh_request_id
+from weftmesh.board.v1 import board_pb2
+from weftmesh.core.board.commands import CreateProject
+from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.clock import HybridClock
+from weftmesh.core.errors import InvalidInputError, NotFoundError, OverloadedError, WeftmeshError
+from weftmesh.core.ids import parse_conflict_name, parse_project_name, parse_task_name
+from weftmesh.runtime.clock import wall_ms
+from weftmesh.runtime.rpc import to_status
+from weftmesh.runtime.wire.commands import encode_command
+from weftmesh.runtime.wire.outcomes import applied_message, error_of
+from weftmesh.runtime.wire.requests import WriteContext, command_from_request
+
+STREAM_WRITES_MAX: Final = 8_192
+"""Unanswered writes of one stream; beyond it the node stops reading until some are answered."""
+BATCH_WRITES_MAX: Final = 1_024
+RESPONSES_PER_MESSAGE_MAX: Final = 1_024
+
+
+class WriteMessage(Protocol):
+    """Any request of WriteRequest's oneof."""
+
+    request_id: str
+    validate_only: bool
+
+
+class BoardWrites:
+    """Turns requests into commands and carries them to the log of the right home."""
+
+    def __init__(self, homes: Homes, clock: HybridClock, new_ulid: Callable[[], str]) -> None:
+        self._homes = homes
+        self._clock = clock
+        self._new_ulid = new_ulid
+
+    async def write(self, request: Message, call: Call) -> tuple[Home, Outcome]:
+        """Carry out one write, or say what would come of it when it is `validate_only`.
+
+        Raises:
+            WeftmeshError: the write was refused, or its outcome is not known in time.
+        """
+        home, pending = await self._begin(request, call)
+        outcome = await pending
+        if not outcome.ok:
+            raise error_of(outcome, home.board)
+        return home, outcome
+
+    async def _begin(self, request: Message, call: Call) -> tuple[Home, Awaitable[Outcome]]:
+        home = self._home_of(request)
+        command = command_from_request(request, self._context(home, call))
+        if getattr(request, "validate_only", False):
+            return home, _done(home.board.preview(command))
+        if isinstance(command, CreateProject) and command.home != MESH:
+            return await self._create_local_project(command, call)
+        return home, home.writer.submit(encode_command(_identified(command)), call.deadline)
+
+    async def _create_local_project(self, command: CreateProject, call: Call) -> tuple[Home, Awaitable[Outcome]]:
+        """A project that stays on this node: the mesh learns its name first, so that the name is unique everywhere."""
+        local = self._homes.of_name(command.home, command.project_id)
+        command = _identified(command)
+        reserve = replace(command, title="")
+        outcome = await self._homes.mesh.writer.submit(encode_command(reserve), call.deadline)
+        if not outcome.ok:
+            raise error_of(outcome, self._homes.mesh.board)
+        return local, local.writer.submit(encode_command(command), call.deadline)
+
+    def _home_of(self, request: Message) -> Home:
+        if isinstance(request, board_pb2.CreateProjectRequest):
+            return self._homes.mesh
+        if isinstance(request, board_pb2.CreateTaskRequest):
+            return self._homes.of_project(parse_project_name(request.parent))
+        if isinstance(request, board_pb2.UpdateProjectRequest):
+            return self._homes.of_project(parse_project_name(request.project.name))
+        if isinstance(request, board_pb2.DeleteProjectRequest | board_pb2.UndeleteProjectRequest):
+            return self._homes.of_project(parse_project_name(request.name))
+        name = request.task.name if isinstance(request, board_pb2.UpdateTaskRequest) else getattr(request, "name", "")
+        if isinstance(request, board_pb2.ResolveConflictRequest):
+            return self._homes.of_project(parse_conflict_name(name)[0].project_id)
+        return self._homes.of_project(parse_task_name(name).project_id)
+
+    def _context(self, home: Home, call: Call) -> WriteContext:
+        return WriteContext(
+            actor=call.caller.actor,
+            user=call.caller.user or call.caller.actor,
+            stamp=self._clock.tick(wall_ms()),
+            new_ulid=self._new_ulid,
+            resolve=lambda reference: _resolve(home, reference),
+            custom_keys=lambda task_id: _custom_keys(home, task_id),
+        )
+
+    async def stream(
+        self, requests: AsyncIterator[board_pb2.WriteRequest], begin: Callable[[], Call]
+    ) -> AsyncIterator[board_pb2.WriteResponse]:
+        """Answer a stream of writes, batching answers as batches of writes come in.
+
+        Raises:
+            InvalidInputError: a batch inside a batch, or one too large.
+        """
+        stream = _WriteStream(self, begin)
+        reader = asyncio.create_task(stream.read(requests))
+        try:
+            async for response in stream.responses(reader):
+                yield response
+        finally:
+            reader.cancel()
+
+    def start(self, request: board_pb2.WriteRequest, call: Call) -> Awaitable[tuple[Home, Outcome]]:
+        """Begin one write of a stream."""
+        kind = request.WhichOneof("write")
+        if kind is None:
+            raise InvalidInputError(f"write {request.sequence} is empty; set one of WriteRequest.write")
+        return self.write(getattr(request, kind), call)
+
+
+class _WriteStream:
+    """The unanswered writes of one stream, and the answers that wait to leave."""
+
+    def __init__(self, writes: BoardWrites, begin: Callable[[], Call]) -> None:
+        self._writes = writes
+        self._begin = begin
+        self._unanswered = 0
+        self._outbox: list[board_pb2.WriteResponse] = []
+        self._ready = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def read(self, requests: AsyncIterator[board_pb2.WriteRequest]) -> None:
+        """Take in writes until the caller has sent all."""
+        try:
+            async for request in requests:
+                for write in _flatten(request):
+                    if self._unanswered >= STREAM_WRITES_MAX:
+                        self._room.clear()
+                        await self._room.wait()
+                    self._accept(write)
+        finally:
+            self._ready.set()
+
+    def _accept(self, write: board_pb2.WriteRequest) -> None:
+        self._unanswered += 1
+        task = asyncio.ensure_future(self._answer(write))
+        task.add_done_callback(lambda done: self._answered(done.result()))
+
+    async def _answer(self, write: board_pb2.WriteRequest) -> board_pb2.WriteResponse:
+        response = board_pb2.WriteResponse(sequence=write.sequence)
+        try:
+            home, outcome = await self._writes.start(write, self._begin())
+            response.applied.CopyFrom(applied_message(outcome, home.board))
+        except WeftmeshError as error:
+            code, status = to_status(error)
+            response.failed.code = code.value[0]
+            response.failed.message = status.message
+            response.failed.status = status.SerializeToString()
+        return response
+
+    def _answered(self, response: board_pb2.WriteResponse) -> None:
+        self._unanswered -= 1
+        self._outbox.append(response)
+        self._ready.set()
+        self._room.set()
+
+    async def responses(self, reader: asyncio.Task[None]) -> AsyncIterator[board_pb2.WriteResponse]:
+        """Every answer; ends when all writes are answered and no more will come."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            outbox, self._outbox = self._outbox, []
+            for start in range(0, len(outbox), RESPONSES_PER_MESSAGE_MAX):
+                chunk = outbox[start : start + RESPONSES_PER_MESSAGE_MAX]
+                batch = board_pb2.WriteResponseBatch(responses=chunk)
+                yield chunk[0] if len(chunk) == 1 else board_pb2.WriteResponse(batch=batch)
+            if reader.done() and not self._unanswered and not self._outbox:
+                reader.result()
+                return
+
+
+def _flatten(request: board_pb2.WriteRequest) -> Iterator[board_pb2.WriteRequest]:
+    if request.WhichOneof("write") != "batch":
+        yield request
+        return
+    writes = request.batch.writes
+    if len(writes) > BATCH_WRITES_MAX:
+        raise OverloadedError(f"a batch carries at most {BATCH_WRITES_MAX} writes, not {len(writes)}; send several")
+    for write in writes:
+        if write.WhichOneof("write") == "batch":
+            raise InvalidInputError("a batch may not contain a batch")
+        yield write
+
+
+def _identified(command: Any) -> Any:
+    """The same command with a request id: without one the node could not retry it safely."""
+    if command.header.request_id:
+        return command
+    return replace(command, header=replace(command.header, request_id=fresh_request_id()))
+
+
+def _resolve(home: Home, reference: str) -> str:
+    """The id of the task that a resource name, a readable key or a ULID means."""
+    task = home.find_task(parse_task_name(reference)) if "/" in reference else home.board.find_task(reference)
+    if task is None:
+        raise NotFoundError(f"there is no task {reference}")
+    return task.id
+
+
+def _custom_keys(home: Home, task_id: str) -> Iterable[str]:
+    task = home.board.find_task(task_id)
+    return tuple(task.custom or ()) if task else ()
+
+
+def _done(outcome: Outcome) -> asyncio.Future[Outcome]:
+    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    future.set_result(outcome)
+    return future

@@ -1,0 +1,59 @@
+"""Who calls: a person on the local socket, or a node with its certificate on the mesh port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from weftmesh.agent.local_socket import caller_from_peer, user_name
+from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
+from weftmesh.runtime.identity.credentials import peer_node
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller."""
+
+    actor: str
+    """`user@node`, or `node:NAME`."""
+    user: str
+    """The local user's name; empty for a node."""
+    node: str
+    """The calling node's name; empty for a local user."""
+
+
+class Callers:
+    """Tells callers apart by what the kernel and TLS say, never by what a request says."""
+
+    def __init__(self, node: str, cluster: str, nonce: bytes) -> None:
+        self._node = node
+        self._cluster = cluster
+        self._nonce = nonce
+
+    def of(self, context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
+        """The caller behind a call.
+
+        Raises:
+            UnauthenticatedError: neither a local user nor a node of this mesh.
+        """
+        local = caller_from_peer(context.peer(), self._nonce)
+        if local is not None:
+            user = user_name(local.uid)
+            return Caller(actor=f"{user}@{self._node}", user=user, node="")
+        node = peer_node(context.auth_context(), self._cluster)
+        if node is None:
+            raise UnauthenticatedError("the caller is neither a local user nor a node of this mesh")
+        return Caller(actor=f"node:{node}", user="", node=node)
+
+    def local(self, context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
+        """The local caller behind a call that changes who belongs to the mesh.
+
+        Raises:
+            ForbiddenError: the call came over the mesh port.
+        """
+        caller = self.of(context)
+        if not caller.user:
+            raise ForbiddenError(f"{caller.actor} may not do this over the mesh port; use the local socket of a node")
+        return caller

@@ -1,0 +1,145 @@
+"""Hands writes to the replicated log: many in one entry, retried under their request ids until there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from weftmesh.agent.raft.engine import RaftEngine
+from weftmesh.board.v1 import command_pb2
+from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.errors import NoQuorumError, OverloadedError, UnknownOutcomeError, WeftmeshError
+from weftmesh.mesh.v1 import raft_pb2
+
+QUEUED_COMMANDS_MAX: Final = 20_000
+COMMANDS_PER_ENTRY_MAX: Final = 512
+ENTRY_BYTES_MAX: Final = 512 * 1024
+ENTRIES_IN_FLIGHT_MAX: Final = 4
+"""Beyond it, writes wait and share the next entry: an entry costs more than its bytes."""
+ATTEMPT_S: Final = 3.0
+"""One try; a longer wait only delays the retry after a lost leader."""
+RETRY_PAUSE_S: Final = 0.05
+
+
+@dataclass(slots=True)
+class _Waiting:
+    command: command_pb2.BoardCommand
+    size_bytes: int
+    deadline: float
+    outcome: asyncio.Future[Outcome]
+
+
+class CommandWriter:
+    """Collects the writes of one event-loop iteration, or of the time that entries are under way, into one entry.
+
+    Every command must carry a request id: that is what makes trying again safe.
+    """
+
+    def __init__(self, engine: RaftEngine) -> None:
+        self._engine = engine
+        self._queue: deque[_Waiting] = deque()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._flush_scheduled = False
+
+    @property
+    def pending(self) -> int:
+        """Writes that wait to enter an entry."""
+        return len(self._queue)
+
+    def submit(self, command: command_pb2.BoardCommand, deadline: float) -> asyncio.Future[Outcome]:
+        """Queue a write; the future brings its outcome, or a WeftmeshError.
+
+        Args:
+            command: carries a request id.
+            deadline: on the event loop's clock.
+
+        Raises:
+            OverloadedError: too many writes wait already.
+        """
+        if len(self._queue) >= QUEUED_COMMANDS_MAX:
+            raise OverloadedError(f"{QUEUED_COMMANDS_MAX} writes wait on this node already; try again in a second")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(command, command.ByteSize(), deadline, loop.create_future())
+        self._queue.append(waiting)
+        if not self._flush_scheduled and len(self._in_flight) < ENTRIES_IN_FLIGHT_MAX:
+            self._flush_scheduled = True
+            loop.call_soon(self._flush)
+        return waiting.outcome
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        while self._queue and len(self._in_flight) < ENTRIES_IN_FLIGHT_MAX:
+            task = asyncio.get_running_loop().create_task(self._carry(self._take_batch()))
+            self._in_flight.add(task)
+            task.add_done_callback(self._landed)
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        self._flush()
+
+    def _take_batch(self) -> list[_Waiting]:
+        size_bytes = 0
+        count = 0
+        for waiting in islice(self._queue, COMMANDS_PER_ENTRY_MAX):
+            size_bytes += waiting.size_bytes
+            if count and size_bytes > ENTRY_BYTES_MAX:
+                break
+            count += 1
+        return [self._queue.popleft() for _ in range(count)]
+
+    async def _carry(self, batch: list[_Waiting]) -> None:
+        """Propose until there is an answer for everybody who still waits."""
+        loop = asyncio.get_running_loop()
+        batch = [waiting for waiting in batch if not waiting.outcome.done()]
+        entered_log = False
+        while batch:
+            deadline = max(waiting.deadline for waiting in batch)
+            timeout_s = min(ATTEMPT_S, deadline - loop.time())
+            try:
+                if timeout_s <= 0:
+                    raise self._too_late(entered_log)
+                applied = await self._engine.propose(_entry(batch), timeout_s)
+            except (NoQuorumError, UnknownOutcomeError) as error:
+                entered_log = entered_log or isinstance(error, UnknownOutcomeError)
+                batch = self._give_up_on_late(batch, error if not entered_log else self._too_late(entered_log))
+                await asyncio.sleep(RETRY_PAUSE_S)
+            except WeftmeshError as error:
+                _fail(batch, error)
+                return
+            else:
+                for waiting, outcome in zip(batch, applied.result, strict=True):
+                    if not waiting.outcome.done():
+                        waiting.outcome.set_result(outcome)
+                return
+
+    @staticmethod
+    def _too_late(entered_log: bool) -> WeftmeshError:
+        if entered_log:
+            return UnknownOutcomeError(
+                "no majority confirmed the write in time; it may still be applied. Retry with the same request id: "
+                "it is applied once at most, and the retry tells"
+            )
+        return NoQuorumError("no majority of the voters can be reached; nothing was changed. See `weftmesh members`")
+
+    @staticmethod
+    def _give_up_on_late(batch: list[_Waiting], error: WeftmeshError) -> list[_Waiting]:
+        now = asyncio.get_running_loop().time()
+        late = [waiting for waiting in batch if waiting.deadline - now <= RETRY_PAUSE_S]
+        _fail(late, error)
+        return [waiting for waiting in batch if not waiting.outcome.done()]
+
+
+def _entry(batch: list[_Waiting]) -> bytes:
+    entry = raft_pb2.MachineCommands()
+    for waiting in batch:
+        entry.commands.add().board.CopyFrom(waiting.command)
+    return entry.SerializeToString()
+
+
+def _fail(batch: list[_Waiting], error: WeftmeshError) -> None:
+    for waiting in batch:
+        if not waiting.outcome.done():
+            waiting.outcome.set_exception(error)

@@ -1,0 +1,69 @@
+"""Lets anybody on the loop wait for a board to move on, and remembers when recent commits happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final
+
+from weftmesh.agent.machines import BoardMachine
+from weftmesh.core.board.outcomes import Event
+
+COMMIT_TIMES_KEPT: Final = 4_096
+
+
+class EventFeed:
+    """Wakes waiters after every applied entry. The events themselves stay in the board's bounded watch log."""
+
+    def __init__(self, machine: BoardMachine) -> None:
+        self._machine = machine
+        self._moved: asyncio.Future[None] | None = None
+        self._commit_times: dict[int, int] = {}
+        self._handed_over: list[Callable[[int], None]] = []
+        machine.on_applied(self._on_applied)
+        machine.on_restored(self._wake)
+
+    def on_handed_over(self, listener: Callable[[int], None]) -> None:
+        """Call `listener(commit_time_us)` once the watchers of an entry have been woken."""
+        self._handed_over.append(listener)
+
+    def commit_time_us(self, revision: int) -> int:
+        """When the leader committed `revision`, microseconds since 1970; 0 when unknown or long ago."""
+        return self._commit_times.get(revision, 0)
+
+    async def moved(self) -> None:
+        """Return at the next change of the board."""
+        if self._moved is None:
+            self._moved = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._moved)
+
+    async def wait_for(self, revision: int) -> None:
+        """Return once the board has reached `revision`; the caller bounds the time."""
+        while self._machine.board.revision < revision:
+            await self.moved()
+
+    def _on_applied(self, events: Sequence[Event], commit_time_us: int) -> None:
+        if commit_time_us:
+            for event in events:
+                self._commit_times[event.revision] = commit_time_us
+            self._forget_old()
+        self._wake()
+        if commit_time_us and self._handed_over:
+            # After the waiters, which the wake-up has put on the loop already.
+            asyncio.get_running_loop().call_soon(self._tell_handed_over, commit_time_us)
+
+    def _tell_handed_over(self, commit_time_us: int) -> None:
+        for listener in self._handed_over:
+            listener(commit_time_us)
+
+    def _forget_old(self) -> None:
+        surplus = len(self._commit_times) - COMMIT_TIMES_KEPT
+        if surplus > 0:
+            for revision in list(islice(self._commit_times, surplus)):
+                del self._commit_times[revision]
+
+    def _wake(self) -> None:
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            moved.set_result(None)

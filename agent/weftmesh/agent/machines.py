@@ -1,0 +1,82 @@
+"""The state machines that one replicated log drives, and how each is written down. A later machine adds a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from google.protobuf.message import DecodeError
+
+from weftmesh.core.board.machine import Board
+from weftmesh.core.board.outcomes import Event, Outcome, OutcomeKind
+from weftmesh.core.clock import HybridClock
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.clock import wall_ms
+from weftmesh.runtime.wire.commands import decode_command
+from weftmesh.runtime.wire.snapshot_rows import rows_of, state_from_rows
+
+AppliedListener = Callable[[Sequence[Event], int], None]
+"""Called after each log entry with the events it caused and the leader's commit time in microseconds (0: unknown)."""
+
+
+class BoardMachine:
+    """Drives one board from a log; implements `raft.engine.StateMachine`.
+
+    A log entry carries many commands; its result is the list of their outcomes, in order.
+    """
+
+    def __init__(self, clock: HybridClock) -> None:
+        self.board = Board()
+        self._clock = clock
+        self._listeners: list[AppliedListener] = []
+        self._restored: list[Callable[[], None]] = []
+
+    def on_applied(self, listener: AppliedListener) -> None:
+        """Call `listener` after every applied entry that changed something."""
+        self._listeners.append(listener)
+
+    def on_restored(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after a snapshot replaced the board: what was known of it may be out of date."""
+        self._restored.append(listener)
+
+    def apply(self, index: int, command: bytes, commit_time_us: int) -> list[Outcome]:
+        """Apply every command of one entry; a command that nobody understands is refused, not fatal."""
+        try:
+            commands = raft_pb2.MachineCommands.FromString(command).commands
+        except DecodeError as error:
+            return [self._refused(f"log entry {index} does not parse: {error}")]
+        outcomes: list[Outcome] = []
+        events: list[Event] = []
+        for item in commands:
+            outcome, caused = self._apply_one(item)
+            outcomes.append(outcome)
+            events.extend(caused)
+        if events:
+            for listener in self._listeners:
+                listener(events, commit_time_us)
+        return outcomes
+
+    def _apply_one(self, item: raft_pb2.MachineCommand) -> tuple[Outcome, tuple[Event, ...]]:
+        if item.WhichOneof("machine") != "board":
+            return self._refused("this version knows no such machine; upgrade this node"), ()
+        try:
+            command = decode_command(item.board)
+        except InvalidInputError as error:
+            return self._refused(str(error)), ()
+        # What this node writes next must come after what it has seen.
+        self._clock.observe(command.header.stamp, wall_ms())
+        return self.board.apply(command)
+
+    def _refused(self, message: str) -> Outcome:
+        return Outcome(OutcomeKind.INVALID, self.board.revision, message=message)
+
+    def snapshot(self) -> Callable[[], Iterator[bytes]]:
+        """Freeze the board now; the returned function encodes the frozen rows."""
+        frozen = self.board.freeze()
+        return lambda: rows_of(frozen)
+
+    def restore(self, rows: Iterable[bytes]) -> None:
+        """Replace the board by a snapshot's."""
+        self.board = Board.thaw(state_from_rows(rows))
+        for listener in self._restored:
+            listener()

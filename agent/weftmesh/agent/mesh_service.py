@@ -1,0 +1,148 @@
+"""The MeshService: how this node is doing, who belongs to the mesh, and who may come in or goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import grpc
+import structlog
+
+from weftmesh.agent.callers import Callers
+from weftmesh.agent.enrolment import TokenRegistry
+from weftmesh.agent.raft.engine import RaftEngine, Role
+from weftmesh.agent.requests import begin_call
+from weftmesh.agent.status import StatusReporter
+from weftmesh.core.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionError,
+    UnknownOutcomeError,
+)
+from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+
+LEAVE_TRANSFER_S: Final = 5.0
+Context = grpc.aio.ServicerContext[Any, Any]
+
+log = structlog.get_logger("weftmesh.mesh")
+
+
+class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # generated, untyped
+    """Serves weftmesh.mesh.v1.MeshService; mesh.proto documents each method."""
+
+    def __init__(
+        self,
+        node: str,
+        engine: RaftEngine,
+        reporter: StatusReporter,
+        callers: Callers,
+        tokens: TokenRegistry,
+        on_left: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._engine = engine
+        self._reporter = reporter
+        self._callers = callers
+        self._tokens = tokens
+        self._on_left = on_left
+
+    async def GetStatus(self, request: mesh_pb2.GetStatusRequest, context: Context) -> mesh_pb2.NodeStatus:  # noqa: N802, ARG002
+        """See mesh.proto."""
+        self._callers.of(context)
+        return self._reporter.node_status()
+
+    async def ListMembers(  # noqa: N802
+        self,
+        request: mesh_pb2.ListMembersRequest,  # noqa: ARG002
+        context: Context,
+    ) -> mesh_pb2.ListMembersResponse:
+        """See mesh.proto."""
+        self._callers.of(context)
+        return mesh_pb2.ListMembersResponse(members=self._reporter.members())
+
+    async def CreateJoinToken(  # noqa: N802
+        self, request: mesh_pb2.CreateJoinTokenRequest, context: Context
+    ) -> mesh_pb2.JoinToken:
+        """See mesh.proto."""
+        caller = self._callers.local(context)
+        token = await self._tokens.create(request)
+        if not request.validate_only:
+            log.info("join token created", token=token.token_id, by=caller.actor, for_node=request.node_name or "any")
+        return token
+
+    async def ListJoinTokens(  # noqa: N802
+        self,
+        request: mesh_pb2.ListJoinTokensRequest,  # noqa: ARG002
+        context: Context,
+    ) -> mesh_pb2.ListJoinTokensResponse:
+        """See mesh.proto."""
+        self._callers.local(context)
+        return mesh_pb2.ListJoinTokensResponse(tokens=self._tokens.list())
+
+    async def RevokeJoinToken(  # noqa: N802
+        self, request: mesh_pb2.RevokeJoinTokenRequest, context: Context
+    ) -> mesh_pb2.JoinToken:
+        """See mesh.proto."""
+        caller = self._callers.local(context)
+        token = await self._tokens.revoke(request)
+        if not request.validate_only:
+            log.info("join token revoked", token=request.token_id, by=caller.actor)
+        return token
+
+    async def AddMember(self, request: mesh_pb2.AddMemberRequest, context: Context) -> mesh_pb2.Member:  # noqa: N802
+        """See mesh.proto."""
+        call = begin_call(self._callers, context)
+        name = call.caller.node
+        if not name:
+            raise ForbiddenError("a node becomes a member by its own certificate; run `weftmesh join` on it")
+        if not request.address.rpartition(":")[0]:
+            raise InvalidInputError(f"address is {request.address!r}; it must be HOST:PORT as the others dial {name}")
+        await self._engine.change_voter(name, request.address, call.remaining_s)
+        log.info("member added", member=name, address=request.address)
+        return mesh_pb2.Member(name=name, address=request.address)
+
+    async def RemoveMember(self, request: mesh_pb2.RemoveMemberRequest, context: Context) -> mesh_pb2.Member:  # noqa: N802
+        """See mesh.proto."""
+        caller = self._callers.local(context)
+        call = begin_call(self._callers, context)
+        member = self._member(request.name)
+        if request.name == self._node:
+            raise PreconditionError("this is the node you talk to; use `weftmesh leave`")
+        if not request.validate_only:
+            await self._engine.change_voter(request.name, None, call.remaining_s)
+            log.info("member removed", member=request.name, by=caller.actor)
+        return member
+
+    async def Leave(self, request: mesh_pb2.LeaveRequest, context: Context) -> mesh_pb2.Member:  # noqa: N802
+        """See mesh.proto."""
+        caller = self._callers.local(context)
+        call = begin_call(self._callers, context)
+        member = self._member(self._node)
+        if len(self._engine.status().voters) == 1:
+            raise PreconditionError(
+                f"{self._node} is the last voter: with it the mesh and its tasks would be gone. To end the mesh, stop "
+                "the daemon and keep or delete its data directory"
+            )
+        if request.validate_only:
+            return member
+        if self._engine.status().role is Role.LEADER:
+            await self._engine.transfer_leadership(min(LEAVE_TRANSFER_S, call.remaining_s))
+        await self._remove_self(call.remaining_s)
+        log.info("this node has left the mesh", by=caller.actor)
+        self._on_left()
+        return member
+
+    async def _remove_self(self, timeout_s: float) -> None:
+        """Leave; a leaver may never hear of its own removal, so the configuration it knows counts as well."""
+        try:
+            await self._engine.change_voter(self._node, None, timeout_s)
+        except UnknownOutcomeError:
+            if self._node in self._engine.status().voters:
+                raise
+
+    def _member(self, name: str) -> mesh_pb2.Member:
+        for member in self._reporter.members():
+            if member.name == name:
+                return member
+        raise NotFoundError(f"{name} is no member; see `weftmesh members`")

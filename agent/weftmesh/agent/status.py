@@ -1,0 +1,117 @@
+"""What a node says about itself and the others."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from weftmesh.agent.board_service import BoardServicer
+from weftmesh.agent.homes import Homes
+from weftmesh.agent.raft.engine import RaftStatus, Role
+from weftmesh.agent.sync_meter import PROMISE_MS, WINDOW_MS, SyncMeter
+from weftmesh.mesh.v1 import mesh_pb2
+from weftmesh.runtime.identity.credentials import NodeIdentity
+
+_ROLES: Final = {
+    Role.FOLLOWER: mesh_pb2.ROLE_FOLLOWER,
+    Role.CANDIDATE: mesh_pb2.ROLE_CANDIDATE,
+    Role.LEADER: mesh_pb2.ROLE_LEADER,
+    Role.JOINING: mesh_pb2.ROLE_JOINING,
+}
+_PAGE_BYTES: Final = resource.getpagesize()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What does not change while the node runs."""
+
+    node: str
+    cluster: str
+    listen_address: str
+    fsync: bool
+    started_at: datetime
+
+
+class StatusReporter:
+    """Answers GetStatus and ListMembers from what the parts of the node know."""
+
+    def __init__(
+        self, facts: NodeFacts, homes: Homes, meter: SyncMeter, board: BoardServicer, identity: NodeIdentity
+    ) -> None:
+        self._facts = facts
+        self._homes = homes
+        self._meter = meter
+        self._board = board
+        self._identity = identity
+
+    def node_status(self) -> mesh_pb2.NodeStatus:
+        """A moment of this node."""
+        raft = self._homes.mesh.engine.status()
+        board = self._homes.mesh.board
+        status = mesh_pb2.NodeStatus(
+            node=self._facts.node,
+            cluster=self._facts.cluster,
+            version=version("weftmesh"),
+            role=_ROLES[raft.role],
+            leader=raft.leader,
+            quorum=raft.quorum,
+            term=raft.term,
+            commit_index=raft.commit_index,
+            applied_index=raft.applied_index,
+            log_first_index=raft.first_index,
+            log_last_index=raft.last_index,
+            snapshot_index=raft.snapshot_index,
+            revision=board.revision,
+            state_hash=board.state_hash,
+            tasks=board.task_count,
+            projects=board.project_count,
+            sync_latency=self._sync_latency(),
+            fsync=self._facts.fsync,
+            rss_bytes=rss_bytes(),
+            pending_proposals=raft.pending + self._homes.mesh.writer.pending,
+            watchers=self._board.watchers,
+            listen_address=self._facts.listen_address,
+            members=self.members(raft),
+        )
+        status.start_time.FromDatetime(self._facts.started_at)
+        status.certificate_expire_time.FromDatetime(self._identity.material.not_after)
+        return status
+
+    def members(self, raft: RaftStatus | None = None) -> list[mesh_pb2.Member]:
+        """Every voter, sorted by name."""
+        raft = raft or self._homes.mesh.engine.status()
+        peers = {peer.name: peer for peer in raft.peers}
+        members = []
+        for name, address in sorted(raft.voters.items()):
+            member = mesh_pb2.Member(name=name, address=address, leader=name == raft.leader)
+            if name == self._facts.node:
+                member.self = True
+                member.connected = True
+                member.match_index = raft.last_index if raft.role is Role.LEADER else 0
+            elif peer := peers.get(name):
+                member.connected = peer.connected
+                member.match_index = peer.match_index
+            members.append(member)
+        return members
+
+    def _sync_latency(self) -> mesh_pb2.SyncLatency:
+        measured = self._meter.latency()
+        message = mesh_pb2.SyncLatency(samples=measured.samples, promise_kept=measured.promise_kept)
+        message.p50.FromMicroseconds(round(measured.p50_ms * 1000))
+        message.p99.FromMicroseconds(round(measured.p99_ms * 1000))
+        message.promise.FromMicroseconds(round(PROMISE_MS * 1000))
+        message.window.FromMilliseconds(WINDOW_MS)
+        return message
+
+
+def rss_bytes() -> int:
+    """This process's resident memory now; its peak where /proc is absent."""
+    statm = Path("/proc/self/statm")
+    if sys.platform == "linux" and statm.exists():
+        return int(statm.read_text().split()[1]) * _PAGE_BYTES
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

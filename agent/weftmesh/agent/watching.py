@@ -1,0 +1,179 @@
+"""One watcher's stream: a listing if asked for, then every event once and in order, whatever happens to history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from weftmesh.agent.homes import Home
+from weftmesh.board.v1 import board_pb2
+from weftmesh.core.board.model import Project, Verb
+from weftmesh.core.board.outcomes import Event, ProjectChanged, TaskChanged
+from weftmesh.core.clock import stamp_to_ms
+from weftmesh.runtime.wire.resources import project_message, request_id_text, task_message
+
+BATCH_EVENTS_MAX: Final = 256
+"""Events in one message."""
+BACKLOG_EVENTS_MAX: Final = 2_048
+"""A watcher further behind than this gets each task's newest state with a gap mark instead of every step."""
+LISTING_PAGE: Final = 500
+
+_TASK_KINDS: Final = {
+    Verb.CREATE: board_pb2.EVENT_KIND_CREATED,
+    Verb.DELETE: board_pb2.EVENT_KIND_DELETED,
+    Verb.UNDELETE: board_pb2.EVENT_KIND_UNDELETED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPlan:
+    """What a watcher asked for."""
+
+    project_id: str | None
+    """None for every project of the home."""
+    resume_revision: int
+    send_initial_state: bool
+    progress_interval_s: float
+
+
+class Watching:
+    """Produces the messages of one Watch call. The board's bounded watch log is the only queue there is."""
+
+    def __init__(self, home: Home, plan: WatchPlan, freshness: Callable[[], board_pb2.Freshness]) -> None:
+        self._home = home
+        self._plan = plan
+        self._freshness = freshness
+        self._revision = plan.resume_revision or home.board.revision
+
+    async def messages(self) -> AsyncIterator[board_pb2.WatchResponse]:
+        """Every message, for ever; the caller's call ends it."""
+        if self._plan.send_initial_state:
+            for message in self._listing():
+                yield message
+        while True:
+            now = self._home.board.revision
+            events = self._home.board.events_since(self._revision, self._plan.project_id)
+            if events is None:
+                for message in self._resync():
+                    yield message
+            elif events:
+                for message in self._pack(events):
+                    yield message
+            else:
+                self._revision = max(self._revision, now)
+                if not await self._moved():
+                    yield self._progress()
+
+    async def _moved(self) -> bool:
+        try:
+            async with asyncio.timeout(self._plan.progress_interval_s):
+                await self._home.feed.moved()
+        except TimeoutError:
+            return False
+        return True
+
+    def _listing(self) -> Iterator[board_pb2.WatchResponse]:
+        """Everything there is at one revision, then a Progress to resume from."""
+        board = self._home.board
+        revision = board.revision
+        for project in self._listed_projects(revision):
+            event = board_pb2.ProjectEvent(
+                kind=board_pb2.EVENT_KIND_INITIAL, project=project_message(project, board.count_tasks(project.id))
+            )
+            yield board_pb2.WatchResponse(events=[board_pb2.WatchEvent(revision=project.revision, project=event)])
+        cursor = None
+        while True:
+            page = board.list_tasks(self._plan.project_id, None, after=cursor, limit=LISTING_PAGE, at_revision=revision)
+            if page.tasks:
+                yield board_pb2.WatchResponse(
+                    events=[
+                        board_pb2.WatchEvent(
+                            revision=task.revision,
+                            task=board_pb2.TaskEvent(
+                                kind=board_pb2.EVENT_KIND_INITIAL, task=task_message(task, self._home.project_of)
+                            ),
+                        )
+                        for task in page.tasks
+                    ]
+                )
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        self._revision = revision
+        yield self._progress()
+
+    def _listed_projects(self, revision: int) -> Iterator[Project]:
+        cursor = None
+        while True:
+            page = self._home.board.list_projects(after=cursor, limit=LISTING_PAGE, at_revision=revision)
+            for project in page.projects:
+                if self._plan.project_id in (None, project.id):
+                    yield project
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _resync(self) -> Iterator[board_pb2.WatchResponse]:
+        compacted = board_pb2.Resync(compacted_revision=self._home.board.watch_floor)
+        yield board_pb2.WatchResponse(events=[board_pb2.WatchEvent(revision=self._revision, resync=compacted)])
+        yield from self._listing()
+
+    def _progress(self) -> board_pb2.WatchResponse:
+        event = board_pb2.WatchEvent(revision=self._revision, progress=board_pb2.Progress(freshness=self._freshness()))
+        return board_pb2.WatchResponse(events=[event])
+
+    def _pack(self, events: Sequence[Event]) -> Iterator[board_pb2.WatchResponse]:
+        behind = len(events) > BACKLOG_EVENTS_MAX
+        folded = _newest_of_each(events) if behind else events
+        for start in range(0, len(folded), BATCH_EVENTS_MAX):
+            chunk = folded[start : start + BATCH_EVENTS_MAX]
+            self._revision = chunk[-1].revision
+            yield board_pb2.WatchResponse(events=[self._message(event, behind) for event in chunk])
+
+    def _message(self, event: Event, gap: bool) -> board_pb2.WatchEvent:
+        message = board_pb2.WatchEvent(revision=event.revision)
+        if isinstance(event, TaskChanged):
+            stamp = _fill_task_event(message.task, event, self._home.project_of, gap)
+        else:
+            stamp = event.stamp
+            message.project.CopyFrom(_project_event(event, self._home.board.count_tasks(event.project.id)))
+        message.write_time.FromMilliseconds(stamp_to_ms(stamp))
+        if commit_time_us := self._home.feed.commit_time_us(event.revision):
+            message.commit_time.FromMicroseconds(commit_time_us)
+        return message
+
+
+def _fill_task_event(
+    message: board_pb2.TaskEvent, event: TaskChanged, project_of: Callable[[str], str], gap: bool
+) -> int:
+    change = event.task.history[-1]
+    message.kind = _TASK_KINDS.get(change.verb, board_pb2.EVENT_KIND_UPDATED)
+    message.task.CopyFrom(task_message(event.task, project_of))
+    message.changed_paths.extend(field.path for field in change.fields)
+    message.actor = change.actor
+    message.request_id = request_id_text(change.request_id)
+    message.gap = gap
+    return change.stamp
+
+
+def _project_event(event: ProjectChanged, task_count: int) -> board_pb2.ProjectEvent:
+    before, after = event.before, event.project
+    kind = board_pb2.EVENT_KIND_UPDATED
+    if before is None:
+        kind = board_pb2.EVENT_KIND_CREATED
+    elif after.deleted_stamp and not before.deleted_stamp:
+        kind = board_pb2.EVENT_KIND_DELETED
+    elif before.deleted_stamp and not after.deleted_stamp:
+        kind = board_pb2.EVENT_KIND_UNDELETED
+    return board_pb2.ProjectEvent(kind=kind, project=project_message(after, task_count))
+
+
+def _newest_of_each(events: Sequence[Event]) -> list[Event]:
+    newest: dict[tuple[str, str], Event] = {}
+    for event in events:
+        key = ("task", event.task.id) if isinstance(event, TaskChanged) else ("project", event.project.id)
+        newest.pop(key, None)
+        newest[key] = event
+    return list(newest.values())
