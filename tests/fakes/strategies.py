@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board import commands as core
-from weftmesh.core.board.model import DueAt, DueDate, FieldValue, MergePolicy, Priority, Status
+from weftmesh.core.board.model import (
+    Change,
+    Collision,
+    Conflict,
+    DueAt,
+    DueDate,
+    FieldChange,
+    FieldValue,
+    MergePolicy,
+    Priority,
+    Project,
+    Status,
+    Task,
+    Verb,
+)
+from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.board.state import BoardState, EventRef, RememberedRequest
+from weftmesh.runtime.wire.history_rows import carries
 
 INT64_MAX = 2**63 - 1
 STAMP_MAX = 2**64 - 1
@@ -52,3 +70,88 @@ command_kinds: dict[type[core.Command], st.SearchStrategy[core.Command]] = {
     core.ResolveConflict: st.builds(core.ResolveConflict, headers, ulids, versions, sets),
 }
 commands: st.SearchStrategy[core.Command] = st.one_of(*command_kinds.values())
+
+verbs = st.sampled_from(Verb)
+collisions = st.builds(Collision, paths, any_values, any_values, any_values, names)
+conflicts = st.builds(Conflict, counts, names, stamps, st.lists(collisions, max_size=3).map(tuple))
+field_changes = st.builds(FieldChange, paths, any_values, any_values, any_values, texts)
+changes = st.builds(
+    Change,
+    version=counts,
+    revision=counts,
+    verb=verbs,
+    actor=names,
+    stamp=stamps,
+    request_id=request_ids,
+    fields=st.lists(field_changes, max_size=3).map(tuple),
+    conflict=st.none() | conflicts if carries(command_pb2.ChangeRow(), "conflict") else st.none(),
+)
+histories = st.lists(changes, min_size=1, max_size=3).map(tuple)
+tasks = st.builds(
+    Task,
+    id=ulids,
+    project_id=project_ids,
+    number=counts,
+    version=counts,
+    revision=counts,
+    title=names,
+    description=texts,
+    status=statuses,
+    assignee=texts,
+    priority=priorities,
+    labels=sets,
+    estimate=st.none() | estimates,
+    due=st.none() | dues,
+    parent=st.just("") | ulids,
+    depends_on=st.frozensets(ulids, max_size=2),
+    custom=st.none() | st.dictionaries(names, texts, min_size=1, max_size=4),
+    origin=texts,
+    created_stamp=stamps,
+    updated_stamp=stamps,
+    deleted_stamp=stamps,
+    updated_by=names,
+    history=histories,
+    conflicts=st.lists(conflicts, max_size=2).map(tuple),
+    next_conflict_number=counts,
+)
+projects = st.builds(
+    Project,
+    id=project_ids,
+    title=texts,
+    home=names,
+    merge_policy=policies,
+    version=counts,
+    revision=counts,
+    created_revision=counts,
+    created_stamp=stamps,
+    updated_stamp=stamps,
+    deleted_stamp=stamps,
+    next_number=counts,
+    history=histories if carries(command_pb2.ProjectRow(), "history") else st.just(()),
+)
+outcomes = st.builds(
+    Outcome,
+    kind=st.sampled_from(OutcomeKind),
+    revision=counts,
+    subject=ulids,
+    message=texts,
+    collisions=st.lists(collisions, max_size=2).map(tuple),
+    mergeable_paths=st.lists(paths, max_size=3).map(tuple),
+    current_version=versions,
+)
+requests = st.builds(
+    RememberedRequest, st.binary(min_size=16, max_size=16), st.integers(0, 2**32 - 1), outcomes, versions
+)
+event_refs = st.builds(EventRef, counts, project_ids, st.just("") | ulids, counts)
+states = st.builds(
+    BoardState,
+    revision=versions,
+    commands_applied=versions,
+    state_hash=st.binary(min_size=16, max_size=16),
+    watch_floor=versions,
+    stamp=stamps,
+    projects=st.lists(projects, max_size=2).map(tuple),
+    tasks=st.lists(tasks, max_size=2).map(tuple),
+    requests=st.lists(requests, max_size=2).map(tuple),
+    events=st.lists(event_refs, max_size=3).map(tuple),
+)

@@ -11,7 +11,7 @@ from weftmesh.board.v1.command_pb2 import BoardCommand
 from weftmesh.core.board import commands as core
 from weftmesh.core.board.model import MergePolicy
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.runtime.wire.values import POOL, decode_entries, encode_entries
+from weftmesh.runtime.wire.values import decode_entries, encode_entries
 
 REQUEST_ID_BYTES: Final = 16
 
@@ -53,7 +53,7 @@ def decode_command(message: BoardCommand) -> core.Command:
         raise InvalidInputError(
             f"a {kind} command has a request id of {len(request_id)} bytes; it has {REQUEST_ID_BYTES} or none"
         )
-    header = core.Header(POOL.string(message.actor), message.stamp, request_id, message.request_digest)
+    header = core.Header(message.actor, message.stamp, request_id, message.request_digest)
     return _DECODERS[kind](header, getattr(message, kind))
 
 
@@ -84,9 +84,7 @@ def _encode_create_project(command: core.CreateProject, message: BoardCommand) -
 
 
 def _decode_create_project(header: core.Header, body: Any) -> core.Command:
-    return core.CreateProject(
-        header, POOL.string(body.project_id), body.title, POOL.string(body.home), _policy(body.merge_policy)
-    )
+    return core.CreateProject(header, body.project_id, body.title, body.home, _policy(body.merge_policy))
 
 
 def _encode_update_project(command: core.UpdateProject, message: BoardCommand) -> None:
@@ -102,7 +100,7 @@ def _encode_update_project(command: core.UpdateProject, message: BoardCommand) -
 def _decode_update_project(header: core.Header, body: Any) -> core.Command:
     title = body.title if body.HasField("title") else None
     policy = _policy(body.merge_policy) if body.HasField("merge_policy") else None
-    return core.UpdateProject(header, POOL.string(body.project_id), title, policy, body.version)
+    return core.UpdateProject(header, body.project_id, title, policy, body.version)
 
 
 def _encode_delete_project(command: core.DeleteProject, message: BoardCommand) -> None:
@@ -111,7 +109,7 @@ def _encode_delete_project(command: core.DeleteProject, message: BoardCommand) -
 
 
 def _decode_delete_project(header: core.Header, body: Any) -> core.Command:
-    return core.DeleteProject(header, POOL.string(body.project_id), body.version)
+    return core.DeleteProject(header, body.project_id, body.version)
 
 
 def _encode_undelete_project(command: core.UndeleteProject, message: BoardCommand) -> None:
@@ -119,7 +117,7 @@ def _encode_undelete_project(command: core.UndeleteProject, message: BoardComman
 
 
 def _decode_undelete_project(header: core.Header, body: Any) -> core.Command:
-    return core.UndeleteProject(header, POOL.string(body.project_id))
+    return core.UndeleteProject(header, body.project_id)
 
 
 def _encode_create_task(command: core.CreateTask, message: BoardCommand) -> None:
@@ -133,7 +131,7 @@ def _encode_create_task(command: core.CreateTask, message: BoardCommand) -> None
 
 def _decode_create_task(header: core.Header, body: Any) -> core.Command:
     return core.CreateTask(
-        header, POOL.string(body.project_id), body.task_id, decode_entries(body.fields), body.origin, body.number_hint
+        header, body.project_id, body.task_id, decode_entries(body.fields), body.origin, body.number_hint
     )
 
 
@@ -158,7 +156,7 @@ def _encode_claim_task(command: core.ClaimTask, message: BoardCommand) -> None:
 
 
 def _decode_claim_task(header: core.Header, body: Any) -> core.Command:
-    return core.ClaimTask(header, body.task_id, POOL.string(body.assignee))
+    return core.ClaimTask(header, body.task_id, body.assignee)
 
 
 def _encode_revert_task(command: core.RevertTask, message: BoardCommand) -> None:
@@ -197,7 +195,7 @@ def _encode_resolve_conflict(command: core.ResolveConflict, message: BoardComman
 
 
 def _decode_resolve_conflict(header: core.Header, body: Any) -> core.Command:
-    return core.ResolveConflict(header, body.task_id, body.conflict_number, POOL.strings(body.take_yours))
+    return core.ResolveConflict(header, body.task_id, body.conflict_number, frozenset(body.take_yours))
 
 
 def _policy(number: int) -> MergePolicy:

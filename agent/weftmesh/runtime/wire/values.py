@@ -6,13 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final, Protocol
 
 from weftmesh.board.v1 import command_pb2
+from weftmesh.core.board.compact import shared_text
 from weftmesh.core.board.model import DueAt, DueDate, FieldValue, Priority, Status
 from weftmesh.core.errors import InvalidInputError
-
-POOL_ENTRIES: Final = 65_536
-"""Strings and sets that are shared between tasks at most; beyond it the pool starts anew."""
-POOL_STRING_CHARACTERS: Final = 64
-"""Longer strings rarely repeat and are not shared."""
 
 _ENUM_PATHS: Final[Mapping[str, Mapping[int, int]]] = {
     "status": {int(status): status for status in Status},
@@ -25,36 +21,6 @@ class FieldEntries(Protocol):
 
     def add(self) -> command_pb2.FieldEntry:
         """Append an empty entry and return it."""
-
-
-class Pool:
-    """Shares equal short strings and sets, so that 100,000 tasks do not hold 100,000 copies of one name.
-
-    Not `sys.intern`, whose table has no bound and never shrinks on some versions of Python.
-    """
-
-    def __init__(self) -> None:
-        self._strings: dict[str, str] = {}
-        self._sets: dict[frozenset[str], frozenset[str]] = {}
-
-    def string(self, text: str) -> str:
-        """Return the shared copy of `text`."""
-        if len(text) > POOL_STRING_CHARACTERS:
-            return text
-        if len(self._strings) >= POOL_ENTRIES:
-            self._strings.clear()
-        return self._strings.setdefault(text, text)
-
-    def strings(self, texts: Iterable[str]) -> frozenset[str]:
-        """Return the shared set of `texts`."""
-        items = frozenset(map(self.string, texts))
-        if len(self._sets) >= POOL_ENTRIES:
-            self._sets.clear()
-        return self._sets.setdefault(items, items)
-
-
-POOL: Final = Pool()
-"""The process's pool; every decoder goes through it. Safe from any thread: a lost race costs one copy."""
 
 
 def encode_value(value: FieldValue, into: command_pb2.FieldValue) -> None:
@@ -92,19 +58,19 @@ def decode_value(path: str, message: command_pb2.FieldValue) -> FieldValue:
     """
     kind = message.WhichOneof("kind")
     if kind == "text":
-        return POOL.string(message.text)
+        return message.text
     if kind == "number":
         number = message.number
         known = _ENUM_PATHS.get(path)
         return number if known is None else known.get(number, number)
     if kind == "set":
-        return POOL.strings(message.set.items)
+        return frozenset(message.set.items)
     if kind == "real":
         return message.real
     if kind == "due_date":
         return DueDate(message.due_date)
     if kind == "due_at":
-        return DueAt(message.due_at.epoch_ms, POOL.string(message.due_at.zone))
+        return DueAt(message.due_at.epoch_ms, message.due_at.zone)
     if kind == "none":
         return None
     raise InvalidInputError(
@@ -131,9 +97,11 @@ def decode_entries(entries: Iterable[command_pb2.FieldEntry]) -> dict[str, Field
         InvalidInputError: a path occurs twice, or a value is of no known kind.
     """
     values: dict[str, FieldValue] = {}
+    count = 0
     for entry in entries:
-        path = POOL.string(entry.path)
-        if path in values:
-            raise InvalidInputError(f"field {path!r} occurs twice in one command; give each field once")
+        path = shared_text(entry.path)
         values[path] = decode_value(path, entry.value)
+        count += 1
+    if len(values) != count:
+        raise InvalidInputError(f"a field occurs twice among {sorted(values)}; give each field once")
     return values

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes import strategies
 
@@ -20,6 +20,7 @@ HEADER = core.Header("ann@node1", 7 << 16)
 
 
 @pytest.mark.parametrize("kind", get_args(core.Command))
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_command_comes_back_as_it_was(kind: type[core.Command], data: st.DataObject) -> None:
     command = data.draw(strategies.command_kinds[kind])
@@ -72,7 +73,7 @@ def test_an_unknown_kind_says_what_to_do() -> None:
 def test_a_field_given_twice_is_refused() -> None:
     message = encode_command(core.UpdateTask(HEADER, "ID", {"title": "a"}))
     message.update_task.changes.add(path="title").value.text = "b"
-    with pytest.raises(InvalidInputError, match="'title' occurs twice"):
+    with pytest.raises(InvalidInputError, match="occurs twice among"):
         decode_command(message)
 
 
