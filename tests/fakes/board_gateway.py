@@ -1,4 +1,4 @@
-"""A board in memory behind the import's gateway: merges by field as the real one does, and can be told to fail."""
+"""A board in memory behind the import's gateway: merges by field and remembers its answers, as the real one does."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class MemoryBoard:
         self.batches: list[int] = []
         self.fail_after_batches: int | None = None
         self._versions: dict[tuple[str, str], board_pb2.Task] = {}
+        self._answers: dict[str, str] = {}
         self._clock_s = 1_700_000_000
 
     async def list_projects(self) -> Sequence[board_pb2.Project]:
@@ -63,7 +64,13 @@ class MemoryBoard:
         self._stamp(task)
 
     def _answer(self, request: board_pb2.WriteRequest) -> board_pb2.WriteResponse:
-        message = self._create(request) if request.HasField("create_task") else self._update(request)
+        creates = request.HasField("create_task")
+        request_id = request.create_task.request_id if creates else request.update_task.request_id
+        if request_id and request_id in self._answers:
+            message = self._answers[request_id]
+        else:
+            message = self._create(request) if creates else self._update(request)
+            self._answers[request_id] = message
         answer = board_pb2.WriteResponse(sequence=request.sequence)
         if message in ("", "unchanged"):
             answer.applied.unchanged = message == "unchanged"

@@ -163,10 +163,23 @@ async def test_a_refused_write_is_reported_with_its_line(board: MemoryBoard, tmp
     # The task exists, and this import cannot see it.
     board.task("PROJ-1").name = "projects/OTHER/tasks/X"
 
-    report = await bring(board, tmp_path, "Issue key,Summary\nPROJ-1,One\nPROJ-2,Two\n")
+    report = await bring(board, tmp_path, "Issue key,Summary\nPROJ-1,Uno\nPROJ-2,Two\n")
 
     assert [(problem.line, problem.value) for problem in report.problems] == [(2, "jira:PROJ-1")]
     assert (report.created, report.skipped, report.written) == (1, 1, True)
+
+
+async def test_a_refusal_whose_cause_is_gone_does_not_come_again(board: MemoryBoard, tmp_path: Path) -> None:
+    text = "Issue key,Summary\nPROJ-1,One\n"
+    await bring(board, tmp_path, text)
+    task = board.task("PROJ-1")
+    task.name, name = "projects/OTHER/tasks/X", task.name
+    assert len((await bring(board, tmp_path, text.replace("One", "Uno"))).problems) == 1
+    board.tasks.pop(name)
+
+    report = await bring(board, tmp_path, text.replace("One", "Uno"))
+
+    assert (report.created, report.problems) == (1, ())
 
 
 async def test_a_reference_to_nothing_is_kept_as_text(board: MemoryBoard, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client.exchange.gateway import BoardGateway
-from weftmesh.client.exchange.messages import create_request, existing_task, update_request
+from weftmesh.client.exchange.messages import create_request, existing_task, renew_request_id, update_request
 from weftmesh.client.exchange.tables import Table, read_table
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.exchange.mapping import ColumnMapping
@@ -167,11 +167,23 @@ class _Run:
             ]
             for sequence, request in enumerate(requests):
                 request.sequence = sequence
-            answers = {answer.sequence: answer for answer in await self._gateway.write(requests)}
+            answers = await self._answers(requests)
             for sequence, planned in enumerate(batch):
                 self._count(planned, answers[sequence])
             self._done += len(batch)
             self._on_progress(self._done, self._total)
+
+    async def _answers(self, requests: Sequence[board_pb2.WriteRequest]) -> dict[int, board_pb2.WriteResponse]:
+        """The answers by sequence. A refusal may be the remembered one of an earlier run whose cause is gone by now, so
+        refused writes are tried once more under ids of their own.
+        """
+        answers = {answer.sequence: answer for answer in await self._gateway.write(requests)}
+        refused = [request for request in requests if answers[request.sequence].WhichOneof("result") != "applied"]
+        if refused:
+            for request in refused:
+                renew_request_id(request)
+            answers |= {answer.sequence: answer for answer in await self._gateway.write(refused)}
+        return answers
 
     def _count(self, planned: PlannedCreate | PlannedUpdate, answer: board_pb2.WriteResponse) -> None:
         if answer.WhichOneof("result") != "applied":

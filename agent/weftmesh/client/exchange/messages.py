@@ -96,6 +96,12 @@ def update_request(planned: PlannedUpdate) -> board_pb2.WriteRequest:
     return request
 
 
+def renew_request_id(request: board_pb2.WriteRequest) -> None:
+    """Makes `request` another one in the eyes of a board that remembers its first answer."""
+    kind = request.create_task if request.HasField("create_task") else request.update_task
+    kind.request_id = str(uuid.uuid4())
+
+
 def _request_id(request: board_pb2.WriteRequest) -> str:
     """Follows from the whole write, which holds origin or name, the values, and the version it changes."""
     content = request.SerializeToString(deterministic=True)
