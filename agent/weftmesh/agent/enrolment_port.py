@@ -65,6 +65,7 @@ class EnrollmentListener:
         self._opened = clock()
         self._port = split_address(listen)[1]
         self._changed = asyncio.Event()
+        self._stopping = False
         self._unsubscribe: Callable[[], None] = lambda: None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -80,6 +81,7 @@ class EnrollmentListener:
 
     async def start(self) -> None:
         """Open the port if tokens live from before, and see to it that it closes in time."""
+        self._stopping = False
         loop = asyncio.get_running_loop()
 
         def tell() -> None:
@@ -92,8 +94,10 @@ class EnrollmentListener:
         """Close the port; calls that are under way get `STOP_GRACE_S`."""
         self._unsubscribe()
         if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+            # Asked to end, not cancelled: it may be closing the port just now.
+            self._stopping = True
+            self._changed.set()
+            await self._watcher
             self._watcher = None
         async with self._lock:
             await self._close()
@@ -112,14 +116,15 @@ class EnrollmentListener:
                 self._server = await self._open()
 
     async def _watch(self) -> None:
-        while True:
+        while not self._stopping:
             self._changed.clear()
             try:
                 await self.ensure()
             except PreconditionError as error:
                 log.error("enrolment port cannot be opened", why=str(error))  # noqa: TRY400, the message says it all
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._pause_s())
+                async with asyncio.timeout(self._pause_s()):
+                    await self._changed.wait()
 
     def _pause_s(self) -> float:
         """How long nothing changes by itself: until the last token expires, at most `RECHECK_S_MAX`."""
