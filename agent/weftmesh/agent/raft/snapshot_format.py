@@ -1,6 +1,6 @@
 """The bytes of a snapshot file: written and verified as a stream, a row in memory at a time. Pure but for its streams.
 
-    magic 8 bytes | format u32 | rows | trailer
+    magic 8 bytes | format u32 | crc32 u32 of both | rows | trailer
 
 A row is length u32, crc32 u32 and its bytes; the first one is the SnapshotHeader. The trailer has the length
 0xFFFFFFFF, the number of rows behind the header as u64, and the sha256 of everything before the digest. Integers are
@@ -25,7 +25,9 @@ from weftmesh.mesh.v1 import raft_pb2
 FORMAT = 1
 MAX_ROW_BYTES = 8 << 20
 
+_CRC = struct.Struct("<I")
 _OPENING = struct.Struct("<8sI")
+_OPENING_BYTES = _OPENING.size + _CRC.size
 _MAGIC = b"WEFTSNAP"
 _LENGTH = struct.Struct("<I")
 _ROW = struct.Struct("<II")
@@ -53,7 +55,8 @@ def encode(header: raft_pb2.SnapshotHeader, rows: Iterable[bytes]) -> Iterator[b
 
 
 def _body(header: raft_pb2.SnapshotHeader, rows: Iterable[bytes]) -> Iterator[bytes]:
-    yield _OPENING.pack(_MAGIC, FORMAT)
+    opening = _OPENING.pack(_MAGIC, FORMAT)
+    yield opening + _CRC.pack(crc32(opening))
     yield _pack_row(header.SerializeToString(deterministic=True))
     for row in rows:
         yield _pack_row(row)
@@ -87,16 +90,17 @@ class SnapshotReader:
 
     def header(self) -> raft_pb2.SnapshotHeader:
         """The header; to be called first."""
-        magic, format_ = _OPENING.unpack(self._read(_OPENING.size))
-        if magic != _MAGIC:
-            raise corrupted(self._path, 0, "this is no snapshot")
+        opening = self._read(_OPENING_BYTES)
+        magic, format_ = _OPENING.unpack_from(opening)
+        if magic != _MAGIC or _CRC.unpack_from(opening, _OPENING.size)[0] != crc32(opening[: _OPENING.size]):
+            raise corrupted(self._path, 0, "no valid beginning of a snapshot")
         if format_ != FORMAT:
             raise PreconditionError(f"{self._path} is of format {format_}, this program reads {FORMAT}; upgrade it")
         row = self._row(*_ROW.unpack(self._read(_ROW.size)))
         try:
             return raft_pb2.SnapshotHeader.FromString(row)
         except DecodeError as error:
-            raise corrupted(self._path, _OPENING.size, f"a header that does not parse: {error}") from error
+            raise corrupted(self._path, _OPENING_BYTES, f"a header that does not parse: {error}") from error
 
     def rows(self) -> Iterator[bytes]:
         """The rows behind the header, each verified when it is yielded, the whole file when they end."""
@@ -106,7 +110,7 @@ class SnapshotReader:
             (length,) = _LENGTH.unpack(start)
             if length == _TRAILER_LENGTH:
                 return self._check_trailer(count)
-            yield self._row(length, *_LENGTH.unpack(self._read(_LENGTH.size)))
+            yield self._row(length, *_CRC.unpack(self._read(_CRC.size)))
             count += 1
 
     def _row(self, length: int, crc: int) -> bytes:

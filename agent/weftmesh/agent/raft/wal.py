@@ -40,6 +40,7 @@ RESERVED_BYTES = 1 << 10
 """Of each segment, for its header, HEAD and SEAL; a record must fit into the rest."""
 MAX_VOTE_BYTES = 255
 IDLE_CLAIM_S = 0.5
+FREE_AT_ONCE = 2000
 LOCK_NAME = "lock"
 
 
@@ -152,7 +153,7 @@ class WriteAheadLog(MemoryLog):
         self._check_held(index)
         term = self.entry(index).term
         self._write(Kind.COMPACT, index, term)
-        self._drop_to(index, term)
+        self._free(self._drop_to(index, term))
         self.durable_index = max(self.durable_index, index)
 
     def reset(self, index: int, term: int) -> None:
@@ -248,6 +249,12 @@ class WriteAheadLog(MemoryLog):
     def _cover(self) -> _Covered:
         current = self._chain.current
         return _Covered(current, current.offset, self.written_mark, self.last_index, self.base_index)
+
+    def _free(self, dropped: list[Entry]) -> None:
+        """Let entries go a few at a time, so that the loop does not stand still meanwhile."""
+        del dropped[-FREE_AT_ONCE:]
+        if dropped and self._loop is not None:
+            self._loop.call_soon(self._free, dropped)
 
     def _lower_durable(self, index: int) -> None:
         self.durable_index = min(self.durable_index, index)

@@ -56,10 +56,11 @@ class MemoryLog:
         del self._entries[index - self.base_index - 1 :]
         self.last_index = index - 1
 
-    def _drop_to(self, index: int, term: int) -> None:
-        # moves one pointer per entry that stays: 0.1 ms for 100,000, and snapshots are rare
-        del self._entries[: index - self.base_index]
+    def _drop_to(self, index: int, term: int) -> list[Entry]:
+        """Returns the old list, because freeing 100,000 entries takes 20 ms, while copying pointers takes 0.1."""
+        dropped, self._entries = self._entries, self._entries[index - self.base_index :]
         self.base_index, self.base_term = index, term
+        return dropped
 
     def _drop_all(self, index: int, term: int) -> None:
         self._entries = []
