@@ -130,7 +130,7 @@ class LocalSocketRelay:
             client.abort()
             return
         self._clients.add(client)
-        task = asyncio.get_running_loop().create_task(self._connect(client))
+        task = asyncio.get_running_loop().create_task(self._connect(client, client.credentials()))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
@@ -138,11 +138,11 @@ class LocalSocketRelay:
         """A connection is gone."""
         self._clients.discard(client)
 
-    async def _connect(self, client: _ClientEnd) -> None:
+    async def _connect(self, client: _ClientEnd, caller: LocalCaller) -> None:
         loop = asyncio.get_running_loop()
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            upstream.bind(self._address_of(client.credentials()))
+            upstream.bind(self._address_of(caller))
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await loop.sock_connect(upstream, str(self._upstream_path))
                 await loop.create_unix_connection(lambda: _UpstreamEnd(client), sock=upstream)
@@ -168,96 +168,87 @@ class LocalSocketRelay:
 class _End(asyncio.Protocol):
     """One end of a relayed connection. An end that closes, closes both: HTTP/2 has no use for half-closed ones."""
 
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.other: _End | None = None
-        self.lost = False
+    transport: asyncio.Transport
+    """From connection_made on, which is before anything else."""
+    other: _End | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.write(data)
 
     def pause_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason makes no difference
-        self.lost = True
-        if self.other is not None and self.other.transport is not None:
+        if self.other is not None:
             self.other.transport.close()
-
-    def abort(self) -> None:
-        """Close without writing what is buffered."""
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class _ClientEnd(_End):
     """Towards whoever connected to the public socket."""
 
     def __init__(self, relay: LocalSocketRelay) -> None:
-        super().__init__()
         self._relay = relay
         self._early = b""
+        self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._relay.accept(self)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is None and self.transport is not None:
+        if self.other is None:
             # pausing is of no use before the first data: uvloop starts to read after connection_made whatever it did
             self._early += data
             self.transport.pause_reading()
         else:
-            super().data_received(data)
-
-    def join(self, upstream: asyncio.Transport, other: _UpstreamEnd) -> None:
-        """The upstream is there: let it have what came early and what comes from now on."""
-        if self.transport is None or self.lost:
-            upstream.close()
-            return
-        self.other = other
-        upstream.write(self._early)
-        self._early = b""
-        self.transport.resume_reading()
+            self.other.transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._lost = True
         self._relay.forget(self)
 
     def credentials(self) -> LocalCaller:
-        """What the kernel says of the other process.
-
-        Raises:
-            OSError: the connection is gone.
-        """
-        if self.transport is None or self.lost:
-            raise ConnectionResetError("the caller has gone")
+        """What the kernel says of the process that connected."""
         raw = self.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         pid, uid, gid = _UCRED.unpack(raw)
         return LocalCaller(uid=uid, gid=gid, pid=pid)
+
+    def join(self, upstream: _UpstreamEnd) -> None:
+        """The upstream is there: let it have what came early and what comes from now on."""
+        if self._lost:
+            upstream.transport.close()
+            return
+        self.other = upstream
+        upstream.transport.write(self._early)
+        self._early = b""
+        self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close without writing what is buffered."""
+        self.transport.abort()
 
 
 class _UpstreamEnd(_End):
     """Towards the daemon."""
 
     def __init__(self, client: _ClientEnd) -> None:
-        super().__init__()
         self.other = client
         self._client = client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._client.join(cast(asyncio.Transport, transport), self)
+        self._client.join(self)
 
 
 def _signature(body: str, nonce: bytes) -> str:
