@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
+
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.agent.raft.settings import RaftSettings
@@ -252,7 +253,7 @@ class Engines:
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         """Wait for a condition."""
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - any condition, not one event
                 await asyncio.sleep(0.005)
 
     async def converged(self) -> None:

@@ -16,7 +16,7 @@ class Following(Installing):
     def _on_append_entries(self, leader: Peer, message: raft_pb2.RaftMessage) -> None:
         append = message.append_entries
         if message.term < self._term:
-            self._refuse(leader, append.prev_index, 0)
+            self._refuse(leader, append.prev_index, append.prev_index)
             return
         self._follow(leader, message.term)
         if not self._matches(append):

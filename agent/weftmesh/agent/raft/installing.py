@@ -6,14 +6,12 @@ from weftmesh.agent.raft.applying import Applying
 from weftmesh.agent.raft.codec import ProtocolError, parse_payload
 from weftmesh.agent.raft.membership import NO_VOTERS, from_membership, to_membership
 from weftmesh.agent.raft.ports import SnapshotInfo
-from weftmesh.agent.raft.progress import Progress, Transfer
+from weftmesh.agent.raft.progress import FIRST_INDEX, Progress, Transfer
 from weftmesh.agent.raft.stock import CoreParts, Peer
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
 
 FORMAT = 1
-FIRST_INDEX = 1
-"""Every log begins with the convention that entry 1 of term 0 exists."""
 
 
 class Installing(Applying):

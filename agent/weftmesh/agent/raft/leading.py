@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftmesh.agent.raft.feeding import Feeding
-from weftmesh.agent.raft.installing import FIRST_INDEX
 from weftmesh.agent.raft.membership import from_membership, is_single_change, to_membership
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import Entry
+from weftmesh.agent.raft.progress import FIRST_INDEX
 from weftmesh.agent.raft.proposals import Waiter, rejection
 from weftmesh.agent.raft.stock import CoreParts, Peer
 from weftmesh.mesh.v1 import raft_pb2

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from weftmesh.agent.raft.ports import SnapshotInfo
 
+FIRST_INDEX = 1
+"""Every log begins with the convention that entry 1 of term 0 exists."""
+
 
 @dataclass(slots=True)
 class Transfer:
@@ -48,7 +51,7 @@ class Progress:
         if prev_index != self.next_index - 1 or prev_index <= self.match_index:
             return False
         self.flight_last = 0
-        self.next_index = max(self.match_index + 1, min(hint_index, prev_index - 1) + 1, 1)
+        self.next_index = max(self.match_index, min(hint_index, prev_index - 1), FIRST_INDEX) + 1
         return True
 
     def disconnected(self) -> None:
