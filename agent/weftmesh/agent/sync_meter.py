@@ -51,6 +51,6 @@ class SyncMeter:
         now_ms = wall_ms()
         return SyncLatency(
             samples=self._window.count(now_ms),
-            p50_ms=self._window.quantile(now_ms, 0.50) / 1000,
-            p99_ms=self._window.quantile(now_ms, 0.99) / 1000,
+            p50_ms=(self._window.quantile(now_ms, 0.50) or 0) / 1000,
+            p99_ms=(self._window.quantile(now_ms, 0.99) or 0) / 1000,
         )
