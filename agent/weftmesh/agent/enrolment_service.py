@@ -12,13 +12,13 @@ from typing import Any, Final
 import grpc
 import structlog
 
-from weftmesh.core.errors import AlreadyExistsError, OverloadedError, UnauthenticatedError
+from weftmesh.core.errors import AlreadyExistsError, OverloadedError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.certificates import requested_key, to_der, utc_now
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.join_line import split_token
-from weftmesh.runtime.identity.tokens import TokenRecord, TokenStore
+from weftmesh.runtime.identity.tokens import TokenRecord, TokenRefusedError, TokenStore
 from weftmesh.runtime.names import check_name
 
 FAILURES_PER_HOST_MAX: Final = 5
@@ -97,9 +97,9 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         self._limiter.check(host)
         try:
             return await self._enroll(request)
-        except UnauthenticatedError as error:
+        except TokenRefusedError as error:
             self._limiter.record_failure(host)
-            log.warning("enrolment refused", host=host, node=request.node_name[:64], reason=error.reason)
+            log.warning("enrolment refused", why=error.why, host=host, node=request.node_name[:64])
             await asyncio.sleep(self._failure_delay_s)
             raise
 

@@ -134,6 +134,17 @@ async def test_without_a_token_nothing_else_is_looked_at(bench: EnrolmentBench) 
         assert caught.value.reason == "TOKEN_INVALID"
 
 
+async def test_the_log_knows_more_than_the_caller(bench: EnrolmentBench) -> None:
+    token_id = bench.token().partition(".")[0]
+
+    with capture_logs() as logs, pytest.raises(UnauthenticatedError) as caught:
+        await bench.enroll(f"{token_id}.{'b' * 32}")
+
+    assert logs[0]["why"] == f"wrong secret for token {token_id}"
+    assert logs[0]["host"] == "ipv4:192.0.2.7"
+    assert "secret" not in str(caught.value)
+
+
 async def test_a_token_for_a_members_name_brings_that_member_back(bench: EnrolmentBench) -> None:
     assert (await bench.enroll(bench.token(MEMBER), MEMBER)).certificate_der
 

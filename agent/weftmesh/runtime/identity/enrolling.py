@@ -131,6 +131,7 @@ def _pinned(offered: list[bytes], line: JoinLine) -> bytes:
             return certificate_der
     raise ForbiddenError(
         f"the certificate authority at {line.address} is not the one this line was made for: either the address is of"
-        " another mesh, or somebody is in between; nothing was sent. Compare with: weftmesh token create",
+        " another mesh, or somebody is in between; nothing was sent. Ask for a new line, made on a member with:"
+        " weftmesh token create",
         reason="AUTHORITY_MISMATCH",
     )

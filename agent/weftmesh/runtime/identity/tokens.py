@@ -15,8 +15,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from weftmesh.core.errors import (
     DataCorruptionError,
     InvalidInputError,
@@ -39,8 +37,6 @@ TOKEN_ID_BYTES: Final = 5
 SECRET_BYTES: Final = 20
 _FORMAT: Final = 1
 
-log = structlog.get_logger("weftmesh.tokens")
-
 
 class TokenState(StrEnum):
     """Where a token stands."""
@@ -49,6 +45,18 @@ class TokenState(StrEnum):
     USED = "used"
     EXPIRED = "expired"
     REVOKED = "revoked"
+
+
+class TokenRefusedError(UnauthenticatedError):
+    """A token that lets nobody in.
+
+    Attributes:
+        why: the whole truth, for this node's log; the message is for the caller.
+    """
+
+    def __init__(self, why: str, told: str = "the join token is not valid", reason: str = "TOKEN_INVALID") -> None:
+        super().__init__(f"{told}; make a new one on a member with: weftmesh token create", reason=reason)
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +173,17 @@ class TokenStore:
         """Return the record of a token that `node_name` may use now, without using it.
 
         Raises:
-            UnauthenticatedError: it may not. Only who holds the secret learns more than TOKEN_INVALID.
+            TokenRefusedError: it may not. Only who holds the secret learns more than TOKEN_INVALID.
         """
         record = self._records.get(token_id)
         expected = record.secret_sha256 if record else _hash("")
         if not hmac.compare_digest(_hash(secret), expected) or record is None:
-            raise _refusal("unknown token" if record is None else "wrong secret", token_id, node_name)
+            raise TokenRefusedError(f"wrong secret for token {token_id}" if record else "no such token")
         record = record.at(self._clock())
         if record.state is not TokenState.LIVE:
-            raise _refusal(f"token is {record.state}", token_id, node_name, _STATE_REFUSALS[record.state])
+            raise TokenRefusedError(f"token {token_id} is {record.state.value}", *_TOLD[record.state])
         if record.node_name not in ("", node_name):
-            raise _refusal(f"token is for {record.node_name}", token_id, node_name)
+            raise TokenRefusedError(f"token {token_id} is for {record.node_name}")
         return record
 
     def redeem(self, token_id: str, secret: str, node_name: str) -> TokenRecord:
@@ -197,20 +205,11 @@ class TokenStore:
             listener()
 
 
-_STATE_REFUSALS: Final[Mapping[TokenState, tuple[str, str]]] = {
-    TokenState.USED: ("TOKEN_EXHAUSTED", "the join token was used already"),
-    TokenState.EXPIRED: ("TOKEN_EXPIRED", "the join token has expired"),
-    TokenState.REVOKED: ("TOKEN_INVALID", "the join token is not valid"),
+_TOLD: Final[Mapping[TokenState, tuple[str, ...]]] = {
+    TokenState.USED: ("the join token was used already", "TOKEN_EXHAUSTED"),
+    TokenState.EXPIRED: ("the join token has expired", "TOKEN_EXPIRED"),
+    TokenState.REVOKED: (),
 }
-
-
-def _refusal(
-    why: str, token_id: str, node_name: str, told: tuple[str, str] = ("TOKEN_INVALID", "the join token is not valid")
-) -> UnauthenticatedError:
-    """Log why, and return what the caller may know."""
-    log.warning("enrolment refused", why=why, token=token_id[:16], node=node_name[:64])
-    reason, message = told
-    return UnauthenticatedError(f"{message}; make a new one on a member with: weftmesh token create", reason=reason)
 
 
 def _random_word(size_bytes: int) -> str:
