@@ -1,46 +1,56 @@
-"""A board in memory behind the import's gateway: merges by field and remembers its answers, as the real one does."""
+"""A board in memory behind the import's gateway: the production machine and wire format, without a node or a log."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
 
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.errors import NoQuorumError
+from weftmesh.core.board.commands import CreateProject, DeleteProject, DeleteTask, Header, UpdateTask
+from weftmesh.core.board.machine import Board
+from weftmesh.core.board.model import FieldValue
+from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.clock import ms_to_stamp
+from weftmesh.core.errors import NoQuorumError, NotFoundError, WeftmeshError
+from weftmesh.core.ids import parse_task_name
+from weftmesh.runtime.rpc import to_write_failed
+from weftmesh.runtime.wire.outcomes import applied_message, error_of
+from weftmesh.runtime.wire.requests import WriteContext, command_from_request
+from weftmesh.runtime.wire.resources import project_message, task_message
 
-_SETS = ("labels", "depends_on")
+PAGE = 1_000
 
 
 class MemoryBoard:
-    """Implements `BoardGateway`.
+    """Implements `BoardGateway`. Writes of a batch are applied last one first, as their order is not fixed.
 
     Attributes:
-        tasks: by resource name.
+        board: the machine.
         batches: how many writes each call of `write` had.
         fail_after_batches: every later call of `write` raises NoQuorumError.
     """
 
-    def __init__(self) -> None:
-        self.projects: dict[str, board_pb2.Project] = {}
-        self.tasks: dict[str, board_pb2.Task] = {}
+    def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
+        self.board = Board()
         self.batches: list[int] = []
         self.fail_after_batches: int | None = None
-        self._versions: dict[tuple[str, str], board_pb2.Task] = {}
-        self._answers: dict[str, str] = {}
-        self._clock_s = 1_700_000_000
+        self._now_ms = start_ms
 
     async def list_projects(self) -> Sequence[board_pb2.Project]:
-        return list(self.projects.values())
+        page = self.board.list_projects(after=None, limit=PAGE, show_deleted=True)
+        return [project_message(project, 0) for project in page.projects]
 
     async def create_project(self, project_id: str, title: str) -> board_pb2.Project:
-        project = board_pb2.Project(name=f"projects/{project_id}", title=title)
-        self.projects[project_id] = project
-        return project
+        self._do(CreateProject(self._header(), project_id, title))
+        project = self.board.project(project_id)
+        assert project is not None
+        return project_message(project, 0)
 
     async def list_tasks(self, project_id: str) -> AsyncIterator[board_pb2.Task]:
-        for task in list(self.tasks.values()):
-            if task.name.startswith(f"projects/{project_id}/"):
-                yield copy.deepcopy(task)
+        for task in self.tasks(project_id):
+            yield task
 
     async def write(self, requests: Sequence[board_pb2.WriteRequest]) -> Sequence[board_pb2.WriteResponse]:
         if self.fail_after_batches is not None and len(self.batches) >= self.fail_after_batches:
@@ -48,111 +58,61 @@ class MemoryBoard:
         self.batches.append(len(requests))
         return [self._answer(request) for request in reversed(requests)]
 
-    def task(self, key: str) -> board_pb2.Task:
-        return next(task for task in self.tasks.values() if task.key == key)
+    def tasks(self, project_id: str | None = None) -> list[board_pb2.Task]:
+        """Every task, deleted ones too, in the order they were made."""
+        found: list[board_pb2.Task] = []
+        cursor = None
+        while True:
+            page = self.board.list_tasks(project_id, None, after=cursor, limit=PAGE, show_deleted=True)
+            found.extend(task_message(task, self._project_of) for task in page.tasks)
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
-    def edit(self, key: str, **values: object) -> None:
+    def task(self, key: str) -> board_pb2.Task:
+        task = self.board.find_task(key)
+        assert task is not None, key
+        return task_message(task, self._project_of)
+
+    def edit(self, key: str, **changes: FieldValue) -> None:
         """Somebody changes fields on the board."""
-        task = self.task(key)
-        for path, value in values.items():
-            setattr(task, path, value)
-        self._stamp(task)
+        self._do(UpdateTask(self._header(), self._id(key), changes))
 
     def delete(self, key: str) -> None:
-        task = self.task(key)
-        task.delete_time.FromSeconds(self._clock_s)
-        self._stamp(task)
+        self._do(DeleteTask(self._header(), self._id(key)))
+
+    def delete_project(self, project_id: str) -> None:
+        self._do(DeleteProject(self._header(), project_id))
 
     def _answer(self, request: board_pb2.WriteRequest) -> board_pb2.WriteResponse:
-        creates = request.HasField("create_task")
-        request_id = request.create_task.request_id if creates else request.update_task.request_id
-        if request_id and request_id in self._answers:
-            message = self._answers[request_id]
-        else:
-            message = self._create(request) if creates else self._update(request)
-            self._answers[request_id] = message
-        answer = board_pb2.WriteResponse(sequence=request.sequence)
-        if message in ("", "unchanged"):
-            answer.applied.unchanged = message == "unchanged"
-        else:
-            answer.failed.message = message
-        return answer
+        message: Message = getattr(request, str(request.WhichOneof("write")))
+        try:
+            outcome = self._do(command_from_request(message, self._context()))
+        except WeftmeshError as error:
+            return board_pb2.WriteResponse(sequence=request.sequence, failed=to_write_failed(error))
+        return board_pb2.WriteResponse(sequence=request.sequence, applied=applied_message(outcome, self.board))
 
-    def _create(self, request: board_pb2.WriteRequest) -> str:
-        create = request.create_task
-        project_id = create.parent.removeprefix("projects/")
-        name = f"{create.parent}/tasks/{create.task_id}"
-        if project_id not in self.projects:
-            return f"there is no project {project_id}"
-        origin = create.task.origin
-        if name in self.tasks or (origin and any(task.origin == origin for task in self.tasks.values())):
-            return "there is such a task already"
-        task = copy.deepcopy(create.task)
-        task.name = name
-        taken = {task.key for task in self.tasks.values()}
-        number = create.number_hint
-        while not number or f"{project_id}-{number}" in taken:
-            number += 1
-        task.key = f"{project_id}-{number}"
-        task.create_time.FromSeconds(self._clock_s)
-        self.tasks[name] = task
-        self._stamp(task)
-        return ""
+    def _do(self, command: Any) -> Outcome:
+        outcome, _ = self.board.apply(command)
+        if not outcome.ok:
+            raise error_of(outcome, self.board)
+        return outcome
 
-    def _update(self, request: board_pb2.WriteRequest) -> str:
-        update = request.update_task
-        task = self.tasks.get(update.task.name)
+    def _context(self) -> WriteContext:
+        header = self._header()
+        return WriteContext(header.actor, "ann", header.stamp, new_ulid=str, resolve=self._id)
+
+    def _header(self) -> Header:
+        self._now_ms += 1
+        return Header(actor="ann@memory", stamp=ms_to_stamp(self._now_ms))
+
+    def _id(self, name: str) -> str:
+        ref = parse_task_name(name) if "/" in name else None
+        task = self.board.find_task(ref.task_id or f"{ref.project_id}-{ref.number}" if ref else name)
         if task is None:
-            return f"there is no task {update.task.name}"
-        base = update.base if update.HasField("base") else self._versions.get((task.name, update.task.etag))
-        merged = copy.deepcopy(task)
-        for path in update.update_mask.paths:
-            theirs, yours = _read(task, path), _read(update.task, path)
-            seen = theirs if base is None else _read(base, path)
-            if path not in _SETS and yours != seen and seen != theirs and theirs != yours:
-                return f"others changed {path}"
-            if yours != seen:
-                _copy(update.task, merged, path)
-        if merged == task:
-            return "unchanged"
-        task.CopyFrom(merged)
-        self._stamp(task)
-        return ""
+            raise NotFoundError(f"there is no task {name}")
+        return task.id
 
-    def _stamp(self, task: board_pb2.Task) -> None:
-        self._clock_s += 1
-        task.version += 1
-        task.revision = self._clock_s
-        task.etag = f"v{task.version}"
-        task.update_time.FromSeconds(self._clock_s)
-        self._versions[task.name, task.etag] = copy.deepcopy(task)
-
-
-def _read(task: board_pb2.Task, path: str) -> object:
-    if path.startswith("custom."):
-        return task.custom.get(path.removeprefix("custom."), "")
-    if path in _SETS:
-        return sorted(getattr(task, path))
-    if path == "due":
-        return task.due.SerializeToString()
-    if path == "estimate":
-        return task.estimate if task.HasField("estimate") else None
-    value: object = getattr(task, path)
-    return value
-
-
-def _copy(source: board_pb2.Task, target: board_pb2.Task, path: str) -> None:
-    if path.startswith("custom."):
-        key = path.removeprefix("custom.")
-        target.custom.pop(key, None)
-        if source.custom.get(key):
-            target.custom[key] = source.custom[key]
-    elif path in _SETS:
-        del getattr(target, path)[:]
-        getattr(target, path).extend(getattr(source, path))
-    elif path == "due":
-        target.due.CopyFrom(source.due)
-    elif path == "estimate" and not source.HasField("estimate"):
-        target.ClearField("estimate")
-    else:
-        setattr(target, path, getattr(source, path))
+    def _project_of(self, task_id: str) -> str:
+        task = self.board.find_task(task_id)
+        return task.project_id if task else ""

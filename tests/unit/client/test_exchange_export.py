@@ -53,14 +53,15 @@ async def board() -> MemoryBoard:
     second.create_task.task.due.date = "2026-12-24"
     second.create_task.task.parent = "projects/PROJ/tasks/01ARZ3NDEKTSV4RRFFQ69G5FAV"
     second.create_task.task.depends_on.append(second.create_task.task.parent)
-    await board.write([second, first])  # which the fake applies last one first
+    await board.write([first])
+    await board.write([second])
     return board
 
 
 async def exported(board: MemoryBoard, folder: Path) -> Path:
     path = folder / "board.csv"
     with path.open("w", encoding="utf-8", newline="") as out:
-        assert await export_csv(board.list_tasks("PROJ"), out) == len(board.tasks)
+        assert await export_csv(board.list_tasks("PROJ"), out) == len(board.tasks())
     return path
 
 
@@ -78,7 +79,7 @@ async def test_what_was_exported_changes_nothing_when_it_comes_back(board: Memor
 
 async def test_another_board_gets_every_field(board: MemoryBoard, tmp_path: Path) -> None:
     path = await exported(board, tmp_path)
-    other = MemoryBoard()
+    other = MemoryBoard(start_ms=1_800_000_000_000)
 
     report = await imported(other, path)
 
@@ -116,8 +117,25 @@ async def test_the_same_field_edited_in_the_file_and_on_the_board_is_refused(
 
     report = await imported(board, path)
 
-    assert [problem.message for problem in report.problems] == ["others changed title"]
+    (problem,) = report.problems
+    assert "others changed the same meanwhile" in problem.message
     assert board.task("PROJ-2").title == "Too"
+
+
+async def test_a_task_that_was_deleted_where_it_was_exported_is_not_made(board: MemoryBoard, tmp_path: Path) -> None:
+    board.delete("PROJ-1")
+    path = await exported(board, tmp_path)
+    other = MemoryBoard(start_ms=1_800_000_000_000)
+
+    report = await imported(other, path)
+
+    assert [task.key for task in other.tasks()] == ["PROJ-2"]
+    assert [(note.column, note.message) for note in report.notes] == [
+        ("", "deleted where it was exported"),
+        ("parent", "names no task of this file or board"),
+        ("depends_on", "names no task of this file or board"),
+    ]
+    assert (await imported(board, path)).unchanged == 2
 
 
 async def test_columns_are_in_a_stable_order(board: MemoryBoard, tmp_path: Path) -> None:
@@ -125,7 +143,7 @@ async def test_columns_are_in_a_stable_order(board: MemoryBoard, tmp_path: Path)
 
     assert path.read_text("utf-8").splitlines()[0] == (
         "key,origin,title,description,status,assignee,priority,labels,estimate,due,parent,depends_on,"
-        "custom.Team name,custom.created,created,updated,version,revision,etag"
+        "custom.Team name,custom.created,created,updated,deleted,version,revision,etag"
     )
 
 

@@ -111,13 +111,13 @@ async def test_one_bad_row_stops_everything_unless_bad_rows_are_skipped(board: M
     bad = HEADER + ROWS + "PROJ-8,Paint it,Frobnicated,,,,,\n"
 
     stopped = await bring(board, tmp_path, bad)
-    assert (stopped.written, stopped.created, board.tasks, board.projects) == (False, 0, {}, {})
+    assert (stopped.written, stopped.created, board.board.revision) == (False, 0, 0)
     (problem,) = stopped.problems
     assert (problem.line, problem.column, problem.value) == (5, "Status", "Frobnicated")
     assert "status:Frobnicated=" in problem.fix
 
     skipped = await bring(board, tmp_path, bad, ImportOptions(skip_bad=True))
-    assert (skipped.created, skipped.skipped, len(board.tasks)) == (3, 1, 3)
+    assert (skipped.created, skipped.skipped, len(board.tasks())) == (3, 1, 3)
 
 
 async def test_a_dry_run_counts_and_writes_nothing(board: MemoryBoard, tmp_path: Path) -> None:
@@ -131,20 +131,20 @@ async def test_a_dry_run_counts_and_writes_nothing(board: MemoryBoard, tmp_path:
 async def test_an_import_that_broke_off_goes_on(board: MemoryBoard, tmp_path: Path) -> None:
     count = BATCH_WRITES * 6 + 10
     text = "Issue key,Summary,Parent\n" + "".join(
-        f"PROJ-{n},Task {n},{f'PROJ-{n - 1}' if n > 1 else ''}\n" for n in range(1, count + 1)
+        f"PROJ-{n},Task {n},{f'PROJ-{n // 2}' if n > 1 else ''}\n" for n in range(1, count + 1)
     )
     board.fail_after_batches = 3
     with pytest.raises(NoQuorumError):
         await bring(board, tmp_path, text)
-    assert len(board.tasks) == 3 * BATCH_WRITES
+    assert len(board.tasks()) == 3 * BATCH_WRITES
 
     board.fail_after_batches = None
     report = await bring(board, tmp_path, text)
 
-    assert len(board.tasks) == count
+    assert len(board.tasks()) == count
     assert report.created == count - 3 * BATCH_WRITES
     assert max(board.batches) <= BATCH_WRITES
-    assert board.task(f"PROJ-{count}").parent == board.task(f"PROJ-{count - 1}").name
+    assert board.task(f"PROJ-{count}").parent == board.task(f"PROJ-{count // 2}").name
     assert (await bring(board, tmp_path, text)).unchanged == count
 
 
@@ -159,27 +159,35 @@ async def test_progress_ends_at_the_total(board: MemoryBoard, tmp_path: Path) ->
 
 
 async def test_a_refused_write_is_reported_with_its_line(board: MemoryBoard, tmp_path: Path) -> None:
-    await bring(board, tmp_path, "Issue key,Summary\nPROJ-1,One\n")
-    # The task exists, and this import cannot see it.
-    board.task("PROJ-1").name = "projects/OTHER/tasks/X"
+    report = await bring(board, tmp_path, "Issue key,Summary,Parent\nPROJ-1,One,PROJ-2\nPROJ-2,Two,PROJ-1\n")
 
-    report = await bring(board, tmp_path, "Issue key,Summary\nPROJ-1,Uno\nPROJ-2,Two\n")
-
-    assert [(problem.line, problem.value) for problem in report.problems] == [(2, "jira:PROJ-1")]
-    assert (report.created, report.skipped, report.written) == (1, 1, True)
+    # Of two tasks above each other the board takes one.
+    (problem,) = report.problems
+    assert (problem.line, problem.value) in ((2, "jira:PROJ-1"), (3, "jira:PROJ-2"))
+    assert "below this task" in problem.message
+    assert (report.created, report.skipped, report.written) == (2, 1, True)
 
 
 async def test_a_refusal_whose_cause_is_gone_does_not_come_again(board: MemoryBoard, tmp_path: Path) -> None:
-    text = "Issue key,Summary\nPROJ-1,One\n"
-    await bring(board, tmp_path, text)
-    task = board.task("PROJ-1")
-    task.name, name = "projects/OTHER/tasks/X", task.name
-    assert len((await bring(board, tmp_path, text.replace("One", "Uno"))).problems) == 1
-    board.tasks.pop(name)
+    text = "Issue key,Summary,Parent\nPROJ-1,One,PROJ-2\nPROJ-2,Two,\n"
+    await bring(board, tmp_path, text.replace("PROJ-2\nPROJ-2,Two,", "\nPROJ-2,Two,PROJ-1"))
+    assert len((await bring(board, tmp_path, text.replace("Two,", "Two,PROJ-1"))).problems) == 1
+    board.edit("PROJ-2", parent="")
 
-    report = await bring(board, tmp_path, text.replace("One", "Uno"))
+    report = await bring(board, tmp_path, text.replace("Two,", "Two,PROJ-1"))
 
-    assert (report.created, report.problems) == (1, ())
+    assert report.problems == ()
+    assert board.task("PROJ-1").parent == board.task("PROJ-2").name
+
+
+async def test_a_deleted_project_takes_no_rows(board: MemoryBoard, tmp_path: Path) -> None:
+    await bring(board, tmp_path, HEADER + ROWS)
+    board.delete_project("PROJ")
+
+    report = await bring(board, tmp_path, HEADER + ROWS)
+
+    assert [problem.message for problem in report.problems] == ["the project is deleted on the board"] * 3
+    assert not report.written
 
 
 async def test_a_reference_to_nothing_is_kept_as_text(board: MemoryBoard, tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def _cells(task: board_pb2.Task, custom_keys: Sequence[str], keys: dict[str, str
         keys.get(task.parent, task.parent),
         _list(sorted(keys.get(name, name) for name in task.depends_on)),
     ]
-    trailing = [created_text(task), _time(task, "update_time") or "", str(task.version), str(task.revision), task.etag]
+    times = [created_text(task), _time(task, "update_time") or "", _time(task, "delete_time") or ""]
+    trailing = [*times, str(task.version), str(task.revision), task.etag]
     return [*leading, *(task.custom.get(key, "") for key in custom_keys), *trailing]
 
 

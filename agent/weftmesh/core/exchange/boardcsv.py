@@ -25,15 +25,23 @@ LEADING_COLUMNS: Final = (
     "parent",
     "depends_on",
 )
-TRAILING_COLUMNS: Final = ("created", "updated", "version", "revision", "etag")
+TRAILING_COLUMNS: Final = ("created", "updated", "deleted", "version", "revision", "etag")
 """What the board itself keeps; between the two stand the custom fields, as custom.KEY, sorted."""
 
-_KEPT_BY_THE_BOARD: Final = ("updated", "version", "revision")
+_TRAILING_TARGETS: Final = dict.fromkeys(TRAILING_COLUMNS, to.NOTHING) | {
+    "created": to.BOARD_CREATED,
+    "deleted": to.DELETED,
+    "etag": to.ETAG,
+}
 
 
 def board_mapping() -> ColumnMapping:
     """Reads what an export wrote; columns named custom.KEY need no entry."""
-    columns = {name: name for name in LEADING_COLUMNS} | {"created": to.BOARD_CREATED, "etag": to.ETAG}
+    columns = {name: name for name in LEADING_COLUMNS} | {
+        "created": to.BOARD_CREATED,
+        "deleted": to.DELETED,
+        "etag": to.ETAG,
+    }
     columns |= dict.fromkeys(_KEPT_BY_THE_BOARD, to.NOTHING)
     return ColumnMapping(
         name=NAME,

@@ -31,10 +31,14 @@ BOARD_CREATED: Final = "board_created"
 """When the board that wrote the file made the task."""
 RESOLUTION: Final = "resolution"
 """Kept as custom.resolution; turns a task that is done into one that is cancelled when it says so."""
+DELETED: Final = "deleted"
+"""Not empty when the task was deleted where the row comes from: such a row makes and changes nothing."""
 NOTHING: Final = "nothing"
 """Not imported, and not worth a note."""
 
-ROW_TARGETS: Final = frozenset({KEY, PROJECT, PROJECT_TITLE, ALIAS, ORIGIN, ETAG, BOARD_CREATED, RESOLUTION, NOTHING})
+ROW_TARGETS: Final = frozenset(
+    {KEY, PROJECT, PROJECT_TITLE, ALIAS, ORIGIN, ETAG, BOARD_CREATED, RESOLUTION, DELETED, NOTHING}
+)
 
 _Member = TypeVar("_Member", Status, Priority)
 

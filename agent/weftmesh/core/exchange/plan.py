@@ -182,6 +182,10 @@ class _Planner:
                     "undelete it, or import into another with --project",
                 )
                 self.problems.append(self._problem(row, to.PROJECT, row.project_id, message, fix))
+            elif row.deleted:
+                fix = "nothing to do; delete it here too if it should be gone"
+                self.notes.append(self._problem(row, "", row.origin, "deleted where it was exported", fix))
+                self.unchanged += 1
             else:
                 good.append(row)
         return good
@@ -283,7 +287,7 @@ class _Planner:
     def _note_collision(self, row: ImportedTask, path: str, value: FieldValue, task: ExistingTask) -> None:
         theirs = shorten(str(task.value(path)))
         message = f"changed in the file and on the board ({theirs!r}); the board's value stays"
-        fix = "make the two agree, or import with --prefer file"
+        fix = "make the two agree, or import with --prefer-file"
         self.notes.append(self._problem(row, path, shorten(str(value)), message, fix))
 
     def _problem(self, row: ImportedTask, column: str, value: str, message: str, fix: str) -> Problem:

@@ -60,6 +60,8 @@ class ImportedTask:
     """When the tracker made it, in milliseconds since 1970; 0 when the file does not say."""
     seen: Seen | None = None
     """Only in a board's own export."""
+    deleted: bool = False
+    """Was deleted where the row comes from."""
 
 
 class RowReader:
@@ -180,6 +182,7 @@ class _Row:
             line=self._line,
             created_ms=self._created_ms(fields),
             seen=self._seen(),
+            deleted=bool(self._text(to.DELETED)),
         )
 
     def _project(self, key: str) -> str:
