@@ -99,9 +99,9 @@ class DevMesh:
                     node.start()
             self.save()
             await asyncio.gather(*(node.ready() for node in self.nodes.values()))
+            await self.settled()
         else:
             await self._make(count)
-        await self.settled()
 
     async def _make(self, count: int) -> None:
         if not 1 <= count <= NODES_MAX:
@@ -113,11 +113,18 @@ class DevMesh:
             listen, enroll = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
             self.nodes[name] = DevNode(name, self.directory / name, listen, enroll)
             self.nodes[name].write_config(self.fsync)
-        for node in self.nodes.values():
-            await self._enrol(node)
-            node.start()
-            self.save()
-            await node.ready()
+        try:
+            for node in self.nodes.values():
+                await self._enrol(node)
+                node.start()
+                self.save()
+                await node.ready()
+            await self.settled()
+        except BaseException:
+            # Half a mesh cannot be started again: what is left are the logs.
+            await self.down()
+            self._forget()
+            raise
 
     async def _enrol(self, node: DevNode) -> None:
         config = load_config(node.config_path, environment={})
@@ -177,7 +184,7 @@ class DevMesh:
         if wipe:
             for node in self.nodes.values():
                 shutil.rmtree(node.directory, ignore_errors=True)
-            (self.directory / _MESH_FILE).unlink(missing_ok=True)
+            self._forget()
 
     def save(self) -> None:
         """Write mesh.json."""
@@ -187,6 +194,11 @@ class DevMesh:
         """What mesh.json holds."""
         nodes = [node.to_json() for node in self.nodes.values()]
         return {"directory": str(self.directory), "cluster": CLUSTER, "fsync": self.fsync, "nodes": nodes}
+
+    def _forget(self) -> None:
+        for node in self.nodes.values():
+            shutil.rmtree(node.directory / "data", ignore_errors=True)
+        (self.directory / _MESH_FILE).unlink(missing_ok=True)
 
     def _take_over(self, other: DevMesh) -> None:
         self.nodes, self.fsync = other.nodes, other.fsync

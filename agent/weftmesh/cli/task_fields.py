@@ -15,7 +15,9 @@ from weftmesh.core.errors import InvalidInputError
 ALIASES: Final = {"label": "labels", "depends": "depends_on", "depends-on": "depends_on", "dependency": "depends_on"}
 REFERENCE_PATHS: Final = frozenset({"parent", "depends_on"})
 """Their values name tasks, in any way a person may."""
-_ASSIGNMENT: Final = re.compile(r"(?P<path>[a-z_-]+|custom\.[^=]+?)\s*(?P<sign>[+-]?)=(?P<text>.*)", re.DOTALL)
+_ASSIGNMENT: Final = re.compile(
+    r"(?P<path>[a-z_]+(?:-[a-z]+)*|custom\.[^=]+?)\s*(?P<sign>[+-]?)=(?P<text>.*)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)

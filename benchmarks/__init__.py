@@ -1,0 +1,1 @@
+"""Measurements that end in build/bench/*.json, each in the same form."""
