@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 from tests.fakes.servicer_context import CallContext
 from tests.fakes.wall_clock import WallClock
 
