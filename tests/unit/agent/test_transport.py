@@ -5,6 +5,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn, cast
 
 import grpc
 import grpc.aio
@@ -323,7 +324,41 @@ async def test_a_newer_stream_of_a_peer_silences_the_older_one() -> None:
             await until(lambda: b.events.terms == [1, 2])
 
 
-async def test_a_message_of_an_older_stream_is_not_delivered_after_the_newer_began() -> None:
+class InProcessContext:
+    """What the servicer uses of a call's context, without a network in between."""
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {"x509_subject_alternative_name": [b"spiffe://test/node/a"]}
+
+    async def send_initial_metadata(self, metadata: Sequence[tuple[str, str]]) -> None:
+        pass
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
+        raise asyncio.CancelledError
+
+
+async def received(queue: asyncio.Queue[raft_pb2.RaftBatch]) -> AsyncIterator[raft_pb2.RaftBatch]:
+    while True:
+        yield await queue.get()
+
+
+async def test_what_an_older_stream_received_before_the_newer_began_is_not_delivered_after() -> None:
+    _, b = pair()
+    b.servicer.attach(b.events.on_messages, lambda _: None)
+    queues: list[asyncio.Queue[raft_pb2.RaftBatch]] = [asyncio.Queue(), asyncio.Queue()]
+    context = cast(ExchangeContext, InProcessContext())
+    older = asyncio.ensure_future(b.servicer.Exchange(received(queues[0]), context))
+    await asyncio.sleep(0.05)
+    queues[0].put_nowait(raft_pb2.RaftBatch(messages=[vote(1)]))
+    newer = asyncio.ensure_future(b.servicer.Exchange(received(queues[1]), context))
+    queues[1].put_nowait(raft_pb2.RaftBatch(messages=[vote(2)]))
+    await until(lambda: 2 in b.events.terms)
+    assert b.events.terms == [2]
+    newer.cancel()
+    await asyncio.gather(older, newer, return_exceptions=True)
+
+
+async def test_no_message_of_an_older_stream_follows_one_of_the_newer() -> None:
     _, b = pair()
     async with nodes(b), raw_stream(CA.node("a"), b) as older:
         await older.initial_metadata()
@@ -376,6 +411,16 @@ async def test_who_is_no_member_is_refused_by_name(certificate: NodeCertificate,
         assert code is grpc.StatusCode.PERMISSION_DENIED
         assert says in details
         assert any(says.split(": ")[-1] in str(entry.get("reason")) for entry in logs)
+
+
+async def test_a_peer_that_keeps_calling_is_refused_each_time_and_written_about_once() -> None:
+    _, b = pair()
+    async with nodes(b):
+        with capture_logs() as logs:
+            for _ in range(3):
+                async with raw_stream(CA.node("c"), b) as call:
+                    assert (await refusal(call))[0] is grpc.StatusCode.PERMISSION_DENIED
+        assert [entry["peer"] for entry in logs if "refused" in entry["event"]] == ["c"]
 
 
 async def test_a_member_that_is_removed_is_cut_off() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -30,6 +31,10 @@ SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.http2.ping_timeout_ms", 3_000),
 )
 """For the server that a RaftServicer is added to."""
+
+REFUSAL_LOG_INTERVAL_S: Final = 60.0
+"""A peer that keeps calling and is refused for the same reason is written about this often."""
+REFUSALS_REMEMBERED: Final = 1_024
 
 Deliver = Callable[[str, Sequence[raft_pb2.RaftMessage]], None]
 ExchangeContext = grpc.aio.ServicerContext[raft_pb2.RaftBatch, raft_pb2.RaftBatch]
@@ -77,6 +82,8 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         self._admitted: Callable[[str], None] = lambda _peer: None
         self._newest: dict[str, asyncio.Future[None]] = {}
         """Per peer, what ends its newest stream; kept when the stream has ended. As many as ever were members."""
+        self._refusals: dict[tuple[str, str], float] = {}
+        """(peer, reason) to when it was last logged."""
 
     def attach(self, deliver: Deliver, admitted: Callable[[str], None]) -> None:
         """Admit streams from now on.
@@ -131,7 +138,12 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         return peer
 
     async def _refuse(self, context: ExchangeContext, peer: str, reason: str) -> None:
-        _log.warning("raft peer refused", peer=peer, address=context.peer(), reason=reason)
+        now_s = time.monotonic()
+        if now_s - self._refusals.get((peer, reason), float("-inf")) >= REFUSAL_LOG_INTERVAL_S:
+            if len(self._refusals) >= REFUSALS_REMEMBERED:
+                self._refusals.clear()
+            self._refusals[peer, reason] = now_s
+            _log.warning("raft peer refused", peer=peer, address=context.peer(), reason=reason)
         await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"node {peer} refused: {reason}")
 
     async def _receive(
