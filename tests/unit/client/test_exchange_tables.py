@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from weftmesh.client.exchange import tables
 from weftmesh.client.exchange.mappings import build_mapping
 from weftmesh.client.exchange.tables import read_rows, read_table
 from weftmesh.core.errors import InvalidInputError
@@ -79,12 +78,10 @@ def test_an_unknown_encoding_is_an_input_error(tmp_path: Path) -> None:
         read_table(written(tmp_path, TEXT.encode()), build_mapping("jira"), encoding="klingon")
 
 
-def test_there_is_a_limit_to_rows_and_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_a_limit_to_rows_and_lines(tmp_path: Path) -> None:
     path = written(tmp_path, TEXT.encode())
-    monkeypatch.setattr(tables, "ROWS_MAX", 2)
-    with pytest.raises(InvalidInputError, match=r":5: more than 2 rows"):
-        read_table(path, build_mapping("jira"))
 
-    monkeypatch.setattr(tables, "LINE_BYTES_MAX", 20)
+    with pytest.raises(InvalidInputError, match=r":5: more than 2 rows"):
+        list(read_rows(path, rows_max=2))
     with pytest.raises(InvalidInputError, match=r":1: longer than 20 bytes"):
-        read_table(path, build_mapping("jira"))
+        list(read_rows(path, line_bytes_max=20))

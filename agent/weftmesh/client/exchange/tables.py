@@ -57,7 +57,14 @@ def read_table(path: Path, mapping: ColumnMapping, *, encoding: str = "utf-8") -
     return Table(tuple(rows), tuple(problems), reader.notes, bad_rows)
 
 
-def read_rows(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> Iterator[tuple[int, list[str]]]:
+def read_rows(
+    path: Path,
+    *,
+    delimiter: str = ",",
+    encoding: str = "utf-8",
+    rows_max: int = ROWS_MAX,
+    line_bytes_max: int = LINE_BYTES_MAX,
+) -> Iterator[tuple[int, list[str]]]:
     """Yields (first physical line, cells) of every row that is not blank, the header included.
 
     Raises:
@@ -65,7 +72,11 @@ def read_rows(path: Path, *, delimiter: str = ",", encoding: str = "utf-8") -> I
     """
     try:
         with _open(path) as file:
-            yield from _parse(path, _decoded_lines(path, file, encoding), delimiter)
+            lines = _decoded_lines(path, file, encoding, line_bytes_max)
+            for count, row in enumerate(_parse(path, lines, delimiter), start=1):
+                if count > rows_max:
+                    raise InvalidInputError(f"{path}:{row[0]}: more than {rows_max:,} rows; split the file")
+                yield row
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InvalidInputError(f"{path}: the gzip file is damaged or cut short ({error}); copy it again") from error
     except OSError as error:
@@ -78,13 +89,13 @@ def _open(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path)) if compressed else path.open("rb")
 
 
-def _decoded_lines(path: Path, file: IO[bytes], encoding: str) -> Iterator[str]:
+def _decoded_lines(path: Path, file: IO[bytes], encoding: str, bytes_max: int) -> Iterator[str]:
     """Lines end at line feeds only; each is decoded on its own so that an error has a line number."""
     number = 0
-    while line := file.readline(LINE_BYTES_MAX + 1):
+    while line := file.readline(bytes_max + 1):
         number += 1
-        if len(line) > LINE_BYTES_MAX:
-            raise InvalidInputError(f"{path}:{number}: longer than {LINE_BYTES_MAX:,} bytes; is this a CSV file?")
+        if len(line) > bytes_max:
+            raise InvalidInputError(f"{path}:{number}: longer than {bytes_max:,} bytes; is this a CSV file?")
         if number == 1 and line.startswith(_UTF16_MARKS):
             raise InvalidInputError(f"{path}: is UTF-16; convert it: iconv -f UTF-16 -t UTF-8")
         yield _decode(path, number, line, encoding)
@@ -106,7 +117,6 @@ def _decode(path: Path, number: int, line: bytes, encoding: str) -> str:
 def _parse(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     # Strict, so that a quote that is never closed is an error and does not swallow the rest of the file.
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    rows = 0
     while True:
         line = reader.line_num + 1
         try:
@@ -118,9 +128,5 @@ def _parse(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[tuple[i
                 f"{path}:{line}: the row that begins here is not CSV ({error}); look for a quote that is not doubled "
                 "or not closed"
             ) from error
-        if not cells:
-            continue
-        rows += 1
-        if rows > ROWS_MAX:
-            raise InvalidInputError(f"{path}:{line}: more than {ROWS_MAX:,} rows; split the file")
-        yield line, cells
+        if cells:
+            yield line, cells

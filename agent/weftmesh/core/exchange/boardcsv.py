@@ -37,12 +37,7 @@ _TRAILING_TARGETS: Final = dict.fromkeys(TRAILING_COLUMNS, to.NOTHING) | {
 
 def board_mapping() -> ColumnMapping:
     """Reads what an export wrote; columns named custom.KEY need no entry."""
-    columns = {name: name for name in LEADING_COLUMNS} | {
-        "created": to.BOARD_CREATED,
-        "deleted": to.DELETED,
-        "etag": to.ETAG,
-    }
-    columns |= dict.fromkeys(_KEPT_BY_THE_BOARD, to.NOTHING)
+    columns = {name: name for name in LEADING_COLUMNS} | _TRAILING_TARGETS
     return ColumnMapping(
         name=NAME,
         columns=columns,
