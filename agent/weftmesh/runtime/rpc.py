@@ -79,6 +79,8 @@ def _common_options(max_message_bytes: int) -> Options:
         ("grpc.max_metadata_size", METADATA_BYTES_MAX),
         ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        # The ping's own timeout, 60 s by default, would otherwise outlast the keep-alive's.
+        ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]

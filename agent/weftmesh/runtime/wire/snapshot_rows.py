@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -51,29 +53,24 @@ def rows_of(state: BoardState) -> Iterator[bytes]:
 
 
 def state_from_rows(rows: Iterable[bytes]) -> BoardState:
-    """Return the state that `rows_of` wrote.
+    """Return the state that `rows_of` wrote. The garbage collector rests meanwhile.
 
     Raises:
         DataCorruptionError: a row is not one, or the header is not the first and only one.
     """
-    header: command_pb2.BoardHeaderRow | None = None
-    found: dict[str, list[Any]] = {"project": [], "task": [], "request": [], "event": []}
-    for number, data in enumerate(rows, start=1):
-        try:
-            row = BoardRow.FromString(data)
-            kind = row.WhichOneof("kind")
-            if (kind == "header") is not (number == 1):
-                raise DataCorruptionError(_damaged(number, f"it is a {kind} row; the header comes first, once"))
-            if kind == "header":
-                header = _checked_header(row.header)
-            elif kind is None:
-                raise DataCorruptionError(_damaged(number, "it is of no kind this version knows"))
-            else:
-                found[kind].append(_DECODERS[kind](getattr(row, kind)))
-        except (DecodeError, InvalidInputError, ValueError) as error:
-            raise DataCorruptionError(_damaged(number, str(error))) from error
-    if header is None:
+    found: dict[str, list[Any]] = {kind: [] for kind in _DECODERS}
+    with _no_collection():
+        for number, data in enumerate(rows, start=1):
+            try:
+                kind, value = _decode_row(data, first=number == 1)
+            except (DecodeError, InvalidInputError, ValueError) as error:
+                raise DataCorruptionError(
+                    f"row {number} of the board's snapshot cannot be read ({error}); restore the node from its peers"
+                ) from error
+            found[kind].append(value)
+    if not found["header"]:
         raise DataCorruptionError("the board's snapshot is empty; restore the node from its peers")
+    (header,) = found["header"]
     return BoardState(
         revision=header.revision,
         commands_applied=header.commands_applied,
@@ -87,8 +84,26 @@ def state_from_rows(rows: Iterable[bytes]) -> BoardState:
     )
 
 
-def _damaged(number: int, why: str) -> str:
-    return f"row {number} of the board's snapshot cannot be read ({why}); restore the node from its peers"
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the garbage collector from walking all tasks again and again while nothing becomes garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _decode_row(data: bytes, *, first: bool) -> tuple[str, Any]:
+    row = BoardRow.FromString(data)
+    kind = row.WhichOneof("kind")
+    if kind is None:
+        raise ValueError("it is of no kind this version knows")
+    if (kind == "header") is not first:
+        raise ValueError(f"it is a {kind} row; the header comes first, once")
+    return kind, _DECODERS[kind](getattr(row, kind))
 
 
 def _encode_header(state: BoardState, row: command_pb2.BoardHeaderRow) -> None:
@@ -184,6 +199,7 @@ def decode_event(row: command_pb2.EventRow) -> EventRef:
 
 
 _DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "header": _checked_header,
     "project": decode_project,
     "task": decode_task,
     "request": decode_request,

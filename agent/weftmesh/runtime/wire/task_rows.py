@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from weftmesh.board.v1 import command_pb2
@@ -10,7 +10,6 @@ from weftmesh.core.board.compact import packed, shared_set, shared_text
 from weftmesh.core.board.model import (
     CUSTOM_PREFIX,
     PLAIN_PATHS,
-    SET_PATHS,
     DueAt,
     DueDate,
     FieldValue,
@@ -21,18 +20,6 @@ from weftmesh.core.board.model import (
 from weftmesh.runtime.wire.history_rows import decode_change, decode_conflict, encode_change, encode_conflict
 from weftmesh.runtime.wire.values import decode_value, encode_value
 
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "title": (str,),
-    "description": (str,),
-    "status": (Status,),
-    "assignee": (str,),
-    "priority": (Priority,),
-    "labels": (frozenset,),
-    "estimate": (float, int),
-    "due": (DueDate, DueAt),
-    "parent": (str,),
-    "depends_on": (frozenset,),
-}
 _EMPTY: Final[tuple[FieldValue, ...]] = ("", None, frozenset(), Priority.NONE)
 """Values that a task has when its row says nothing."""
 
@@ -98,19 +85,80 @@ def decode_task(row: command_pb2.TaskRow) -> Task:
 def _decode_fields(row: command_pb2.TaskRow) -> tuple[dict[str, Any], dict[str, str]]:
     plain: dict[str, Any] = {}
     custom: dict[str, str] = {}
-    for entry in row.fields:
-        path = entry.path
-        value = decode_value(path, entry.value)
-        if path.startswith(CUSTOM_PREFIX):
-            if not isinstance(value, str):
-                raise ValueError(f"field {path!r} of task {row.task_id} is not a text")
-            custom[path[len(CUSTOM_PREFIX) :]] = value
-        elif isinstance(value, _TYPES.get(path, ())):
-            plain[path] = value
-        else:
-            raise ValueError(f"field {path!r} of task {row.task_id} is unknown or holds what it cannot")
-    for path in SET_PATHS & plain.keys():
-        plain[path] = shared_set(plain[path])
-    if "assignee" in plain:
-        plain["assignee"] = shared_text(plain["assignee"])
+    path = ""
+    try:
+        for entry in row.fields:
+            path = entry.path
+            read = _READERS.get(path)
+            if read is not None:
+                plain[path] = read(entry.value)
+            else:
+                custom[_custom_key(path)] = _text(entry.value)
+    except ValueError as error:
+        raise ValueError(f"field {path!r} of task {row.task_id} {error}") from None
     return plain, custom
+
+
+# Each path has one type, so that its value is read at once, and asked for its kind only when it looks empty.
+
+
+def _custom_key(path: str) -> str:
+    if not path.startswith(CUSTOM_PREFIX):
+        raise ValueError("is unknown")
+    return path[len(CUSTOM_PREFIX) :]
+
+
+def _text(value: command_pb2.FieldValue) -> str:
+    text = value.text
+    if not text and not value.HasField("text"):
+        raise ValueError("is not a text")
+    return text
+
+
+def _status(value: command_pb2.FieldValue) -> Status:
+    status = _STATUSES.get(value.number)
+    if status is None:
+        raise ValueError(f"is {value.number}, which is no status")
+    return status
+
+
+def _priority(value: command_pb2.FieldValue) -> Priority:
+    priority = _PRIORITIES.get(value.number)
+    if priority is None or not value.HasField("number"):
+        raise ValueError(f"is {value.number}, which is no priority")
+    return priority
+
+
+def _set(value: command_pb2.FieldValue) -> frozenset[str]:
+    if not value.HasField("set"):
+        raise ValueError("is not a set")
+    return shared_set(frozenset(value.set.items))
+
+
+def _estimate(value: command_pb2.FieldValue) -> float:
+    if not value.HasField("real"):
+        raise ValueError("is not a number")
+    return value.real
+
+
+def _due(value: command_pb2.FieldValue) -> DueDate | DueAt:
+    due = decode_value("due", value)
+    if not isinstance(due, DueDate | DueAt):
+        raise ValueError("is neither a day nor an instant")  # noqa: TRY004, what was read is wrong, not a caller
+    return due
+
+
+_STATUSES: Final = {int(status): status for status in Status}
+_PRIORITIES: Final = {int(priority): priority for priority in Priority}
+_READERS: Final[Mapping[str, Callable[[command_pb2.FieldValue], FieldValue]]] = {
+    "title": _text,
+    "description": _text,
+    "status": _status,
+    "assignee": lambda value: shared_text(_text(value)),
+    "priority": _priority,
+    "labels": _set,
+    "estimate": _estimate,
+    "due": _due,
+    "parent": _text,
+    "depends_on": _set,
+}
