@@ -113,7 +113,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         self._refuse_taken(node, record)
         await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
         certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())
-        log.info("node enrolled", node=node, token=token_id, serial=f"{certificate.serial_number:x}")
+        log.info("node enrolled", node=node, join_id=token_id, serial=f"{certificate.serial_number:x}")
         return mesh_pb2.EnrollResponse(
             certificate_der=to_der(certificate),
             authority_der=self._authority.certificate_der,
@@ -125,7 +125,8 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         """A member's name is given out again only by a token made for that very name: to a node that lost its own."""
         if self._is_member(node) and record.node_name != node:
             raise AlreadyExistsError(
-                f"{node!r} is a member already: choose another name, or remove that member first; if this is the same"
-                " node and its certificate is lost or expired, make a token for this name alone",
+                f"{node!r} is a member already: choose another name, or remove that member first with: weftmesh members"
+                f" rm {node}; if this is that node and its certificate is lost or expired, make a token for it alone"
+                f" with: weftmesh token create --for {node}",
                 reason="NODE_NAME_TAKEN",
             )

@@ -142,7 +142,7 @@ class RenewalTask:
             log.warning("certificate not renewed", why=str(error), valid_until=material.not_after.isoformat())
         else:
             log.error(
-                "certificate has expired: make a join token for this node's name and join again with it",
+                "certificate has expired: on a member run `weftmesh token create --for` this node, and join again here",
                 why=str(error),
                 node=material.node,
                 expired=material.not_after.isoformat(),

@@ -110,7 +110,7 @@ def test_revoking(store: TokenStore) -> None:
         store.revoke("aaaaaaaa")
     used, secret = store.create()
     store.redeem(used.token_id, secret, "n2")
-    with pytest.raises(PreconditionError, match="member remove n2"):
+    with pytest.raises(PreconditionError, match="members rm n2"):
         store.revoke(used.token_id)
 
 

@@ -152,7 +152,7 @@ class TokenStore:
             if record.state is TokenState.USED:
                 raise PreconditionError(
                     f"token {token_id} was used by {record.used_by}; to keep that node out,"
-                    f" run: weftmesh member remove {record.used_by}",
+                    f" run: weftmesh members rm {record.used_by}",
                     reason="TOKEN_EXHAUSTED",
                 )
             if record.state is TokenState.LIVE:
@@ -164,9 +164,7 @@ class TokenStore:
         """Return a token's record; NotFoundError when there is none."""
         record = self._records.get(token_id)
         if record is None:
-            raise NotFoundError(
-                f"there is no join token {token_id!r}; see: weftmesh token list", reason="TOKEN_INVALID"
-            )
+            raise NotFoundError(f"there is no join token {token_id!r}; see: weftmesh token ls", reason="TOKEN_INVALID")
         return record.at(self._clock())
 
     def verify(self, token_id: str, secret: str, node_name: str) -> TokenRecord:
