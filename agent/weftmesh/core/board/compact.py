@@ -5,16 +5,14 @@ Sharing is invisible to equality and to hashes; it only decides how much memory 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final, TypeVar, overload
 
-from weftmesh.core.board.model import Change, Task
-
 _SHARED_TEXT_CHARACTERS: Final = 64
 """Longer values seldom repeat."""
+_SHARED_TEXTS: Final = 16_384
+"""The latest different ones; `sys.intern` would pay for every text that never repeats."""
 _SHARED_COLLECTIONS: Final = 4_096
 
 _Default = TypeVar("_Default")
@@ -53,10 +51,6 @@ class PackedFields(Mapping[str, str]):
         """The value at `key`, or `default`."""
         return self._values[self._keys.index(key)] if key in self._keys else default
 
-    def sorted_items(self) -> Iterator[tuple[str, str]]:
-        """Keys and values in the order of the keys."""
-        return zip(self._keys, self._values, strict=True)
-
 
 def packed(fields: Mapping[str, str] | None) -> PackedFields | None:
     """`fields` as small as they get; None when there are none."""
@@ -67,7 +61,12 @@ def packed(fields: Mapping[str, str] | None) -> PackedFields | None:
 
 def shared_text(text: str) -> str:
     """`text`, as one object for all equal short texts."""
-    return sys.intern(text) if len(text) <= _SHARED_TEXT_CHARACTERS else text
+    return _shared_text(text) if len(text) <= _SHARED_TEXT_CHARACTERS else text
+
+
+@lru_cache(maxsize=_SHARED_TEXTS)
+def _shared_text(text: str) -> str:
+    return text
 
 
 def shared_set(items: frozenset[str]) -> frozenset[str]:
@@ -82,21 +81,4 @@ def _shared_set(items: frozenset[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=_SHARED_COLLECTIONS)
 def _shared_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple([sys.intern(key) for key in keys])
-
-
-def compact_task(task: Task) -> Task:
-    """A task equal to `task`, as it comes from outside, that shares what it can with others."""
-    return replace(
-        task,
-        project_id=shared_text(task.project_id),
-        assignee=shared_text(task.assignee),
-        updated_by=shared_text(task.updated_by),
-        labels=shared_set(task.labels),
-        custom=packed(task.custom),
-        history=tuple([_compact_change(change) for change in task.history]),
-    )
-
-
-def _compact_change(change: Change) -> Change:
-    return replace(change, actor=shared_text(change.actor))
+    return tuple([shared_text(key) for key in keys])

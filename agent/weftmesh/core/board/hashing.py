@@ -10,7 +10,17 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from weftmesh.core.board.model import Change, Collision, DueAt, DueDate, FieldValue, Project, Task
+from weftmesh.core.board.model import (
+    Change,
+    Collision,
+    Conflict,
+    DueAt,
+    DueDate,
+    FieldChange,
+    FieldValue,
+    Project,
+    Task,
+)
 from weftmesh.core.board.state import RememberedRequest
 
 HASH_BYTES: Final = 16
@@ -19,33 +29,25 @@ HASH_MASK: Final = (1 << 8 * HASH_BYTES) - 1
 
 def task_hash(task: Task) -> int:
     """Of a task without its history."""
-    custom = [f"{encoded(key)}{encoded(value)}" for key, value in sorted((task.custom or {}).items())]
+    conflicts = [conflict.number for conflict in task.conflicts] if task.conflicts else ""
     return _digest(
         f"task {task.id} {task.project_id} {task.number} {task.version} {task.revision} {int(task.status)} "
         f"{int(task.priority)} {task.created_stamp} {task.updated_stamp} {task.deleted_stamp} "
-        f"{[conflict.number for conflict in task.conflicts]} {task.next_conflict_number} {task.parent} "
+        f"{conflicts} {task.next_conflict_number} {task.parent} "
         f"{len(task.title)}:{task.title}{len(task.description)}:{task.description}"
         f"{len(task.assignee)}:{task.assignee}{len(task.origin)}:{task.origin}{len(task.updated_by)}:{task.updated_by}"
-        f"{encoded(task.labels)}{encoded(task.depends_on)}{encoded(task.estimate)}{encoded(task.due)}{''.join(custom)}"
+        f"{encoded(task.labels)}{encoded(task.depends_on)}{encoded(task.estimate)}{encoded(task.due)}"
+        f"{_encoded_custom(task)}"
     )
 
 
 def change_hash(owner_id: str, change: Change) -> int:
     """Of one history entry of the task or project `owner_id`."""
-    fields = [
-        f"{encoded(one.path)}{encoded(one.before)}{encoded(one.after)}{encoded(one.loser)}{encoded(one.loser_actor)}"
-        for one in change.fields
-    ]
-    conflict = change.conflict
-    waiting = (
-        ""
-        if conflict is None
-        else f"{conflict.number} {conflict.stamp} {encoded(conflict.actor)}"
-        f"{''.join([_encoded_collision(one) for one in conflict.fields])}"
-    )
+    fields = "".join([_encoded_field(one) for one in change.fields]) if change.fields else ""
+    waiting = "" if change.conflict is None else _encoded_conflict(change.conflict)
     return _digest(
         f"change {owner_id} {change.version} {change.revision} {int(change.verb)} {change.stamp} "
-        f"{change.request_id.hex()} {encoded(change.actor)}{''.join(fields)}|{waiting}"
+        f"{change.request_id.hex()} {encoded(change.actor)}{fields}|{waiting}"
     )
 
 
@@ -82,8 +84,24 @@ def encoded(value: FieldValue) -> str:
     return _encoded_due(value)
 
 
+def _encoded_custom(task: Task) -> str:
+    if not task.custom:
+        return ""
+    return "".join([f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(task.custom.items())])
+
+
 def _encoded_due(due: DueDate | DueAt) -> str:
     return f"d{due.iso};" if isinstance(due, DueDate) else f"a{due.epoch_ms} {len(due.zone)}:{due.zone}"
+
+
+def _encoded_field(one: FieldChange) -> str:
+    values = f"{encoded(one.before)}{encoded(one.after)}{encoded(one.loser)}"
+    return f"{encoded(one.path)}{values}{encoded(one.loser_actor)}"
+
+
+def _encoded_conflict(conflict: Conflict) -> str:
+    collisions = [_encoded_collision(one) for one in conflict.fields]
+    return f"{conflict.number} {conflict.stamp} {encoded(conflict.actor)}{''.join(collisions)}"
 
 
 def _encoded_collision(one: Collision) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from weftmesh.core.board.compact import packed
+from weftmesh.core.board.evolve import evolved
 from weftmesh.core.board.model import (
     CUSTOM_PREFIX,
     Change,
@@ -36,7 +36,7 @@ def with_values(task: Task, values: Mapping[str, FieldValue], **others: Any) -> 
             custom.pop(path[len(CUSTOM_PREFIX) :], None)
     if custom is not None:
         others["custom"] = packed(custom)
-    return replace(task, **others)
+    return evolved(task, **others)
 
 
 def _as_declared(path: str, value: FieldValue) -> FieldValue:
@@ -135,7 +135,7 @@ def project_at_version(project: Project, version: int) -> Project:
         elif change.verb is Verb.UNDELETE:
             deleted_stamp = _deletion_before(project.history, change.version)
     last = project.history[version - 1]
-    return replace(
+    return evolved(
         project,
         title=title,
         merge_policy=policy,

@@ -7,7 +7,6 @@ the plan is laid into the store, and the answer is remembered under the request 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from weftmesh.core.board import project_plans, reading, task_plans, update_plans
@@ -27,7 +26,7 @@ from weftmesh.core.board.commands import (
     UpdateProject,
     UpdateTask,
 )
-from weftmesh.core.board.compact import compact_task
+from weftmesh.core.board.evolve import evolved
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK, change_hash, project_hash, task_hash
 from weftmesh.core.board.history import at_revision, project_at_revision
 from weftmesh.core.board.model import Project, Task
@@ -155,7 +154,7 @@ class Board:
         self._store.put_task(after)
         project = self._store.projects[after.project_id]
         if after.number >= project.next_number:
-            self._store.put_project(replace(project, next_number=after.number + 1))
+            self._store.put_project(evolved(project, next_number=after.number + 1))
         self._watch.append(EventRef(after.revision, after.project_id, after.id, after.version))
         return TaskChanged(after.revision, after, before)
 
@@ -325,7 +324,7 @@ class Board:
         for project in state.projects:
             board._store.put_project(project)
         for task in state.tasks:
-            board._store.put_task(compact_task(task))
+            board._store.put_task(task)
         board._requests = RequestMemory(state.requests)
         board._watch = WatchLog(state.watch_floor, state.events)
         board._commands_applied = state.commands_applied

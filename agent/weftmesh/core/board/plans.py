@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from weftmesh.core.board.commands import Header
+from weftmesh.core.board.compact import shared_text
 from weftmesh.core.board.model import Change, Collision, Conflict, FieldChange, Project, Task, Verb
 from weftmesh.core.board.outcomes import OutcomeKind
 
 _QUOTED_CHARACTERS = 80
+_QUOTED_BITS = 256
 
 
 class Refusal(Exception):  # noqa: N818 - not an error: it travels from a rule to `Board.apply`, which answers with it
@@ -70,6 +72,8 @@ def invalid(message: str) -> Refusal:
 
 def quoted(value: object) -> str:
     """`value` for a message: printable, and cut where it is long."""
+    if isinstance(value, int) and value.bit_length() > _QUOTED_BITS:
+        return "a number beyond all bounds"  # Python refuses to print the largest ones
     text = repr(value)
     return text if len(text) <= _QUOTED_CHARACTERS else f"{text[:_QUOTED_CHARACTERS]}..."
 
@@ -84,4 +88,5 @@ def new_change(
     conflict: Conflict | None = None,
 ) -> Change:
     """The history entry of a write under `header`."""
-    return Change(version, revision, verb, header.actor, header.stamp, header.request_id, fields, conflict)
+    actor = shared_text(header.actor)
+    return Change(version, revision, verb, actor, header.stamp, header.request_id, fields, conflict)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from weftmesh.core.board.commands import CreateProject, DeleteProject, Header, UndeleteProject, UpdateProject
+from weftmesh.core.board.evolve import evolved
 from weftmesh.core.board.model import FieldChange, Limits, MergePolicy, Project, Verb
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import Plan, ProjectWrite, Refusal, Unchanged, new_change, quoted
@@ -126,7 +125,7 @@ def _write(
 ) -> ProjectWrite:
     version, revision = project.version + 1, store.revision + 1
     change = new_change(header, version=version, revision=revision, verb=verb, fields=fields)
-    after = replace(
+    after = evolved(
         project,
         title=project.title if title is None else title,
         merge_policy=project.merge_policy if merge_policy is None else merge_policy,

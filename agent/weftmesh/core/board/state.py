@@ -33,7 +33,7 @@ class EventRef:
 
 @dataclass(frozen=True, slots=True)
 class BoardState:
-    """Everything a board knows. Tuples are in order: creation, creation, oldest answer first, revision."""
+    """Everything a board knows. Who decodes one shares repeated small values by `compact`, or it needs more memory."""
 
     revision: int
     commands_applied: int
@@ -44,6 +44,10 @@ class BoardState:
     stamp: int
     """The latest stamp of any change."""
     projects: tuple[Project, ...]
+    """In order of creation."""
     tasks: tuple[Task, ...]
+    """In order of creation."""
     requests: tuple[RememberedRequest, ...]
+    """The oldest answer first."""
     events: tuple[EventRef, ...]
+    """One for each revision after the watch floor."""

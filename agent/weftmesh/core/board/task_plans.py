@@ -11,9 +11,7 @@ from weftmesh.core.board.history import value_at, with_values
 from weftmesh.core.board.links import check_links
 from weftmesh.core.board.model import (
     CUSTOM_PREFIX,
-    PLAIN_PATHS,
     SET_PATHS,
-    Change,
     Conflict,
     FieldChange,
     FieldValue,
@@ -42,28 +40,36 @@ def plan_create_task(store: Store, command: CreateTask) -> Plan:
     _check_new(store, command.task_id, project.id, origin)
     check_links(store.tasks, command.task_id, None, values)
     header, revision = command.header, store.revision + 1
-    custom = {path[len(CUSTOM_PREFIX) :]: text for path, text in values.items() if path.startswith(CUSTOM_PREFIX)}
-    change = Change(1, revision, Verb.CREATE, header.actor, header.stamp, header.request_id)
-    task = _new_task(
-        {path: value for path, value in values.items() if path in PLAIN_PATHS},
+    change = new_change(header, version=1, revision=revision, verb=Verb.CREATE)
+    plain, custom = _split(values)
+    task = Task(
         id=command.task_id,
         project_id=project.id,
         number=_number(store, project, command.number_hint),
         version=1,
         revision=revision,
-        custom=packed({key: text for key, text in custom.items() if isinstance(text, str)}),
+        custom=packed(custom),
         origin=origin,
         created_stamp=header.stamp,
         updated_stamp=header.stamp,
-        updated_by=header.actor,
+        updated_by=change.actor,
         history=(change,),
+        **plain,
     )
     check_sizes(task)
     return TaskWrite(None, task)
 
 
-def _new_task(values: Mapping[str, Any], **others: Any) -> Task:
-    return Task(**values, **others)
+def _split(values: Mapping[str, FieldValue]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Plain fields by name, custom fields by key."""
+    plain: dict[str, Any] = {}
+    custom: dict[str, str] = {}
+    for path, value in values.items():
+        if not path.startswith(CUSTOM_PREFIX):
+            plain[path] = value
+        elif isinstance(value, str):
+            custom[path[len(CUSTOM_PREFIX) :]] = value
+    return plain, custom
 
 
 def _check_new(store: Store, task_id: str, project_id: str, origin: str) -> None:
@@ -83,7 +89,7 @@ def _check_new(store: Store, task_id: str, project_id: str, origin: str) -> None
 
 def _number(store: Store, project: Project, hint: int) -> int:
     if not 0 <= hint <= Limits.TASK_NUMBER:
-        raise invalid(f"number: {hint} is not 1 to {Limits.TASK_NUMBER}; send 0 for the next one")
+        raise invalid(f"number: {quoted(hint)} is not 1 to {Limits.TASK_NUMBER}; send 0 for the next one")
     if hint and hint not in store.indexes[project.id].by_number:
         return hint
     if project.next_number > Limits.TASK_NUMBER:
@@ -117,7 +123,7 @@ def plan_revert_task(store: Store, command: RevertTask) -> Plan:
     if not 1 <= command.to_version <= task.version:
         raise Refusal(
             OutcomeKind.NOT_FOUND,
-            f"{task.key} has no version {command.to_version}; choose 1 to {task.version}",
+            f"{task.key} has no version {quoted(command.to_version)}; choose 1 to {task.version}",
             subject=task.id,
             current_version=task.version,
         )
@@ -232,7 +238,7 @@ def write_task(
         version=version,
         revision=revision,
         updated_stamp=header.stamp,
-        updated_by=header.actor,
+        updated_by=change.actor,
         history=(*task.history, change),
         **others,
     )

@@ -114,7 +114,7 @@ def plan_resolve_conflict(store: Store, command: ResolveConflict) -> Plan:
     if conflict is None:
         raise Refusal(
             OutcomeKind.NOT_FOUND,
-            f"{task.key} has no open conflict {command.conflict_number}; list its conflicts",
+            f"{task.key} has no open conflict {quoted(command.conflict_number)}; list its conflicts",
             subject=task.id,
             current_version=task.version,
         )

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from weftmesh.core.board.commands import Header
@@ -20,7 +21,10 @@ _HOME = re.compile(r"mesh|node:[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REQUEST_ID_BYTES: Final = 16
+_CUSTOM_PATHS_CHECKED: Final = 4_096
+"""Custom paths repeat from task to task; the latest ones are known to be good."""
 _STAMP_MAX: Final = 2**64 - 1
+_VERSION_MAX: Final = 2**63 - 1
 _EPOCH_MS_MIN: Final = -62_135_596_800_000
 """The first millisecond of the year 1."""
 _EPOCH_MS_MAX: Final = 253_402_300_799_999
@@ -35,7 +39,7 @@ def check_header(header: Header) -> None:
     if len(header.request_id) not in (0, _REQUEST_ID_BYTES):
         raise invalid(f"request_id: has {len(header.request_id)} bytes; send the 16 bytes of a UUID, or none")
     if not 1 <= header.stamp <= _STAMP_MAX:
-        raise invalid(f"stamp: {header.stamp} is not a hybrid logical clock; send 1 to 2^64 - 1")
+        raise invalid(f"stamp: {quoted(header.stamp)} is not a hybrid logical clock; send 1 to 2^64 - 1")
 
 
 def check_project_id(project_id: str) -> None:
@@ -46,10 +50,10 @@ def check_project_id(project_id: str) -> None:
         )
 
 
-def check_task_id(task_id: str) -> None:
+def check_task_id(task_id: str, where: str = "task id") -> None:
     """Refuses what is not a ULID."""
     if _TASK_ID.fullmatch(task_id) is None:
-        raise invalid(f"task id: {quoted(task_id)} is not a ULID; send 26 characters of 0-9 and A-Z without I, L, O, U")
+        raise invalid(f"{where}: {quoted(task_id)} is not a ULID; send 26 characters of 0-9 and A-Z without I, L, O, U")
 
 
 def check_home(home: str) -> None:
@@ -60,9 +64,9 @@ def check_home(home: str) -> None:
 
 def check_version(version: int, current: int, what: str) -> None:
     """Refuses a version that cannot have been seen."""
-    if version < 0:
+    if not 0 <= version <= _VERSION_MAX:
         raise invalid(
-            f"{what}: version {version} cannot exist; send the version you read (now {current}), or 0 for none"
+            f"{what}: version {quoted(version)} cannot exist; send the version you read (now {current}), or 0 for none"
         )
 
 
@@ -165,14 +169,14 @@ def _labels(where: str, value: FieldValue) -> frozenset[str]:
 def _task_ids(where: str, value: FieldValue) -> frozenset[str]:
     items = _items(where, value)
     for item in sorted(items):
-        check_task_id(item)
+        check_task_id(item, where)
     return items
 
 
 def _parent(where: str, value: FieldValue) -> str:
     parent = free_text(where, value)
     if parent:
-        check_task_id(parent)
+        check_task_id(parent, where)
     return parent
 
 
@@ -194,7 +198,7 @@ def _due(where: str, value: FieldValue) -> DueDate | DueAt | None:
     if not isinstance(value, DueAt):
         raise invalid(f"{where}: {quoted(value)} is neither a day nor an instant with its zone")
     if not _EPOCH_MS_MIN <= value.epoch_ms <= _EPOCH_MS_MAX:
-        raise invalid(f"{where}: {value.epoch_ms} ms is outside the years 1 to 9999")
+        raise invalid(f"{where}: {quoted(value.epoch_ms)} ms is outside the years 1 to 9999")
     if not name(f"{where}: the zone", value.zone):
         raise invalid(f"{where}: the zone is empty; give an IANA name such as Europe/Helsinki, or UTC")
     return value
@@ -233,20 +237,25 @@ def field_value(path: str, value: FieldValue, where: str = "") -> FieldValue:
     check = _FIELDS.get(path)
     if check is not None:
         return check(where or path, value)
-    return _custom_value(path, value, where or quoted(path))
+    return _custom_value(path, value, where or path)
 
 
 def _custom_value(path: str, value: FieldValue, where: str) -> str | None:
-    key = path.removeprefix(CUSTOM_PREFIX)
-    if key == path or not key.strip():
-        raise invalid(f"{quoted(path)} is not a field of a task; use {', '.join(_FIELDS)} or custom.KEY")
-    single_line(where, key, Limits.NAME_CHARACTERS)
+    _check_custom_path(path)
     if value is None:
         return None
     text = free_text(where, value)
     if len(text) > Limits.CUSTOM_VALUE_CHARACTERS:
         raise invalid(f"{where}: has {len(text)} characters, the limit is {Limits.CUSTOM_VALUE_CHARACTERS}; shorten it")
     return shared_text(text)
+
+
+@lru_cache(maxsize=_CUSTOM_PATHS_CHECKED)
+def _check_custom_path(path: str) -> None:
+    key = path.removeprefix(CUSTOM_PREFIX)
+    if key == path or not key.strip():
+        raise invalid(f"{quoted(path)} is not a field of a task; use {', '.join(_FIELDS)} or custom.KEY")
+    single_line(quoted(path), key, Limits.NAME_CHARACTERS)
 
 
 def field_values(values: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
