@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from weftmesh.client.exchange.mappings import build_mapping
 from weftmesh.client.exchange.tables import read_rows, read_table
@@ -76,6 +79,18 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
 def test_an_unknown_encoding_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="no encoding"):
         read_table(written(tmp_path, TEXT.encode()), build_mapping("jira"), encoding="klingon")
+
+
+@given(data=st.binary(max_size=400), header=st.sampled_from([b"", b"Issue key,Summary,Due date,Created\nP1-1,One,"]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_the_bytes_they_give_rows_problems_or_one_input_error(
+    tmp_path: Path, header: bytes, data: bytes
+) -> None:
+    path = written(tmp_path, header + data)
+
+    with contextlib.suppress(InvalidInputError):
+        table = read_table(path, build_mapping("jira"))
+        assert bool(table.problems) == bool(table.bad_rows)
 
 
 def test_there_is_a_limit_to_rows_and_lines(tmp_path: Path) -> None:

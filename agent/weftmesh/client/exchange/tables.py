@@ -104,10 +104,10 @@ def _decoded_lines(path: Path, file: IO[bytes], encoding: str, bytes_max: int) -
 def _decode(path: Path, number: int, line: bytes, encoding: str) -> str:
     try:
         text = line.decode(encoding)
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        where = f"byte {error.start + 1} " if isinstance(error, UnicodeDecodeError) else "it "
         raise InvalidInputError(
-            f"{path}:{number}: byte {error.start + 1} is not {encoding}; name the file's encoding with --encoding, "
-            "such as cp1252"
+            f"{path}:{number}: {where}is not {encoding}; name the file's encoding with --encoding, such as cp1252"
         ) from error
     except LookupError as error:
         raise InvalidInputError(f"{path}: there is no encoding {encoding!r}; try utf-8 or cp1252") from error

@@ -91,12 +91,15 @@ def items(text: str, separator: str) -> list[str]:
 
 
 def instant(text: str, mapping: ColumnMapping) -> datetime:
-    """A time with its offset; without one in the text it is the mapping's zone's.
+    """A time, in UTC; without an offset in the text it is the mapping's zone's.
 
     A local time that a change of clocks repeats is the earlier one, one that it skips counts from before the change.
     """
     moment = _parse_time(text.strip(), mapping)
-    return moment if moment.tzinfo else moment.replace(tzinfo=mapping.zone, fold=0)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=mapping.zone, fold=0)).astimezone(UTC)
+    except OverflowError:
+        raise CellError("outside the years 1 to 9999", "correct it or empty the cell") from None
 
 
 def iso_utc(moment: datetime) -> str:
@@ -180,7 +183,11 @@ def _is_day(text: str, mapping: ColumnMapping) -> bool:
         except ValueError:
             continue
         return True
-    return ":" not in text and "T" not in text
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _labels(texts: Sequence[str], mapping: ColumnMapping) -> frozenset[str]:

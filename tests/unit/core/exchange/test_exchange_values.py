@@ -27,6 +27,8 @@ HELSINKI = replace(
     [
         ("2026-11-21", DueDate("2026-11-21")),
         ("21.11.2026", DueDate("2026-11-21")),
+        ("20261121", DueDate("2026-11-21")),
+        ("2026-07-01 09", DueAt(1_782_885_600_000, "Europe/Helsinki")),
         ("2026-07-01 09:00", DueAt(1_782_885_600_000, "Europe/Helsinki")),
         ("01.07.2026 09:00", DueAt(1_782_885_600_000, "Europe/Helsinki")),
         ("2026-07-01T06:00:00Z", DueAt(1_782_885_600_000, "Europe/Helsinki")),
@@ -100,6 +102,7 @@ def test_labels_from_several_columns_or_one(texts: list[str], mapping: ColumnMap
         ("estimate", "-1", "from 0 on"),
         ("due", "next week", "not a time"),
         ("due", "2026-02-30", "not a time"),
+        ("custom.created", "0001-01-01T00:00:00+14:00", "outside the years"),
         ("title", "x" * 501, "501 characters, the limit is 500"),
         ("title", "two\nlines", "line break"),
         ("description", "ä" * 32_769, "65,538 bytes, the limit is 65,536"),
