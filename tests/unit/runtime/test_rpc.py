@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it carries no py.typed
+from structlog.testing import capture_logs
 
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core import errors
@@ -219,16 +220,30 @@ def test_invalid_input_names_its_field_in_the_standard_way() -> None:
     assert request.field_violations[0].field == "task.title"
 
 
-async def test_a_surprise_tells_the_caller_an_id_and_the_log_the_rest(
-    caller: Caller, servicer: Servicer, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_surprise_tells_the_caller_an_id_and_the_log_the_rest(caller: Caller, servicer: Servicer) -> None:
     servicer.action = raising(RuntimeError("the secret inside"))
-    with pytest.raises(grpc.aio.AioRpcError) as failed:
+    with capture_logs() as logged, pytest.raises(grpc.aio.AioRpcError) as failed:
         await caller.answer()
     error = rpc.from_rpc_error(failed.value)
     assert failed.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(failed.value)
     assert error.metadata["error_id"] in str(error)
+    (event,) = [event for event in logged if event.get("error_id") == error.metadata["error_id"]]
+    assert event["method"] == "/test.Test/Answer"
+    assert event["exc_info"].__traceback__ is not None
+
+
+@pytest.mark.parametrize(("limit_s", "expected"), [(0.0, 1), (60.0, 0)])
+async def test_a_slow_call_is_logged(servicer: Servicer, tmp_path: Path, limit_s: float, expected: int) -> None:
+    server = grpc.aio.server(interceptors=[rpc.ErrorInterceptor(slow_call_s=limit_s)])
+    servicer.register(server)
+    server.add_insecure_port(f"unix:{tmp_path}/slow.sock")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/slow.sock") as channel:
+        with capture_logs() as logged:
+            await Caller(channel).answer()
+            await server.stop(grace=5)
+    assert len([event for event in logged if event["event"] == "slow call"]) == expected
 
 
 async def test_a_malformed_message_is_the_callers_fault(caller: Caller) -> None:
