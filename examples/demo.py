@@ -204,16 +204,19 @@ async def prove(mesh: DevMesh, record: Record) -> None:
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(node.client()) for node in mesh.nodes.values()]
         hashes = await agreed_states(clients)
-        missing = 0
-        for client in clients:
-            found = {task.name: task.estimate async for task in client.list_tasks(PROJECT)}
-            missing += sum(found.get(name, -1) < count for name, count in record.acknowledged.items())
+        missing = sum([len(await missing_on(client, record)) for client in clients])
     writes = sum(count + 1 for count in record.acknowledged.values())
     say(f"  {writes} acknowledged writes of {len(record.acknowledged)} tasks, looked up on {len(clients)} nodes:")
     say(f"  missing: {missing}; unanswered while the leader was gone: {record.unanswered}")
     say(f"  the state on every node: {hashes}")
     if missing:
         raise SystemExit("acknowledged writes are missing")
+
+
+async def missing_on(client: Client, record: Record) -> list[str]:
+    """Tasks of which this node lacks an acknowledged write."""
+    found = {task.name: task.estimate async for task in client.list_tasks(PROJECT)}
+    return [name for name, count in record.acknowledged.items() if found.get(name, -1) < count]
 
 
 async def agreed_states(clients: Sequence[Client]) -> str:
