@@ -132,8 +132,8 @@ async def test_a_task_that_was_deleted_where_it_was_exported_is_not_made(board: 
     assert [task.key for task in other.tasks()] == ["PROJ-2"]
     assert [(note.column, note.message) for note in report.notes] == [
         ("", "deleted where it was exported"),
-        ("parent", "names no task of this file or board"),
-        ("depends_on", "names no task of this file or board"),
+        ("parent", "names no task of this file, or of its projects on the board"),
+        ("depends_on", "names no task of this file, or of its projects on the board"),
     ]
     assert (await imported(board, path)).unchanged == 2
 

@@ -195,3 +195,13 @@ async def test_a_reference_to_nothing_is_kept_as_text(board: MemoryBoard, tmp_pa
 
     assert board.task("PROJ-1").custom["parent"] == "OTHER-9"
     assert [note.column for note in report.notes] == ["parent"]
+
+
+async def test_a_reference_is_mended_once_the_other_task_is_there(board: MemoryBoard, tmp_path: Path) -> None:
+    await bring(board, tmp_path, "Issue key,Summary,Parent\nPROJ-1,One,PROJ-9\n")
+
+    report = await bring(board, tmp_path, "Issue key,Summary,Parent\nPROJ-1,One,PROJ-9\nPROJ-9,Nine,\n")
+
+    assert (report.created, report.updated, report.notes) == (1, 1, ())
+    assert board.task("PROJ-1").parent == board.task("PROJ-9").name
+    assert "parent" not in board.task("PROJ-1").custom

@@ -177,10 +177,8 @@ class _Planner:
                 message = f"the same key as the row at line {first}"
                 self.problems.append(self._problem(row, to.KEY, row.origin, message, "keep one of them"))
             elif not projects.get(row.project_id, True):
-                message, fix = (
-                    "the project is deleted on the board",
-                    "undelete it, or import into another with --project",
-                )
+                message = "the project is deleted on the board"
+                fix = "undelete it, or import into another with --project"
                 self.problems.append(self._problem(row, to.PROJECT, row.project_id, message, fix))
             elif row.deleted:
                 fix = "nothing to do; delete it here too if it should be gone"
@@ -207,11 +205,14 @@ class _Planner:
                 unknown = [] if found else unknown
             else:
                 fields[path] = frozenset(found)
-            if unknown:
+            if not unknown:
+                # What an earlier file could not resolve is settled now.
+                fields.setdefault(CUSTOM_PREFIX + path, None)
+            else:
                 text = "; ".join(unknown)[: Limits.CUSTOM_VALUE_CHARACTERS]
                 fields[CUSTOM_PREFIX + path] = text
-                message = "names no task of this file or board"
-                fix = f"kept as custom.{path}; import the other task and this file again"
+                message = "names no task of this file, or of its projects on the board"
+                fix = f"kept as custom.{path}; import the other task, then this file again"
                 self.notes.append(self._problem(row, path, text, message, fix))
         return fields
 
