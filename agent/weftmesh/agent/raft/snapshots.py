@@ -12,7 +12,7 @@ from typing import Any
 from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.agent.raft.snapshot_format import SnapshotReader, encode
-from weftmesh.agent.raft.wal_disk import SystemDisk
+from weftmesh.agent.raft.wal_disk import SystemDisk, make_directory
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -45,7 +45,7 @@ class SnapshotStore:
         self._disk = SystemDisk()
         self._transfer: _Transfer | None = None
         self._verified: SnapshotInfo | None = None
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(directory, self._disk)
         for leftover in directory.glob(f"*{PARTIAL_SUFFIX}"):
             leftover.unlink()
 

@@ -27,7 +27,7 @@ from typing import Self
 
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.wal_chain import SegmentChain
-from weftmesh.agent.raft.wal_disk import Disk, SystemDisk
+from weftmesh.agent.raft.wal_disk import Disk, SystemDisk, make_directory
 from weftmesh.agent.raft.wal_format import RECORD_HEADER_BYTES, Kind, pack_head
 from weftmesh.agent.raft.wal_memory import MemoryLog
 from weftmesh.agent.raft.wal_recovery import Replay, recover
@@ -106,8 +106,8 @@ class WriteAheadLog(MemoryLog):
         """
         if segment_bytes < MIN_SEGMENT_BYTES:
             raise InvalidInputError(f"segments of {segment_bytes} bytes are too small, at least {MIN_SEGMENT_BYTES}")
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         disk = disk or SystemDisk(fsync=fsync)
+        make_directory(directory, disk)
         with ExitStack() as undo:
             lock_fd = _lock(directory)
             undo.callback(os.close, lock_fd)
@@ -195,6 +195,8 @@ class WriteAheadLog(MemoryLog):
         """
         if self._under_way is not None or self._failed or self.durable_mark == self.written_mark:
             return False
+        if self._loop is None:
+            raise RuntimeError("this log was opened without an event loop; use sync()")
         self._under_way = covered = self._cover()
         self._chain.writer.submit(self._sync_in_writer, covered.segment, lambda: self._synced(covered, done))
         return True
@@ -265,7 +267,7 @@ class WriteAheadLog(MemoryLog):
         self._chain.synced(covered.segment, covered.offset)
         self.durable_mark = max(self.durable_mark, covered.mark)
         self.durable_index = max(self.durable_index, covered.last_index)
-        self._chain.retire(covered.base_index, self._post_failure)
+        self._chain.retire(covered.base_index, covered.segment, self._post_failure)
         self._claim_when_idle()
 
     def _sync_in_writer(self, segment: Segment, done: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ class _Sealed:
     """A full segment; no longer needed once entry `last_index` is compacted."""
 
     path: Path
+    sequence: int
     last_index: int
     """Of the log when the segment was sealed."""
 
@@ -42,7 +43,7 @@ class SegmentChain:
         self._sealed: deque[_Sealed] = deque()
         self._crc = recovered.replay.crc
         self._tidy(recovered)
-        self.current = self._reopen(recovered) if recovered.files else self._first()
+        self.current = self._reopen(recovered) if recovered.files else self._preparer_of(1).take()
         self._preparer = self._prepare_next()
 
     def write(self, rows: Iterable[Row]) -> None:
@@ -58,7 +59,7 @@ class SegmentChain:
         full, following = self.current, self._preparer.take()
         self.write([(Kind.SEAL, 0, 0, b"")])
         self.gate.sync(full.fd)
-        self._sealed.append(_Sealed(full.path, last_index))
+        self._sealed.append(_Sealed(full.path, full.sequence, last_index))
         self.current = following
         self.writer.submit(full.close)  # behind a sync of it that may be under way
         self._preparer = self._prepare_next()
@@ -84,10 +85,14 @@ class SegmentChain:
         if self.unclaimed and self.current.free_bytes >= 0:
             self.write([(Kind.SYNCED, 0, 0, b"")])
 
-    def retire(self, base_index: int, on_failure: Callable[[OSError], None]) -> None:
-        """Remove the segments that a durable base makes superfluous, oldest first, in the writer thread."""
-        while self._sealed and self._sealed[0].last_index <= base_index:
-            self.writer.submit(self._remove, self._sealed.popleft().path, on_failure)
+    def retire(self, base_index: int, synced: Segment, on_failure: Callable[[OSError], None]) -> None:
+        """Remove the segments that a durable base makes superfluous, oldest first, in the writer thread.
+
+        Only those before `synced`, which was just synced: the HEAD that takes their place has to be durable.
+        """
+        sealed = self._sealed
+        while sealed and sealed[0].last_index <= base_index and sealed[0].sequence < synced.sequence:
+            self.writer.submit(self._remove, sealed.popleft().path, on_failure)
 
     def close(self) -> None:
         """Wait for the writer thread and close; syncs nothing."""
@@ -102,14 +107,10 @@ class SegmentChain:
             self._disk.unlink(recovered.superfluous)
             self._disk.sync_directory(self._directory)
 
-    def _first(self) -> Segment:
-        self._disk.sync_directory(self._directory.parent)
-        return SegmentPreparer(self._directory, 1, self.segment_bytes, self._disk).take()
-
     def _reopen(self, recovered: Recovered) -> Segment:
         files, heads = recovered.files, [*recovered.replay.head_indexes[1:], recovered.replay.last_index]
         for file, last_index in zip(files[:-1], heads, strict=False):
-            self._sealed.append(_Sealed(file.path, last_index))
+            self._sealed.append(_Sealed(file.path, file.header.sequence, last_index))
         tail = files[-1]
         fd = os.open(tail.path, os.O_RDWR | os.O_CLOEXEC)
         size_bytes = os.fstat(fd).st_size
@@ -120,10 +121,12 @@ class SegmentChain:
         return Segment(tail.path, tail.header.sequence, fd, size_bytes, key, offset=recovered.end)
 
     def _prepare_next(self) -> SegmentPreparer:
-        following = self.current.sequence + 1
-        preparer = SegmentPreparer(self._directory, following, self.segment_bytes, self._disk)
+        preparer = self._preparer_of(self.current.sequence + 1)
         self.writer.submit(self._prepare, preparer)
         return preparer
+
+    def _preparer_of(self, sequence: int) -> SegmentPreparer:
+        return SegmentPreparer(self._directory, sequence, self.segment_bytes, self._disk)
 
     def _prepare(self, preparer: SegmentPreparer) -> None:
         if preparer.step():

@@ -63,6 +63,15 @@ class SystemDisk:
         path.unlink()
 
 
+def make_directory(path: Path, disk: Disk) -> None:
+    """Make `path` and what is missing above it, each durable in its parent."""
+    if path.is_dir():
+        return
+    make_directory(path.parent, disk)
+    path.mkdir(mode=0o700, exist_ok=True)
+    disk.sync_directory(path.parent)
+
+
 class SyncGate:
     """Lets one sync through at a time and none after one has failed.
 

@@ -160,8 +160,6 @@ class SegmentFile:
 
     path: Path
     header: SegmentHeader
-    blank: bool
-    """No record was ever written to it."""
 
 
 @dataclass(slots=True)
@@ -193,14 +191,15 @@ def recover(directory: Path) -> Recovered:
     """
     files = _inspect(directory)
     recovered = Recovered(Replay(), files)
+    last_is_blank = bool(files) and is_blank(files[-1].path.read_bytes(), SEGMENT_HEADER_BYTES)
     for position, file in enumerate(files):
-        if position == len(files) - 1 and file.blank and position > 0:
+        if position == len(files) - 1 and last_is_blank and position > 0:
             if not recovered.replay.sealed_segments(position):  # the crash came before the SEAL was durable
                 recovered.superfluous = files.pop().path
             else:
                 recovered.end, recovered.clean = SEGMENT_HEADER_BYTES, True
             break
-        next_is_blank = position == len(files) - 2 and files[-1].blank
+        next_is_blank = position == len(files) - 2 and last_is_blank
         _replay_file(recovered, file, is_tail=position == len(files) - 1 or next_is_blank)
     _check_complete(recovered)
     return recovered
@@ -209,15 +208,15 @@ def recover(directory: Path) -> Recovered:
 def _inspect(directory: Path) -> list[SegmentFile]:
     files: list[SegmentFile] = []
     for path in sorted(directory.glob(f"*{SUFFIX}")):
-        data = path.read_bytes()
-        header = read_segment_header(data)
+        with path.open("rb") as stream:
+            header = read_segment_header(stream.read(SEGMENT_HEADER_BYTES))
         if header is None or f"{header.sequence:016x}" != path.name.removesuffix(SUFFIX):
             raise corrupted(path, 0, "no valid segment header for a file of this name")
         if header.format != FORMAT:
             raise PreconditionError(f"{path} is of format {header.format}, this program reads {FORMAT}; upgrade it")
         if files and header.sequence != files[-1].header.sequence + 1:
             raise corrupted(path, 0, f"the segment before it is missing, {files[-1].path.name} is the last one there")
-        files.append(SegmentFile(path, header, is_blank(data, SEGMENT_HEADER_BYTES)))
+        files.append(SegmentFile(path, header))
     return files
 
 

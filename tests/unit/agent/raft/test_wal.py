@@ -13,6 +13,7 @@ from tests.fakes.storage import FakeLogStorage
 
 from weftmesh.agent.raft.ports import Entry, LogStorage
 from weftmesh.agent.raft.wal import LOCK_NAME, MIN_SEGMENT_BYTES, WriteAheadLog
+from weftmesh.agent.raft.wal_disk import SyncGate
 from weftmesh.core.errors import InvalidInputError, PreconditionError
 
 
@@ -22,7 +23,9 @@ def entries(first: int, count: int, term: int = 1, size: int = 20) -> list[Entry
 
 def open_log(directory: Path, disk: FaultyDisk | None = None, failures: list[OSError] | None = None) -> WriteAheadLog:
     failed = [] if failures is None else failures
-    return WriteAheadLog.open(directory, on_failure=failed.append, segment_bytes=MIN_SEGMENT_BYTES, disk=disk)
+    return WriteAheadLog.open(
+        directory, on_failure=failed.append, segment_bytes=MIN_SEGMENT_BYTES, disk=disk or FaultyDisk(directory)
+    )
 
 
 def held(log: LogStorage) -> list[Entry]:
@@ -215,6 +218,32 @@ async def test_segments_are_removed_only_once_the_compaction_is_durable(tmp_path
     assert not first.exists()
 
 
+async def test_segment_is_kept_when_all_in_it_was_compacted_before_it_was_full(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "wal")
+    log.append(entries(2, 50, size=10))
+    log.compact_to(51)
+    first, second = (tmp_path / "wal" / f"{sequence:016x}.wal" for sequence in (1, 2))
+    while not second.exists():
+        log.append(entries(52, 1))
+        log.truncate_from(52)
+    await asyncio.sleep(0.05)
+    assert first.exists()  # the HEAD of the second is not durable yet
+    log.sync()
+    log.close()
+    assert not first.exists()
+
+
+def test_no_sync_succeeds_after_one_has_failed(tmp_path: Path) -> None:
+    disk = FaultyDisk(tmp_path, fail_at=1)
+    gate = SyncGate(disk)
+    with (tmp_path / "file").open("wb") as file:
+        with pytest.raises(OSError, match="error"):
+            gate.sync(file.fileno())
+        disk.fail_at = None  # the kernel reports a lost page once and then succeeds
+        with pytest.raises(OSError, match="stopped after an I/O error"):
+            gate.sync(file.fileno())
+
+
 async def test_second_opener_is_refused(tmp_path: Path) -> None:
     log = open_log(tmp_path / "wal")
     with pytest.raises(PreconditionError, match="in use by another process"):
@@ -310,6 +339,35 @@ async def test_without_fsync_the_order_is_kept(tmp_path: Path) -> None:
     again = open_log(tmp_path)
     assert again.last_index == 201
     again.close()
+
+
+async def test_real_disk(tmp_path: Path) -> None:
+    log = WriteAheadLog.open(tmp_path / "deep" / "wal", on_failure=lambda _: None, segment_bytes=3 << 20)
+    log.append(entries(2, 1000, size=5000))
+    await synced(log)
+    log.set_hard_state(1, "n1")
+    expected = held(log)
+    log.close()
+    again = WriteAheadLog.open(tmp_path / "deep" / "wal", on_failure=lambda _: None)
+    assert (held(again), again.vote) == (expected, "n1")
+    again.close()
+
+
+def test_start_sync_needs_an_event_loop(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "wal")
+    log.append(entries(2, 1))
+    with pytest.raises(RuntimeError, match="without an event loop"):
+        log.start_sync(lambda: None)
+    log.close()
+
+
+async def test_compaction_of_many_entries(tmp_path: Path) -> None:
+    log = WriteAheadLog.open(tmp_path, on_failure=lambda _: None, disk=FaultyDisk(tmp_path))
+    log.append(entries(2, 10_000))
+    log.compact_to(9_001)
+    await asyncio.sleep(0.05)
+    assert [entry.index for entry in held(log)] == list(range(9_002, 10_002))
+    log.close()
 
 
 def test_tools_need_no_event_loop(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.fakes.disk import FaultyDisk
 
 from weftmesh.agent.raft import wal as wal_module
 from weftmesh.agent.raft.ports import Entry
@@ -27,7 +28,13 @@ ENTRIES = 60
 
 
 def open_log(directory: Path, *, fsync: bool = True) -> WriteAheadLog:
-    return WriteAheadLog.open(directory, fsync=fsync, on_failure=lambda _: None, segment_bytes=MIN_SEGMENT_BYTES)
+    return WriteAheadLog.open(
+        directory,
+        fsync=fsync,
+        on_failure=lambda _: None,
+        segment_bytes=MIN_SEGMENT_BYTES,
+        disk=FaultyDisk(directory),  # syncs cost nothing
+    )
 
 
 def fill(log: WriteAheadLog, count: int = ENTRIES) -> None:
@@ -63,21 +70,28 @@ def zero(path: Path, start: int, end: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.fixture
-def crashed(tmp_path: Path) -> Path:
-    """A log of some segments whose process was killed; every entry was acknowledged."""
-    log = open_log(tmp_path / "live")
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One log, copied when its process was killed and when it was closed in order."""
+    directory = tmp_path_factory.mktemp("originals")
+    log = open_log(directory / "closed")
     fill(log)
-    shutil.copytree(tmp_path / "live", tmp_path / "crashed", ignore=shutil.ignore_patterns("*.new"))
+    shutil.copytree(directory / "closed", directory / "crashed", ignore=shutil.ignore_patterns("*.new"))
     log.close()
-    assert len(segments(tmp_path / "crashed")) > 2
-    return tmp_path / "crashed"
+    assert len(segments(directory / "crashed")) > 2
+    return directory
 
 
 @pytest.fixture
-def closed(crashed: Path) -> Path:
+def crashed(originals: Path, tmp_path: Path) -> Path:
+    """A log of some segments whose process was killed; every entry was acknowledged."""
+    return shutil.copytree(originals / "crashed", tmp_path / "crashed")
+
+
+@pytest.fixture
+def closed(originals: Path, tmp_path: Path) -> Path:
     """The same, closed in order."""
-    return crashed.parent / "live"
+    return shutil.copytree(originals / "closed", tmp_path / "closed")
 
 
 def refusal(directory: Path) -> DataCorruptionError:
