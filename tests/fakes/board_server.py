@@ -37,6 +37,8 @@ class Faults:
     """Ends the write stream once, without answers, when this many of its writes have been applied."""
     break_watch_after: int | None = None
     """Ends a watch once, after this many events."""
+    stale_reads: dict[str, board_pb2.Task] = field(default_factory=dict)
+    """By key: what a reader gets in place of the task as it is."""
     mute: bool = False
     """Writes on the stream are taken and never answered."""
 
@@ -196,7 +198,8 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
     async def GetTask(self, request: board_pb2.GetTaskRequest, context: Any) -> board_pb2.Task:  # noqa: N802
         if self.faults.refuse:
             raise self.faults.refuse.popleft()
-        return self.find(request.name)
+        task = self.find(request.name)
+        return self.faults.stale_reads.get(task.key, task)
 
     async def GetProject(self, request: board_pb2.GetProjectRequest, context: Any) -> board_pb2.Project:  # noqa: N802
         return self._project(request.name)

@@ -20,7 +20,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
     session = Session()
     session.output.as_json = "--json" in arguments
     try:
-        cli.main(args=list(arguments), prog_name="weftmesh", obj=session, standalone_mode=False)
+        result = cli.main(args=list(arguments), prog_name="weftmesh", obj=session, standalone_mode=False)
     except WeftmeshError as error:
         show_failure(session.output, error)
         return exit_code_of(error)
@@ -33,7 +33,8 @@ def run(arguments: Sequence[str]) -> ExitCode:
     except BrokenPipeError:
         # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.OK
+        return ExitCode.OK
+    return result if isinstance(result, ExitCode) else ExitCode.OK
 
 
 def main() -> None:

@@ -47,8 +47,8 @@ class Output:
         self._print(text, style, to_stderr=False)
 
     def note(self, text: str) -> None:
-        """Tell a person something, unless they asked for quiet."""
-        if not self.quiet:
+        """Tell a person something, unless they asked for quiet or a program reads along."""
+        if not (self.quiet or self.as_json):
             self._print(text, "", to_stderr=True)
 
     def error(self, text: str, style: str = "bold red") -> None:
@@ -89,7 +89,7 @@ class Output:
     @contextmanager
     def progress(self, what: str) -> Iterator[Progress | None]:
         """A progress bar on stderr; None when nobody watches."""
-        if self.quiet or not self.is_terminal(to_stderr=True):
+        if self.quiet or self.as_json or not self.is_terminal(to_stderr=True):
             yield None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

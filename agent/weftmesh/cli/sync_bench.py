@@ -6,12 +6,14 @@ The writers run in this process, the watcher in another, the nodes in theirs. Al
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from weftmesh.board.v1 import board_pb2
+from weftmesh.cli.bench_watcher import READY
 from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.client import Client
 from weftmesh.client.requests import new_task_id
@@ -26,6 +28,7 @@ WARM_UP_S: Final = 0.5
 PAYLOAD_BYTES: Final = 256
 WRITE_TIMEOUT_S: Final = 30.0
 WATCHER_TIMEOUT_S: Final = 60.0
+WATCHER_MODULE: Final = "weftmesh.cli.bench_watcher"
 _TITLE: Final = "bench"
 
 
@@ -128,21 +131,23 @@ async def _measure(
     fsync: bool,
     mesh: DevMesh,
 ) -> SyncResult:
-    watcher = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "weftmesh.cli.bench_watcher", watcher_socket, project.name, str(project.revision)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
+    # Not asyncio's: under uvloop it forks, at which gRPC complains.
+    watcher = subprocess.Popen(  # noqa: ASYNC220, S603, starts at once; our own interpreter and arguments
+        [sys.executable, "-m", WATCHER_MODULE, watcher_socket, project.name, str(project.revision)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
+        await _warm_up(client, project.name, watcher)
         load = await _write(client, project.name, shape, clients, plan)
         last = max(revision for revision, _, _ in load.answers)
-        printed, _ = await asyncio.wait_for(watcher.communicate(f"{last}\n".encode()), WATCHER_TIMEOUT_S)
+        printed, _ = await asyncio.to_thread(watcher.communicate, f"{last}\n", WATCHER_TIMEOUT_S)
     finally:
-        if watcher.returncode is None:
-            watcher.kill()
-            await watcher.wait()
+        watcher.kill()
+        watcher.wait()
     measured = load.measured
-    sync_ms, commit_times = _sync_ms(measured, printed.decode())
+    sync_ms, commit_times = _sync_ms(measured, printed)
     return SyncResult(
         shape=shape,
         clients=clients,
@@ -156,6 +161,19 @@ async def _measure(
         fsync=fsync,
         duration_s=plan.duration_s,
     )
+
+
+async def _warm_up(client: Client, parent: str, watcher: subprocess.Popen[str]) -> None:
+    """Return once the watcher got a first event: a backlog from before it was there is not what is measured.
+
+    Raises:
+        WeftmeshError: the watcher ended.
+    """
+    task = board_pb2.Task(title=_TITLE)
+    await client.board.create_task(board_pb2.CreateTaskRequest(parent=parent, task=task), timeout_s=WRITE_TIMEOUT_S)
+    assert watcher.stdout is not None  # noqa: S101, it was asked for
+    if await asyncio.to_thread(watcher.stdout.readline) != READY:
+        raise WeftmeshError("the watching process ended before its first event; what it said is above")
 
 
 async def _write(client: Client, parent: str, shape: str, clients: int, plan: SyncPlan) -> _Load:

@@ -36,7 +36,7 @@ def import_() -> None:
 def _make_import(mapping_name: str, summary: str) -> None:
     @command(import_, mapping_name, help=summary)
     @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-    @click.option("--project", default="", help="The project for rows that name none.")
+    @click.option("--project", default="", help="Put every row into this project.")
     @click.option("--map", "assignments", multiple=True, help="field=Column, status:Word=doing or priority:Word=high.")
     @click.option("--mapping", "mapping_file", type=click.Path(path_type=Path, exists=True), help="The same, as TOML.")
     @click.option("--time-zone", default="", help="Of times without one, such as Europe/Helsinki.")
@@ -47,15 +47,15 @@ def _make_import(mapping_name: str, summary: str) -> None:
     @click.option("--skip-bad", is_flag=True, help="Write the good rows though others are bad.")
     @click.option("--prefer-file", is_flag=True, help="Where file and board both changed a field, the file wins.")
     @dry_run_option
-    async def run(session: Session, file: Path, **options: Any) -> None:
-        await _import(session, mapping_name, file, options)
+    async def run(session: Session, file: Path, **options: Any) -> ExitCode:
+        return await _import(session, mapping_name, file, options)
 
 
 for _name, _summary in MAPPINGS.items():
     _make_import(_name, _summary)
 
 
-async def _import(session: Session, mapping_name: str, file: Path, options: dict[str, Any]) -> None:
+async def _import(session: Session, mapping_name: str, file: Path, options: dict[str, Any]) -> ExitCode:
     from weftmesh.client.exchange.importer import ImportOptions, run_import
     from weftmesh.client.exchange.mappings import MappingOptions, build_mapping
     from weftmesh.client.gateway import ClientGateway
@@ -80,8 +80,7 @@ async def _import(session: Session, mapping_name: str, file: Path, options: dict
             on_progress = _progress(bar)
             report = await run_import(ClientGateway(client), file, mapping, import_options, on_progress)
     _show_report(session.output, report)
-    if report.problems:
-        raise SystemExit(ExitCode.ERROR)
+    return ExitCode.ERROR if report.problems else ExitCode.OK
 
 
 def _progress(bar: Any) -> Progress | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from weftmesh.cli.encoding import to_json
-from weftmesh.cli.options import command, dry_run_option
+from weftmesh.cli.options import command, dry_run_option, json_option
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
 from weftmesh.cli.tables import Column
@@ -13,6 +13,7 @@ from weftmesh.mesh.v1 import mesh_pb2
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
 def members(context: click.Context) -> None:
     """Who belongs to the mesh; without a command, the list."""

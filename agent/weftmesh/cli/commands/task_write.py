@@ -22,7 +22,8 @@ def show_written(output: Output, task: board_pb2.Task, verb: str, dry_run: bool)
     if output.as_json:
         output.json({"task": to_json(task), "dry_run": dry_run})
         return
-    output.data(task.key or task.name)
+    if reference := task.key or task.name:
+        output.data(reference)
     would = "would be " if dry_run else ""
     output.note(f"{would}{verb}: {task.title} [{status_word(task.status)}], version {task.version}")
 
