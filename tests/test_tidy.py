@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 BROAD_EXCEPTS_MAX = 6
-LOSSY = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+LATER = re.compile(r"(#|//).*\b(TODO|FIXME|XXX|HACK)\b")
 # Words that promise more than software can keep; documents state what is measured.
 HYPE = re.compile(r"\b(guarantee[sd]?|compliant|seamless(ly)?|blazing)\b", re.IGNORECASE)
 MOCKS = re.compile(r"\b(?:Magic|Async)?Mock\(|\bpatch(?:\.object|\.dict)?\(|monkeypatch\.setattr\(")
@@ -56,7 +56,11 @@ def offenders(paths: list[Path], pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_a_module_has_one_idea() -> None:
-    long = {str(path.relative_to(ROOT)): n for path in product_modules() if (n := path.read_text().count("\n")) > MODULE_LINES_MAX}
+    long = {
+        str(path.relative_to(ROOT)): n
+        for path in product_modules()
+        if (n := path.read_text().count("\n")) > MODULE_LINES_MAX
+    }
     assert not long, f"split these: {long}"
 
 
@@ -71,12 +75,14 @@ def test_a_function_fits_a_screen() -> None:
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [str(path.relative_to(ROOT)) for path in product_modules() if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [
+        str(path.relative_to(ROOT)) for path in product_modules() if not ast.get_docstring(ast.parse(path.read_text()))
+    ]
     assert not silent, f"no docstring: {silent}"
 
 
 def test_nothing_is_left_for_later_in_the_code() -> None:
-    assert not offenders(tracked(".py", ".proto", ".toml"), LOSSY)
+    assert not offenders(tracked(".py", ".proto", ".toml"), LATER)
 
 
 def test_documents_state_what_is_measured() -> None:

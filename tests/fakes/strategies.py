@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board import commands as core
 from weftmesh.core.board.model import (
     Change,
@@ -23,7 +22,6 @@ from weftmesh.core.board.model import (
 )
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.board.state import BoardState, EventRef, RememberedRequest
-from weftmesh.runtime.wire.history_rows import carries
 
 INT64_MAX = 2**63 - 1
 STAMP_MAX = 2**64 - 1
@@ -84,7 +82,7 @@ changes = st.builds(
     stamp=stamps,
     request_id=request_ids,
     fields=st.lists(field_changes, max_size=3).map(tuple),
-    conflict=st.none() | conflicts if carries(command_pb2.ChangeRow(), "conflict") else st.none(),
+    conflict=st.none() | conflicts,
 )
 histories = st.lists(changes, min_size=1, max_size=3).map(tuple)
 tasks = st.builds(
@@ -127,7 +125,7 @@ projects = st.builds(
     updated_stamp=stamps,
     deleted_stamp=stamps,
     next_number=counts,
-    history=histories if carries(command_pb2.ProjectRow(), "history") else st.just(()),
+    history=histories,
 )
 outcomes = st.builds(
     Outcome,

@@ -28,7 +28,7 @@ from weftmesh.agent.raft.null_transport import NullTransport
 from weftmesh.agent.raft.ports import Transport
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.raft.snapshots import SnapshotStore
-from weftmesh.agent.raft.transport import GrpcTransport, RaftServicer
+from weftmesh.agent.raft.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
 from weftmesh.agent.raft.wal import WriteAheadLog
 from weftmesh.agent.servers import Servers
 from weftmesh.agent.status import NodeFacts, StatusReporter
@@ -100,7 +100,7 @@ class Node:
         make_private_directory(run_dir / "internal")
         upstream = run_dir / "internal" / "grpc.sock"
         relay = LocalSocketRelay(run_dir / "api.sock", upstream, group=self._config.mesh.group)
-        callers = Callers(self._record.node, self._record.cluster, relay.nonce)
+        callers = Callers(self._record.node, self._record.cluster, relay.nonce, self._is_member)
         writes = BoardWrites(self._homes, self._clock, lambda: new_ulid(wall_ms(), self._random))
         board = BoardServicer(self._homes, writes, callers, self._config.limits.watchers)
         facts = NodeFacts(
@@ -154,16 +154,19 @@ class Node:
         )
         return Home(name, machine, engine)
 
+    def _is_member(self, node: str) -> bool:
+        return node in self._homes.mesh.engine.status().voters
+
     def _may_stream(self, node: str) -> bool:
         """Whether a node of this cluster may send us log entries: a member, or anybody while we know no members."""
-        status = self._homes.mesh.engine.status()
-        return status.role is Role.JOINING or node in status.voters
+        role = self._homes.mesh.engine.status().role
+        return role is Role.JOINING or self._is_member(node)
 
     def _members(self) -> list[Seed]:
         return [Seed(name, address) for name, address in sorted(self._homes.mesh.engine.status().voters.items())]
 
     def _dial(self, node: str, address: str) -> grpc.aio.Channel:
-        return open_channel(self._identity, node, address)
+        return open_channel(self._identity, node, address, CHANNEL_OPTIONS)
 
     async def _show_quorum(self, servers: Servers) -> None:
         """Keep the health service in step with the quorum."""

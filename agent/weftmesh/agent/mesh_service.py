@@ -11,7 +11,7 @@ import structlog
 from weftmesh.agent.callers import Callers
 from weftmesh.agent.enrolment import TokenRegistry
 from weftmesh.agent.raft.engine import RaftEngine, Role
-from weftmesh.agent.requests import begin_call
+from weftmesh.agent.requests import begin_call, call_of
 from weftmesh.agent.status import StatusReporter
 from weftmesh.core.errors import (
     ForbiddenError,
@@ -68,7 +68,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         caller = self._callers.local(context)
         token = await self._tokens.create(request)
         if not request.validate_only:
-            log.info("join token created", token=token.token_id, by=caller.actor, for_node=request.node_name or "any")
+            log.info("join token created", join_id=token.token_id, by=caller.actor, for_node=request.node_name or "any")
         return token
 
     async def ListJoinTokens(  # noqa: N802
@@ -87,12 +87,12 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         caller = self._callers.local(context)
         token = await self._tokens.revoke(request)
         if not request.validate_only:
-            log.info("join token revoked", token=request.token_id, by=caller.actor)
+            log.info("join token revoked", join_id=request.token_id, by=caller.actor)
         return token
 
     async def AddMember(self, request: mesh_pb2.AddMemberRequest, context: Context) -> mesh_pb2.Member:  # noqa: N802
         """See mesh.proto."""
-        call = begin_call(self._callers, context)
+        call = call_of(self._callers.of_anybody_enrolled(context), context)
         name = call.caller.node
         if not name:
             raise ForbiddenError("a node becomes a member by its own certificate; run `weftmesh join` on it")

@@ -43,11 +43,16 @@ class Call:
 
 def begin_call(callers: Callers, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
     """Authenticate the caller and fix the deadline."""
+    return call_of(callers.of(context), context)
+
+
+def call_of(caller: Caller, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+    """Fix the deadline of an authenticated caller's call."""
     remaining_s = context.time_remaining()
     if remaining_s is None:
         remaining_s = DEADLINE_DEFAULT_S
     allowed_s = max(0.0, min(remaining_s, DEADLINE_MAX_S) - DEADLINE_MARGIN_S)
-    return Call(caller=callers.of(context), deadline=asyncio.get_running_loop().time() + allowed_s)
+    return Call(caller=caller, deadline=asyncio.get_running_loop().time() + allowed_s)
 
 
 async def await_freshness(home: Home, call: Call, consistency: int, min_revision: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from weftmesh.agent.raft.transport import SERVER_OPTIONS
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.errors import PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, raft_pb2, raft_pb2_grpc
@@ -36,7 +39,8 @@ class Servers:
         self._upstream = upstream
         self._identity = identity
         self._health = health.aio.HealthServicer()
-        self._mesh = _server(config.limits.max_message_bytes)
+        # What peers send in one message is bounded by the log, not by what callers may send.
+        self._mesh = _server(config.limits.max_message_bytes, dict(SERVER_OPTIONS))
         self._local = _server(config.limits.max_message_bytes)
 
     def add(
@@ -89,9 +93,9 @@ class Servers:
         await self._local.stop(STOP_GRACE_S)
 
 
-def _server(max_message_bytes: int) -> grpc.aio.Server:
+def _server(max_message_bytes: int, further: Mapping[str, int] = MappingProxyType({})) -> grpc.aio.Server:
     return grpc.aio.server(
         interceptors=[ErrorInterceptor()],
-        options=server_options(max_message_bytes),
+        options=list((dict(server_options(max_message_bytes)) | dict(further)).items()),
         maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
     )

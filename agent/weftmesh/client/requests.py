@@ -78,7 +78,9 @@ def as_write(request: Write | board_pb2.WriteRequest) -> board_pb2.WriteRequest:
 
 
 def _fill(request: Any) -> None:
-    if not request.request_id:
-        request.request_id = new_request_id()
+    if request.request_id:
+        # The caller's own retry has to ask for exactly the same, so a task id that it left open stays open.
+        return
+    request.request_id = new_request_id()
     if isinstance(request, board_pb2.CreateTaskRequest) and not request.task_id:
         request.task_id = new_task_id()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from google.protobuf.message import Message
+from typing import Final
 
 from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board.compact import shared_text
 from weftmesh.core.board.model import Change, Collision, Conflict, FieldChange, FieldValue, Verb
-from weftmesh.core.errors import PreconditionError
 from weftmesh.runtime.wire.values import decode_value, encode_value
 
 _VERBS: Final = {int(verb): verb for verb in Verb}
@@ -26,7 +23,7 @@ def encode_change(change: Change, row: command_pb2.ChangeRow) -> None:
     for field in change.fields:
         _encode_field_change(field, row.fields.add())
     if change.conflict is not None:
-        encode_conflict(change.conflict, carried(row, "conflict"))
+        encode_conflict(change.conflict, row.conflict)
 
 
 def decode_change(row: command_pb2.ChangeRow) -> Change:
@@ -42,30 +39,8 @@ def decode_change(row: command_pb2.ChangeRow) -> Change:
         stamp=row.stamp,
         request_id=row.request_id,
         fields=tuple([_decode_field_change(field) for field in row.fields]),
-        conflict=_decode_settled(row),
+        conflict=decode_conflict(row.conflict) if row.HasField("conflict") else None,
     )
-
-
-def carries(row: Message, name: str) -> bool:
-    """Whether the snapshot format has the field `name` in rows of this kind."""
-    return name in row.DESCRIPTOR.fields_by_name
-
-
-def carried(row: Message, name: str) -> Any:
-    """Return the field `name` of `row`.
-
-    Raises:
-        PreconditionError: the format has no such field: a snapshot must not lose what the board holds.
-    """
-    if not carries(row, name):
-        raise PreconditionError(f"the snapshot format lacks {row.DESCRIPTOR.name}.{name}; add it to command.proto")
-    return getattr(row, name)
-
-
-def _decode_settled(row: command_pb2.ChangeRow) -> Conflict | None:
-    if not carries(row, "conflict") or not row.HasField("conflict"):
-        return None
-    return decode_conflict(carried(row, "conflict"))
 
 
 def encode_conflict(conflict: Conflict, row: command_pb2.ConflictRow) -> None:

@@ -17,8 +17,6 @@ from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.board.state import BoardState, EventRef, RememberedRequest
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.runtime.wire.history_rows import (
-    carried,
-    carries,
     decode_change,
     decode_collision,
     encode_change,
@@ -134,7 +132,7 @@ def encode_project(project: Project, row: command_pb2.ProjectRow) -> None:
     row.deleted_stamp = project.deleted_stamp
     row.next_number = project.next_number
     for change in project.history:
-        encode_change(change, carried(row, "history").add())
+        encode_change(change, row.history.add())
 
 
 def decode_project(row: command_pb2.ProjectRow) -> Project:
@@ -151,7 +149,7 @@ def decode_project(row: command_pb2.ProjectRow) -> Project:
         updated_stamp=row.updated_stamp,
         deleted_stamp=row.deleted_stamp,
         next_number=row.next_number,
-        history=tuple([decode_change(change) for change in carried(row, "history")]) if carries(row, "history") else (),
+        history=tuple([decode_change(change) for change in row.history]),
     )
 
 
