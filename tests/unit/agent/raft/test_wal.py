@@ -236,7 +236,7 @@ async def test_segment_is_kept_when_all_in_it_was_compacted_before_it_was_full(t
 def test_no_sync_succeeds_after_one_has_failed(tmp_path: Path) -> None:
     disk = FaultyDisk(tmp_path, fail_at=1)
     gate = SyncGate(disk)
-    with (tmp_path / "file").open("wb") as file:
+    with (tmp_path / "file").open("w+b") as file:
         with pytest.raises(OSError, match="error"):
             gate.sync(file.fileno())
         disk.fail_at = None  # the kernel reports a lost page once and then succeeds
