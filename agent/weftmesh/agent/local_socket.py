@@ -145,7 +145,8 @@ class LocalSocketRelay:
             upstream.bind(self._address_of(caller))
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await loop.sock_connect(upstream, str(self._upstream_path))
-                await loop.create_unix_connection(lambda: _UpstreamEnd(client), sock=upstream)
+                _, end = await loop.create_unix_connection(lambda: _UpstreamEnd(client), sock=upstream)
+            client.join(end)
         except OSError as error:  # a TimeoutError is one
             upstream.close()
             client.abort()
@@ -177,20 +178,24 @@ class _End(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
 
     def data_received(self, data: bytes) -> None:
-        if self.other is not None:
-            self.other.transport.write(data)
+        if (other := self.open_other()) is not None:
+            other.write(data)
 
     def pause_writing(self) -> None:
-        if self.other is not None:
-            self.other.transport.pause_reading()
+        if (other := self.open_other()) is not None:
+            other.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.other is not None:
-            self.other.transport.resume_reading()
+        if (other := self.open_other()) is not None:
+            other.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason makes no difference
-        if self.other is not None:
-            self.other.transport.close()
+        if (other := self.open_other()) is not None:
+            other.close()
+
+    def open_other(self) -> asyncio.Transport | None:
+        """The other end, unless it is closing: uvloop refuses every call on a closed transport."""
+        return None if self.other is None or self.other.transport.is_closing() else self.other.transport
 
 
 class _ClientEnd(_End):
@@ -211,7 +216,7 @@ class _ClientEnd(_End):
             self._early += data
             self.transport.pause_reading()
         else:
-            self.other.transport.write(data)
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -226,10 +231,12 @@ class _ClientEnd(_End):
 
     def join(self, upstream: _UpstreamEnd) -> None:
         """The upstream is there: let it have what came early and what comes from now on."""
-        if self._lost:
+        if self._lost or upstream.ended_early:
             upstream.transport.close()
+            self.transport.close()
             return
         self.other = upstream
+        upstream.joined = True
         upstream.transport.write(self._early)
         self._early = b""
         self.transport.resume_reading()
@@ -240,15 +247,21 @@ class _ClientEnd(_End):
 
 
 class _UpstreamEnd(_End):
-    """Towards the daemon."""
+    """Towards the daemon.
+
+    Nothing may close its transport before create_unix_connection has returned: uvloop takes the socket object over
+    only then, and one that it did not take over closes the same descriptor number once more when it is collected.
+    """
 
     def __init__(self, client: _ClientEnd) -> None:
         self.other = client
-        self._client = client
+        self.joined = False
+        self.ended_early = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._client.join(self)
+    def eof_received(self) -> bool:
+        """Stay open until joined."""
+        self.ended_early = not self.joined
+        return self.ended_early
 
 
 def _signature(body: str, nonce: bytes) -> str:

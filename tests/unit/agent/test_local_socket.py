@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import random
 import socket
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -72,9 +73,10 @@ async def upstream(path: Path, handle: Handler) -> AsyncIterator[None]:
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
+    with suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
     writer.close()
 
 
@@ -160,6 +162,25 @@ async def test_either_end_closes_both(tmp_path: Path) -> None:
         await until(lambda: len(ends) == 2)
 
 
+async def test_callers_that_leave_at_any_moment_disturb_nobody(tmp_path: Path) -> None:
+    rng = random.Random(7)
+
+    async def caller() -> bool:
+        """Leaves at once, or stays for an answer."""
+        sent = rng.randbytes(rng.randrange(1, 200_000))
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "api.sock")
+        writer.write(sent)
+        stays = rng.random() < 0.5
+        received = await reader.readexactly(len(sent)) if stays else sent
+        writer.transport.abort()
+        return received == sent
+
+    async with upstream(tmp_path, echo), relay_in(tmp_path):
+        async with asyncio.timeout(WAIT_S):
+            for _ in range(20):
+                assert all(await asyncio.gather(*(caller() for _ in range(20))))
+
+
 async def test_connections_beyond_the_limit_are_closed_and_room_is_found_again(tmp_path: Path) -> None:
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         try:
@@ -237,6 +258,7 @@ async def test_a_socket_that_cannot_be_made_says_so(tmp_path: Path, name: str, g
         test_bytes_pass_unchanged_both_ways,
         test_a_caller_that_does_not_read_holds_up_its_upstream_alone,
         test_either_end_closes_both,
+        test_callers_that_leave_at_any_moment_disturb_nobody,
         test_connections_beyond_the_limit_are_closed_and_room_is_found_again,
         test_a_caller_is_let_go_while_the_daemon_is_not_there,
     ],
