@@ -103,7 +103,7 @@ class Simulation:
         if frozenset((one, other)) in self.cut or not (self.hosts[one].up and self.hosts[other].up):
             return
         for sender, receiver in ((one, other), (other, one)):
-            if (sender, receiver) not in self.links:
+            if (sender, receiver) not in self.links and receiver in self.hosts[sender].node.peers:
                 self.links.add((sender, receiver))
                 self.on(sender, partial(HardenedNode.link, peer=receiver, up=True))
 
@@ -144,11 +144,20 @@ class Simulation:
             return
         except ProtocolError as error:
             self.say(name, "refuses", error)
+        self.drop_unwanted(name, host.node)
         self.check(name, host)
+
+    def drop_unwanted(self, name: str, node: HardenedNode) -> None:
+        """Streams to peers that a node has dropped break."""
+        for receiver in sorted(to for sender, to in self.links if sender == name and to not in node.peers):
+            self.links.discard((name, receiver))
+            self.queues[name, receiver].clear()
+            node.link(receiver, False)
 
     def boot(self, name: str, voters: dict[str, str]) -> None:
         """A new node."""
-        self.hosts[name] = Host(HardenedNode(self, name, voters, self.settings, self.rng.getrandbits(62)))
+        seeds = {other: f"{other}:1" for other in self.voters}
+        self.hosts[name] = Host(HardenedNode(self, name, voters, self.settings, self.rng.getrandbits(62), seeds))
 
     def crash(self, name: str) -> None:
         """Cut the power of a node."""

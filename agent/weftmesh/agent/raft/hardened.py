@@ -91,6 +91,7 @@ class HardenedSyncObj(Leading):
         self._settle_campaign()
         self._mark_committable()
         self._onTick(0.0)
+        self._settle_configuration()
         self._continue_hand_over()
         self._leave_if_removed()
 

@@ -37,6 +37,14 @@ class Configurations:
         """The voters as of the entry at `index`."""
         return next((voters for start, voters in reversed(self._history) if start <= index), NO_VOTERS)
 
+    def since(self, index: int) -> dict[str, str]:
+        """Everybody who votes in the configuration as of `index` or in a later one, at the latest address."""
+        known = dict(self.at(index))
+        for start, voters in self._history:
+            if start > index:
+                known.update(voters)
+        return known
+
     def push(self, index: int, voters: Voters) -> None:
         """A configuration was appended at `index`."""
         self._history.append((index, MappingProxyType(dict(voters))))

@@ -20,6 +20,7 @@ class Voting(StockCore):
         self._heard_leader_s = LONG_AGO_S
         self._granted: tuple[int, set[Peer]] = (0, set())
         self._handing_over = False
+        self._settled = False
         super().__init__(parts)
 
     # membership
@@ -42,11 +43,23 @@ class Voting(StockCore):
             self._match[peer] = 0
             self._last_response_s[peer] = now_s
         self._others = others
+        self._settled = False
         self._parts.set_peers(self._addresses())
 
+    def _settle_configuration(self) -> None:
+        """Once the configuration is committed, those it left behind need not be reached any more."""
+        if not self._settled and self._commit >= self._configurations.index:
+            self._settled = True
+            self._parts.set_peers(self._addresses())
+
     def _addresses(self) -> dict[str, str]:
-        """Whom to be connected to: the other voters, and whoever may let this node in while it is none."""
-        known = dict(self.voters) if self.votes else {**self._parts.seeds, **self.voters}
+        """Whom to be connected to: the other voters, and whoever may let this node in while it is none.
+
+        Those that a change left out are among them until it is committed: the leader may be one.
+        """
+        known = self._configurations.since(self._commit)
+        if not self.votes:
+            known = {**self._parts.seeds, **known}
         known.pop(self._parts.name, None)
         return known
 
