@@ -67,8 +67,8 @@ def _check_indexes(store: Store) -> None:
         tasks = [task for task in store.tasks.values() if task.project_id == project.id]
         index = store.indexes[project.id]
         assert index.order == [task.id for task in tasks], f"{project.id}: order"
-        assert index.by_number == {task.number: task.id for task in tasks}, f"{project.id}: numbers"
-        assert len(index.by_number) == len(tasks), f"{project.id}: a number is used twice"
+        assert all(store.by_number(project.id, task.number) is task for task in tasks), f"{project.id}: numbers"
+        assert len({task.number for task in tasks}) == len(tasks), f"{project.id}: a number is used twice"
         imported = [task for task in tasks if task.origin]
         assert index.by_origin == {task.origin: task.id for task in imported}, f"{project.id}: origins"
         assert len(index.by_origin) == len(imported), f"{project.id}: an origin is used twice"

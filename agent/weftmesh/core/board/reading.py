@@ -7,11 +7,11 @@ creation and a position to go on from.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from weftmesh.core.board.history import at_revision, project_at_revision
+from weftmesh.core.board.history import at_version, project_at_revision, version_at
 from weftmesh.core.board.model import Conflict, Limits, Project, Task
 from weftmesh.core.board.store import Store
 from weftmesh.core.errors import InvalidInputError, OutOfRangeError
@@ -72,29 +72,29 @@ def list_tasks(
     check_limit(limit)
     revision = page_revision(store, after, at)
     shown = _shown_projects(store, revision, show_deleted)
+    order, tasks = store.in_order(project_id), store.tasks
+    start = _position_after(store, order, after)
     found: list[Task] = []
-    last = after.created_revision if after is not None else 0
-    for scanned, task in enumerate(_tasks_after(store, project_id, last, revision)):
-        if len(found) == limit or scanned == scan_limit:
+    for position in range(start, len(order)):
+        task = tasks[order[position]]
+        if task.created_revision > revision:
+            break
+        if len(found) == limit or (scan_limit is not None and position - start >= scan_limit > 0):
+            last = tasks[order[position - 1]].created_revision
             return Page(tuple(found), Cursor(revision, last), revision)
-        last = task.created_revision
-        past = task if task.revision <= revision else at_revision(task, revision)
-        if past is None or task.project_id not in shown or (past.deleted_stamp and not show_deleted):
+        past = task if task.revision <= revision else at_version(task, version_at(task.history, revision))
+        if past.project_id not in shown or (past.deleted_stamp and not show_deleted):
             continue
         if predicate is None or predicate(past):
             found.append(past)
     return Page(tuple(found), None, revision)
 
 
-def _tasks_after(store: Store, project_id: str | None, created_revision: int, revision: int) -> Iterator[Task]:
-    """Tasks made after one revision and not after another."""
-    order, tasks = store.in_order(project_id), store.tasks
-    start = bisect_right(order, created_revision, key=lambda task_id: tasks[task_id].created_revision)
-    for position in range(start, len(order)):
-        task = tasks[order[position]]
-        if task.created_revision > revision:
-            return
-        yield task
+def _position_after(store: Store, order: Sequence[str], after: Cursor | None) -> int:
+    """Where the first task stands that was made after the cursor."""
+    if after is None:
+        return 0
+    return bisect_right(order, after.created_revision, key=lambda task_id: store.tasks[task_id].created_revision)
 
 
 def _shown_projects(store: Store, revision: int, show_deleted: bool) -> set[str]:

@@ -17,7 +17,8 @@ class ProjectIndex:
 
     order: list[str] = field(default_factory=list)
     """In order of creation."""
-    by_number: dict[int, str] = field(default_factory=dict)
+    renumbered: dict[int, str] = field(default_factory=dict)
+    """By number, those whose number is not their place in the order, as most are."""
     by_origin: dict[str, str] = field(default_factory=dict)
     live: int = 0
     """Tasks that are not deleted."""
@@ -50,7 +51,8 @@ class Store:
         if before is None:
             self.order.append(task.id)
             index.order.append(task.id)
-            index.by_number[task.number] = task.id
+            if task.number != len(index.order):
+                index.renumbered[task.number] = task.id
             if task.origin:
                 index.by_origin[task.origin] = task.id
         index.live += (not task.deleted_stamp) - (before is not None and not before.deleted_stamp)
@@ -65,10 +67,20 @@ class Store:
         if task is not None:
             return task
         matched = _KEY.fullmatch(ref)
-        if matched is None or matched[1] not in self.indexes:
+        return None if matched is None else self.by_number(matched[1], int(matched[2]))
+
+    def by_number(self, project_id: str, number: int) -> Task | None:
+        """The task of a project with this number in its key."""
+        index = self.indexes.get(project_id)
+        if index is None:
             return None
-        task_id = self.indexes[matched[1]].by_number.get(int(matched[2]))
-        return None if task_id is None else self.tasks[task_id]
+        task_id = index.renumbered.get(number)
+        if task_id is not None:
+            return self.tasks[task_id]
+        if not 1 <= number <= len(index.order):
+            return None
+        task = self.tasks[index.order[number - 1]]
+        return task if task.number == number else None
 
     def by_origin(self, project_id: str, origin: str) -> Task | None:
         """The task of a project that was imported from `origin`."""

@@ -90,7 +90,7 @@ def _check_new(store: Store, task_id: str, project_id: str, origin: str) -> None
 def _number(store: Store, project: Project, hint: int) -> int:
     if not 0 <= hint <= Limits.TASK_NUMBER:
         raise invalid(f"number: {quoted(hint)} is not 1 to {Limits.TASK_NUMBER}; send 0 for the next one")
-    if hint and hint not in store.indexes[project.id].by_number:
+    if hint and store.by_number(project.id, hint) is None:
         return hint
     if project.next_number > Limits.TASK_NUMBER:
         raise Refusal(

@@ -21,8 +21,8 @@ _HOME = re.compile(r"mesh|node:[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REQUEST_ID_BYTES: Final = 16
-_CUSTOM_PATHS_CHECKED: Final = 4_096
-"""Custom paths repeat from task to task; the latest ones are known to be good."""
+_CHECKED: Final = 4_096
+"""Sets of labels and custom paths repeat from task to task; the latest ones are known to be good."""
 _STAMP_MAX: Final = 2**64 - 1
 _VERSION_MAX: Final = 2**63 - 1
 _EPOCH_MS_MIN: Final = -62_135_596_800_000
@@ -80,6 +80,8 @@ def merge_policy(value: int) -> MergePolicy:
 
 def single_line(where: str, text: FieldValue, limit: int) -> str:
     """A text without line breaks or other control characters, of at most `limit` characters."""
+    if isinstance(text, str) and len(text) <= limit and text.isprintable():
+        return text  # nearly every text, in one call: nothing that is refused below is printable
     result = free_text(where, text)
     if len(result) > limit:
         raise invalid(f"{where}: has {len(result)} characters, the limit is {limit}; shorten it")
@@ -159,7 +161,11 @@ def check_set_size(where: str, items: frozenset[str]) -> None:
 
 
 def _labels(where: str, value: FieldValue) -> frozenset[str]:
-    items = _items(where, value)
+    return _checked_labels(where, _items(where, value))
+
+
+@lru_cache(maxsize=_CHECKED)
+def _checked_labels(where: str, items: frozenset[str]) -> frozenset[str]:
     for item in sorted(items):
         if not single_line(where, item, Limits.NAME_CHARACTERS).strip():
             raise invalid(f"{where}: a label is empty; give each at least one character")
@@ -244,13 +250,13 @@ def _custom_value(path: str, value: FieldValue, where: str) -> str | None:
     _check_custom_path(path)
     if value is None:
         return None
-    text = free_text(where, value)
+    text = value if isinstance(value, str) and value.isprintable() else free_text(where, value)
     if len(text) > Limits.CUSTOM_VALUE_CHARACTERS:
         raise invalid(f"{where}: has {len(text)} characters, the limit is {Limits.CUSTOM_VALUE_CHARACTERS}; shorten it")
     return shared_text(text)
 
 
-@lru_cache(maxsize=_CUSTOM_PATHS_CHECKED)
+@lru_cache(maxsize=_CHECKED)
 def _check_custom_path(path: str) -> None:
     key = path.removeprefix(CUSTOM_PREFIX)
     if key == path or not key.strip():
@@ -264,4 +270,8 @@ def field_values(values: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
         raise invalid(
             f"fields: a write names {len(values)}, the limit is {Limits.PATHS_PER_WRITE}; send several writes"
         )
-    return {path: field_value(path, values[path]) for path in sorted(values)}
+    checked: dict[str, FieldValue] = {}
+    for path in sorted(values):
+        check = _FIELDS.get(path)
+        checked[path] = check(path, values[path]) if check is not None else _custom_value(path, values[path], path)
+    return checked

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from hypothesis import strategies as st
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.core.board.commands import (
@@ -133,6 +132,3 @@ def random_log(seed: int, length: int) -> list[Command]:
     """A log of `length` commands after the first few."""
     log = _Log(Random(seed))
     return [*log.founded(), *(log.command() for _ in range(length))]
-
-
-logs = st.builds(random_log, st.integers(0, 2**32), st.integers(1, 6).map(lambda tens: tens * 10))

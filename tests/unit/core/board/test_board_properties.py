@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.core.board.random_logs import logs, random_log
+from tests.unit.core.board.random_logs import random_log
 
 from weftmesh.core.board.commands import Command, UpdateTask
 from weftmesh.core.board.history import value_at
@@ -13,7 +13,8 @@ from weftmesh.core.board.model import SET_PATHS, FieldValue, Project, Task, Verb
 from weftmesh.core.board.outcomes import CHANGED, Event, Outcome, OutcomeKind, ProjectChanged, TaskChanged
 from weftmesh.core.board.reading import Cursor
 
-quick = settings(max_examples=60, deadline=None)
+logs = st.builds(random_log, st.integers(0, 2**32), st.integers(1, 6).map(lambda tens: tens * 10))
+quick = settings(max_examples=40, deadline=None)
 
 
 def test_random_logs_reach_every_verb_and_every_kind_of_outcome() -> None:
@@ -160,14 +161,12 @@ def test_pages_of_one_revision_ignore_what_is_written_between_them(
 def test_no_written_value_vanishes(log: list[Command]) -> None:
     board = Board()
     for command in log:
-        is_update = isinstance(command, UpdateTask)
         outcome, events = board.apply(command)
         if isinstance(command, UpdateTask) and outcome.kind in CHANGED and events:
             event = events[0]
             assert isinstance(event, TaskChanged)
             for path, value in command.changes.items():
                 assert _is_on_record(event, command, path, value), board.story(command.task_id)
-        assert is_update or not outcome.collisions
 
 
 def _is_on_record(event: TaskChanged, command: UpdateTask, path: str, value: FieldValue) -> bool:
