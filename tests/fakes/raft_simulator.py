@@ -69,12 +69,13 @@ class Simulation:
         self.cut: set[frozenset[str]] = set()
         self.stuck: set[tuple[str, str]] = set()
         self.late: list[tuple[tuple[str, str], raft_pb2.RaftMessage]] = []
-        self.loss, self.twice = rng.choice((0, 0, 0.03)), rng.choice((0, 0.1))
+        self.loss, self.twice = rng.choice((0, 0, 0.03)), rng.choice((0, 0.1, 0.3))
         self.leaders: dict[int, tuple[str, int]] = {}
         self.committed: dict[int, tuple[int, bytes]] = {}
         self.sequence: list[bytes] = []
         self.writes: list[Write] = []
         self.reads = self.events = 0
+        self.weights_drawn: dict[str, float] = {}
 
     def say(self, *what: object) -> None:
         """A line of the trace."""
@@ -197,6 +198,10 @@ class Simulation:
             self.check_commands(name, host.node.machine.commands)
         if core._commit > host.checked:
             self.check_committed(name, host)
+        if self.committed and self.events % 8 == 0 and not self.weights_drawn.get("change_voters"):
+            newest = max(self.committed)
+            if not self.has_durable_majority(dict.fromkeys(self.voters, ""), newest):
+                self.violated("a committed entry lost its durable majority", newest)
 
     def check_commands(self, name: str, commands: list[bytes]) -> None:
         """Applied sequences are prefixes of one sequence."""
@@ -394,7 +399,7 @@ class Simulation:
             for name in self.voters:
                 self.boot(name, voters)
             self.boot(self.spare, {})
-            weights = self.weights()
+            weights = self.weights_drawn = self.weights()
             for _ in range(self.rng.randint(200, 500)):
                 self.events += 1
                 self.world.now_s += self.rng.random() * 0.012
@@ -411,7 +416,7 @@ class Simulation:
             "deliver": 60, "tick": 30, "write": pick((4, 12)), "read": 3, "sync": pick((6, 15, 40)), "connect": 8,
             "snapshot_done": 3, "compact": pick((0, 0.5, 2)), "reset": pick((0, 0.5, 2)), "cut": pick((0, 0.5, 1.5)),
             "heal": pick((0.2, 0.6, 1.5)), "stick": pick((0, 0.7)), "crash": pick((0, 0.4, 1.5)), "restart": 3,
-            "depose": pick((0, 0.5, 3)), "jump": pick((0, 0.5)), "hand_over": pick((0, 0.3)), "late": 3,
+            "depose": pick((0, 0.5, 3)), "jump": pick((0, 0.5)), "hand_over": pick((0, 0.3)), "late": pick((3, 12)),
             "change_voters": pick((0, 0, 1)),
         }  # fmt: skip
 

@@ -15,7 +15,7 @@ from weftmesh.agent.raft.engine import Applied, RaftStatus, StateMachine
 from weftmesh.agent.raft.hardened import HardenedSyncObj
 from weftmesh.agent.raft.membership import NO_VOTERS, to_membership
 from weftmesh.agent.raft.pin import monotonic_s
-from weftmesh.agent.raft.ports import LogStorage, SnapshotStorage, Transport
+from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
 from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, Waiter, no_quorum, unknown
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.raft.stock import CoreParts
@@ -113,7 +113,7 @@ class PysyncobjEngine:
         self._running = False
         self._tick_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._snapshot_task: asyncio.Task[None] | None = None
+        self._snapshot_task: asyncio.Task[SnapshotInfo] | None = None
         self._barrier: _Submission | None = None
         self._callbacks: list[Callable[[RaftStatus], None]] = []
         self._seen: tuple[object, ...] = ()
@@ -215,18 +215,18 @@ class PysyncobjEngine:
     # TransportEvents
 
     def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
-        """See TransportEvents. What a peer may send wrongly drops that message; what fails here ends the engine."""
+        """See TransportEvents."""
+        self._guarded(lambda: self._receive(peer, messages))
+        self._schedule()
+
+    def _receive(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
+        """What a peer says wrongly drops that message and nothing else."""
         for message in messages:
-            if not self._running:
-                return
             try:
                 self._core.receive(peer, message)
             except ProtocolError as error:
                 self._complain(peer, error)
-            except Exception as error:  # noqa: BLE001 - the disk or an invariant: end, whatever it is
-                self._fail(error)
         self._sync()
-        self._schedule()
 
     def on_connected(self, peer: str) -> None:
         """See TransportEvents."""
@@ -247,19 +247,28 @@ class PysyncobjEngine:
 
     def _tick(self) -> None:
         self._tick_scheduled = False
-        if not self._running:
-            return
-        try:
-            self._core.tick()
-            self._sync()
-        except Exception as error:  # noqa: BLE001 - the disk or an invariant: end, whatever it is
-            self._fail(error)
+        if not self._guarded(self._tick_and_sync):
             return
         self._tell_changes()
         if self._core.behind:
             self._schedule()
         else:
             self._set_timer(self._core.next_deadline_s())
+
+    def _tick_and_sync(self) -> None:
+        self._core.tick()
+        self._sync()
+
+    def _guarded(self, act: Callable[[], None]) -> bool:
+        """Let the core act while it runs; whatever it raises is the disk or a broken invariant, and ends the engine."""
+        if not self._running:
+            return False
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - whatever it is, going on with it could break a promise
+            self._fail(error)
+            return False
+        return True
 
     def _set_timer(self, deadline_s: float) -> None:
         """One timer; one that rings too early costs less than to move it at every tick."""
@@ -282,10 +291,9 @@ class PysyncobjEngine:
             self._storage.start_sync(self._synced)
 
     def _synced(self) -> None:
-        if self._running:
-            self._core.release_acknowledgements()
-            self._sync()
-            self._schedule()
+        self._guarded(self._core.release_acknowledgements)
+        self._sync()
+        self._schedule()
 
     def _tell_changes(self) -> None:
         core = self._core
@@ -326,16 +334,17 @@ class PysyncobjEngine:
     # snapshots
 
     def _write_snapshot(self, header: raft_pb2.SnapshotHeader, rows: Callable[[], Iterator[bytes]]) -> None:
-        self._snapshot_task = self._loop.create_task(self._written_in_thread(header, rows))
+        written = asyncio.to_thread(lambda: self._snapshots.write(header, rows()))
+        self._snapshot_task = self._loop.create_task(written)
+        self._snapshot_task.add_done_callback(self._snapshot_written)
 
-    async def _written_in_thread(self, header: raft_pb2.SnapshotHeader, rows: Callable[[], Iterator[bytes]]) -> None:
-        try:
-            info = await asyncio.to_thread(lambda: self._snapshots.write(header, rows()))
-            if self._running:
-                self._core.snapshot_written(info)
-                self._schedule()
-        except Exception as error:  # noqa: BLE001 - the disk or an invariant: end, whatever it is
+    def _snapshot_written(self, task: asyncio.Task[SnapshotInfo]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             self._fail(error)
+        elif not task.cancelled():
+            self._guarded(lambda: self._core.snapshot_written(task.result()))
+            self._schedule()
 
     # ends
 
@@ -346,7 +355,7 @@ class PysyncobjEngine:
 
     def _fail(self, error: BaseException) -> None:
         if self._running:
-            log.error("raft.stopped", error=repr(error))
+            log.error("raft.stopped", exc_info=error)
             self._halt("this node stopped after a failure")
             self._on_fatal(error)
 

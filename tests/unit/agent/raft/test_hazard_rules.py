@@ -78,6 +78,27 @@ def test_hazard_h5_a_vote_of_a_stranger_does_not_count() -> None:
         assert not c.leads("A")
 
 
+def test_hazard_h11_a_heartbeat_commits_what_it_proves() -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.fill("B", 8, 1)
+        c.append("B", "A", 2, (5, 1), 5, 8)
+        assert c.commit("B") == 5
+
+
+def test_hazard_h14_a_late_acknowledgement_moves_nothing_back() -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.elect("A", "ABC")
+        c["A"].write(b"x")
+        c.pump("ABC", 4)
+        term, last = c["A"].core.raftCurrentTerm, c.last("A")
+        c.acknowledge("A", "B", term, 2)
+        refusal = raft_pb2.AppendResponse(prev_index=2, hint_index=1)
+        c.receive("B", "A", raft_pb2.RaftMessage(term=term, append_response=refusal))
+        assert [peer.match_index for peer in c["A"].core.status().peers] == [last, last]
+        c.step("A")
+        assert [message.append_entries.prev_index for message in c.queues["A", "B"]] == [last]
+
+
 def test_hazard_v12_the_snapshot_is_loaded_before_the_first_message() -> None:
     with Cluster("hardened", "ABC") as c:
         c.fill("B", 12, 1)
