@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -29,20 +30,23 @@ def render(settings: Settings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def settle(path: Path, wanted: Settings) -> tuple[Config, bool]:
-    """The configuration in `path`, which is written with `wanted` if it is absent; and whether it was.
+def settle(path: Path, wanted: Settings, *, dry_run: bool = False) -> tuple[Config, bool]:
+    """The configuration in `path`, which is written with `wanted` if it is absent; and whether it was absent.
+
+    With `dry_run`, an absent file is checked elsewhere and stays absent.
 
     Raises:
         InvalidInputError: the file is there and says otherwise, or the directory cannot be written.
         ConfigError: the configuration is wrong.
     """
-    written = not path.exists()
-    if written:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, render(wanted).encode(), mode=_MODE)
-        except OSError as error:
-            raise InvalidInputError(f"cannot write {path}: {error.strerror}; run as root, or pass --config") from error
+    absent = not path.exists()
+    if absent and dry_run:
+        with tempfile.TemporaryDirectory() as directory:
+            trial = Path(directory, path.name)
+            trial.write_text(render(wanted))
+            return load_config(trial, environment=os.environ), True
+    if absent:
+        _write(path, wanted)
     config = load_config(path, environment=os.environ)
     for setting in config.settings:
         value = wanted.get((setting.section, setting.key))
@@ -51,4 +55,12 @@ def settle(path: Path, wanted: Settings) -> tuple[Config, bool]:
                 f"{setting.origin} has [{setting.section}] {setting.key} = {setting.value}, not {value}; change it "
                 "there, or leave the option out"
             )
-    return config, written
+    return config, absent
+
+
+def _write(path: Path, wanted: Settings) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, render(wanted).encode(), mode=_MODE)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror}; run as root, or pass --config") from error

@@ -46,7 +46,8 @@ class Calls:
         """Send a write, again under the same request id if need be.
 
         Raises:
-            UnknownOutcomeError: the connection broke under the write and did not come back in time.
+            UnknownOutcomeError: nobody could say in time whether the write was applied; `metadata["request_id"]` is the
+                id to retry it with.
         """
         copy: Any = prepared(request)
         try:
@@ -55,6 +56,9 @@ class Calls:
             if copy.validate_only:
                 raise
             raise unknown_outcome(self.target, copy.request_id) from error
+        except UnknownOutcomeError as error:
+            error.metadata.setdefault(REQUEST_ID_FIELD, copy.request_id)
+            raise
 
     async def _again_and_again(self, method: Any, request: Message, timeout_s: float | None) -> Any:
         whole_s = CALL_TIMEOUT_S if timeout_s is None else timeout_s

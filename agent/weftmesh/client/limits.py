@@ -19,8 +19,9 @@ BATCH_BYTES_MAX: Final = 1024 * 1024
 """Well below gRPC's 4 MiB a message."""
 UNANSWERED_WRITES_MAX: Final = 8_192
 """Beyond it, `write` waits: the node's own queue is finite too."""
-STREAM_FAILURES_MAX: Final = 20
-"""Failures of the write stream in a row, without one answer between, before its writes are given up."""
+STREAM_FAILURES_MAX: Final = 120
+"""Failures of the write stream in a row, without one answer between, before its writes are given up: two
+minutes. A write's own timeout is usually shorter."""
 
 WATCH_PROGRESS_S: Final = 10.0
 """How long a watch may be silent unless its caller asks otherwise."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -267,6 +268,8 @@ async def test_init_writes_a_configuration_and_founds_a_mesh_once(weftmesh: Weft
     config = tmp_path / "etc" / "weftmesh.toml"
     words = ["--config", str(config), "init", "--cluster", "fleet", "--name", "node1", "--listen", "127.0.0.1:7450"]
     words += ["--data-dir", str(tmp_path / "data"), "--run-dir", str(tmp_path / "run")]
+    assert (await weftmesh(*words, "--dry-run", "--json")).json["dry_run"] is True
+    assert os.listdir(tmp_path) == ["api.sock"]
     ran = await weftmesh(*words, "--json")
     assert ran.json == {
         "cluster": "fleet",
@@ -274,6 +277,7 @@ async def test_init_writes_a_configuration_and_founds_a_mesh_once(weftmesh: Weft
         "address": "127.0.0.1:7450",
         "config": str(config),
         "config_written": True,
+        "dry_run": False,
     }
     assert (tmp_path / "data" / "identity" / "ca.key").exists()
     again = await weftmesh(*words, "--json")

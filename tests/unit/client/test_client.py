@@ -93,6 +93,13 @@ async def test_a_write_waits_for_a_quorum_and_says_so_when_none_comes(server: Bo
     assert len(server.board.tasks) == 1
 
 
+async def test_an_unknown_outcome_says_what_to_retry_with(server: BoardServer, client: Client) -> None:
+    server.board.faults.lose_answers.extend(UnknownOutcomeError("lost") for _ in range(50))
+    with pytest.raises(UnknownOutcomeError) as caught:
+        await client.board.create_task(create("one"), timeout_s=0.2)
+    assert {caught.value.metadata["request_id"]} == set(server.board.seen_request_ids)
+
+
 async def test_what_cannot_succeed_is_not_tried_again(server: BoardServer, client: Client) -> None:
     server.board.faults.refuse.extend([InvalidInputError("no"), InvalidInputError("again")])
     with pytest.raises(InvalidInputError, match="no"):

@@ -33,8 +33,14 @@ def _node_options(function: C) -> C:
     return function
 
 
-def _settled(session: Session, options: dict[str, Any]) -> tuple[Config, bool]:
+def _settled(session: Session, options: dict[str, Any], dry_run: bool) -> tuple[Config, bool]:
+    """The configuration, and whether it was written.
+
+    Raises:
+        AlreadyExistsError: the data directory belongs to a node already.
+    """
     from weftmesh.cli.config_file import settle
+    from weftmesh.core.errors import AlreadyExistsError
 
     wanted = {
         ("node", "name"): options["name"],
@@ -45,16 +51,22 @@ def _settled(session: Session, options: dict[str, Any]) -> tuple[Config, bool]:
         ("mesh", "enroll_listen"): options["enroll"],
     }
     given = {where: value for where, value in wanted.items() if value is not None}
-    return settle(session.config_file, given)
+    config, absent = settle(session.config_file, given, dry_run=dry_run)
+    if dry_run and (config.node.data_dir / "node.json").exists():
+        raise AlreadyExistsError(f"{config.node.data_dir} belongs to a node already", reason="ALREADY_A_NODE")
+    return config, absent and not dry_run
 
 
-def _show(session: Session, record: NodeRecord, written: bool, what: str) -> None:
+def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_run: bool) -> None:
     config = str(session.config_file)
     if session.output.as_json:
         node = {"cluster": record.cluster, "node": record.node, "address": record.address}
-        session.output.json({**node, "config": config, "config_written": written})
+        session.output.json({**node, "config": config, "config_written": written, "dry_run": dry_run})
         return
-    session.output.data(f"{record.node} {what} {record.cluster}, reached at {record.address}")
+    would = "would have " if dry_run else ""
+    session.output.data(f"{record.node} {would}{what} {record.cluster}, reached at {record.address}")
+    if dry_run:
+        return
     session.output.note(f"configuration: {config}" + (" (new)" if written else ""))
     session.output.note("next: systemctl enable --now weftmeshd; then: weftmesh status")
 
@@ -62,34 +74,48 @@ def _show(session: Session, record: NodeRecord, written: bool, what: str) -> Non
 @command(None, "init")
 @click.option("--cluster", required=True, help="The mesh's name: a-z, 0-9 and -.")
 @_node_options
-def init(session: Session, cluster: str, **options: Any) -> None:
+@dry_run_option
+def init(session: Session, cluster: str, dry_run: bool, **options: Any) -> None:
     """Found a mesh with this node as its first.
 
     Makes the mesh's certificate authority and writes the configuration file if there is none.
     """
-    from weftmesh.runtime.identity.founding import found_cluster
+    from weftmesh.runtime.identity.founding import NodeRecord, found_cluster
+    from weftmesh.runtime.names import check_name
 
-    config, written = _settled(session, options)
-    record = found_cluster(config, cluster, config.node.name, config.mesh.advertise)
-    _show(session, record, written, "founded the mesh")
-    session.output.note("then let others in: weftmesh token create")
+    check_name(cluster, what="the cluster")
+    config, written = _settled(session, options, dry_run)
+    if dry_run:
+        record = NodeRecord(cluster, config.node.name, config.mesh.advertise, founding=True)
+    else:
+        record = found_cluster(config, cluster, config.node.name, config.mesh.advertise)
+    _show(session, record, written, "founded the mesh", dry_run)
+    if not dry_run:
+        session.output.note("then let others in: weftmesh token create")
 
 
 @command(None, "join")
 @click.argument("line", nargs=-1, required=True, metavar="LINE...")
 @_node_options
-async def join(session: Session, line: tuple[str, ...], **options: Any) -> None:
+@dry_run_option
+async def join(session: Session, line: tuple[str, ...], dry_run: bool, **options: Any) -> None:
     """Enrol this node with LINE, the line that `weftmesh token create` printed on a member.
 
-    The node's key is made here and stays here. The line's fingerprint is compared before anything is sent.
+    The node's key is made here and stays here. The line's fingerprint is compared before anything is sent. --dry-run
+    checks the line's form and the configuration; it calls nobody.
     """
-    from weftmesh.runtime.identity.founding import join_cluster
+    from weftmesh.runtime.identity.founding import NodeRecord, join_cluster
     from weftmesh.runtime.identity.join_line import JoinLine
 
     parsed = JoinLine.parse(" ".join(line))
-    config, written = _settled(session, options)
-    record = await join_cluster(config, parsed, config.node.name, config.mesh.advertise, timeout_s=session.timeout_s)
-    _show(session, record, written, "joined the mesh")
+    config, written = _settled(session, options, dry_run)
+    if dry_run:
+        record = NodeRecord(f"at {parsed.address}", config.node.name, config.mesh.advertise, founding=False)
+    else:
+        record = await join_cluster(
+            config, parsed, config.node.name, config.mesh.advertise, timeout_s=session.timeout_s
+        )
+    _show(session, record, written, "joined the mesh", dry_run)
 
 
 @command(None, "leave")

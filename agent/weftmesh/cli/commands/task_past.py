@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -101,14 +102,17 @@ async def watch(
     left = count
     async with session.client() as client, aclosing(client.watch(parent, from_revision or 0, initial)) as events:
         session.output.note(f"watching {parent}; Ctrl-C ends it")
-        async for event in events:
-            if event.WhichOneof("event") == "progress":
-                continue
-            _show_event(session, event)
-            if left is not None and event.WhichOneof("event") != "resync":
-                left -= 1
-                if left == 0:
-                    return
+        try:
+            async for event in events:
+                if event.WhichOneof("event") == "progress":
+                    continue
+                _show_event(session, event)
+                if left is not None and event.WhichOneof("event") != "resync":
+                    left -= 1
+                    if left == 0:
+                        return
+        except asyncio.CancelledError:
+            return  # Ctrl-C is how a watch ends well
 
 
 def _show_event(session: Session, event: board_pb2.WatchEvent) -> None:
