@@ -50,6 +50,10 @@ test-slow: $(SETUP) ## The longer tiers: minutes
 demo: $(SETUP_BASE) ## A mesh of three nodes on loopback, real data, a killed leader (DATA=path for your own export)
 	$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)")
 
+.PHONY: bench-scale
+bench-scale: $(SETUP_BASE) ## Memory, listing and restart with 100,000 tasks
+	$(BIN)/python -m benchmarks.scale
+
 .PHONY: bench-sync
 bench-sync: $(SETUP_BASE) ## Commit and sync latency on a mesh of three nodes
 	$(BIN)/python -m benchmarks.sync

@@ -13,7 +13,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
-BROAD_EXCEPTS_MAX = 6
 LATER = re.compile(r"(#|//).*\b(TODO|FIXME|XXX|HACK)\b")
 # Words that promise more than software can keep; documents state what is measured.
 HYPE = re.compile(r"\b(guarantee[sd]?|compliant|seamless(ly)?|blazing)\b", re.IGNORECASE)
@@ -99,15 +98,18 @@ def test_no_path_of_a_machine_and_no_registry_host() -> None:
     assert not offenders(tracked(*suffixes), REGISTRY_HOSTS)
 
 
-def test_broad_excepts_are_few() -> None:
-    broad = []
+def test_a_broad_except_raises_again_or_says_why() -> None:
+    silent = []
     for path in product_modules():
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ExceptHandler) and (
-                node.type is None or getattr(node.type, "id", "") in {"Exception", "BaseException"}
-            ):
-                broad.append(f"{path.relative_to(ROOT)}:{node.lineno}")
-    assert len(broad) <= BROAD_EXCEPTS_MAX, broad
+        lines = path.read_text().splitlines()
+        for node in ast.walk(ast.parse("\n".join(lines))):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            broad = node.type is None or getattr(node.type, "id", "") in {"Exception", "BaseException"}
+            raises = any(isinstance(inner, ast.Raise) and inner.exc is None for inner in ast.walk(node))
+            if broad and not raises and "#" not in lines[node.lineno - 1]:
+                silent.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not silent, silent
 
 
 def test_nothing_imports_pickle() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -15,7 +17,7 @@ from weftmesh.agent.watching import Watching, WatchPlan
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.board.filter import parse_filter
 from weftmesh.core.board.model import Project, Task
-from weftmesh.core.board.reading import Cursor
+from weftmesh.core.board.reading import Cursor, Predicate
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
 from weftmesh.core.ids import parse_project_name, parse_task_name
 from weftmesh.runtime.wire.page_tokens import PageToken, decode_page_token, encode_page_token
@@ -23,8 +25,10 @@ from weftmesh.runtime.wire.resources import change_message, conflict_message, pr
 
 PAGE_SIZE_DEFAULT: Final = 100
 PAGE_SIZE_MAX: Final = 1_000
-SCAN_TASKS_MAX: Final = 20_000
-"""Tasks one page looks at, so that a filter that matches little never holds the event loop; the page ends short."""
+SCAN_TASKS_MAX: Final = 2_000
+"""Tasks looked at before others get their turn on the event loop."""
+SCANS_MAX: Final = 100
+"""Turns a page takes; a filter that matches less than this finds ends the page short, with a token to go on."""
 PROGRESS_DEFAULT_S: Final = 10.0
 PROGRESS_MIN_S: Final = 0.1
 PROGRESS_MAX_S: Final = 60.0
@@ -108,19 +112,20 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         home, project_id = self._parent(request.parent)
         await await_freshness(home, call, request.consistency, request.min_revision)
         bound = f"{request.filter}\0{request.show_deleted}"
-        page = home.board.list_tasks(
+        query = _TaskQuery(
             project_id,
             parse_filter(request.filter) if request.filter else None,
-            after=_cursor(request.page_token, "ListTasks", request.parent, bound),
-            limit=_page_size(request.page_size),
-            at_revision=request.at_revision,
-            show_deleted=request.show_deleted,
-            scan_limit=SCAN_TASKS_MAX,
+            _page_size(request.page_size),
+            request.at_revision,
+            request.show_deleted,
+        )
+        tasks, follow, revision = await query.page(
+            home, _cursor(request.page_token, "ListTasks", request.parent, bound)
         )
         return board_pb2.ListTasksResponse(
-            tasks=[self._task(home, task) for task in page.tasks],
-            next_page_token=_token("ListTasks", request.parent, bound, page.next_cursor),
-            freshness=_freshness_at(home, page.revision),
+            tasks=[self._task(home, task) for task in tasks],
+            next_page_token=_token("ListTasks", request.parent, bound, follow),
+            freshness=_freshness_at(home, revision),
         )
 
     async def ListTaskHistory(  # noqa: N802
@@ -212,6 +217,38 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         if task is None:
             raise NotFoundError(f"there is no task {name.rpartition('/')[2]}; see `weftmesh task ls`")
         return home, task
+
+
+@dataclass(frozen=True, slots=True)
+class _TaskQuery:
+    """What one ListTasks call asks for."""
+
+    project_id: str | None
+    predicate: Predicate | None
+    limit: int
+    at_revision: int
+    show_deleted: bool
+
+    async def page(self, home: Home, after: Cursor | None) -> tuple[list[Task], Cursor | None, int]:
+        """Tasks of one page, where the next begins, and the revision; takes turns with everybody else on the loop."""
+        board = home.board
+        found: list[Task] = []
+        for _ in range(SCANS_MAX):
+            page = board.list_tasks(
+                self.project_id,
+                self.predicate,
+                after=after,
+                limit=self.limit - len(found),
+                at_revision=self.at_revision,
+                show_deleted=self.show_deleted,
+                scan_limit=SCAN_TASKS_MAX,
+            )
+            found += page.tasks
+            after = page.next_cursor
+            if after is None or len(found) >= self.limit:
+                break
+            await asyncio.sleep(0)
+        return found, after, page.revision
 
 
 def _cursor(page_token: str, method: str, parent: str, bound: str) -> Cursor | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from weftmesh.agent.homes import Home
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.model import Project, Verb
+from weftmesh.core.board.model import Limits, Project, Verb
 from weftmesh.core.board.outcomes import Event, ProjectChanged, TaskChanged
 from weftmesh.core.clock import stamp_to_ms
 from weftmesh.runtime.wire.resources import project_message, request_id_text, task_message
@@ -18,6 +18,8 @@ BATCH_EVENTS_MAX: Final = 256
 """Events in one message."""
 BACKLOG_EVENTS_MAX: Final = 2_048
 """A watcher further behind than this gets each task's newest state with a gap mark instead of every step."""
+UNTOLD_REVISIONS_MAX: Final = Limits.WATCH_EVENTS // 2
+"""A watcher of a quiet project hears of others' revisions before history that it would need to resume is gone."""
 LISTING_PAGE: Final = 500
 
 _TASK_KINDS: Final = {
@@ -46,6 +48,9 @@ class Watching:
         self._plan = plan
         self._freshness = freshness
         self._revision = plan.resume_revision or home.board.revision
+        """Everything up to here was handed over, or is none of this watcher's business."""
+        self._told = self._revision
+        """The revision that the watcher last heard of, and would resume from."""
 
     async def messages(self) -> AsyncIterator[board_pb2.WatchResponse]:
         """Every message, for ever; the caller's call ends it."""
@@ -53,18 +58,21 @@ class Watching:
             for message in self._listing():
                 yield message
         while True:
-            now = self._home.board.revision
-            events = self._home.board.events_since(self._revision, self._plan.project_id)
+            present = self._home.board.revision
+            # A bounded piece of history at a time: rebuilding events must not hold the event loop.
+            upto = min(self._revision + BACKLOG_EVENTS_MAX, present)
+            events = self._home.board.events_since(self._revision, self._plan.project_id, limit=BACKLOG_EVENTS_MAX)
             if events is None:
                 for message in self._resync():
                     yield message
-            elif events:
-                for message in self._pack(events):
-                    yield message
-            else:
-                self._revision = max(self._revision, now)
-                if not await self._moved():
-                    yield self._progress()
+                continue
+            for message in self._pack(events, behind=present > upto):
+                yield message
+            self._revision = max(self._revision, upto)
+            if self._revision - self._told > UNTOLD_REVISIONS_MAX:
+                yield self._progress()
+            if self._revision >= self._home.board.revision and not await self._moved():
+                yield self._progress()
 
     async def _moved(self) -> bool:
         try:
@@ -121,15 +129,15 @@ class Watching:
         yield from self._listing()
 
     def _progress(self) -> board_pb2.WatchResponse:
+        self._told = self._revision
         event = board_pb2.WatchEvent(revision=self._revision, progress=board_pb2.Progress(freshness=self._freshness()))
         return board_pb2.WatchResponse(events=[event])
 
-    def _pack(self, events: Sequence[Event]) -> Iterator[board_pb2.WatchResponse]:
-        behind = len(events) > BACKLOG_EVENTS_MAX
+    def _pack(self, events: Sequence[Event], *, behind: bool) -> Iterator[board_pb2.WatchResponse]:
         folded = _newest_of_each(events) if behind else events
         for start in range(0, len(folded), BATCH_EVENTS_MAX):
             chunk = folded[start : start + BATCH_EVENTS_MAX]
-            self._revision = chunk[-1].revision
+            self._revision = self._told = chunk[-1].revision
             yield board_pb2.WatchResponse(events=[self._message(event, behind) for event in chunk])
 
     def _message(self, event: Event, gap: bool) -> board_pb2.WatchEvent:
