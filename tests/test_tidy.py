@@ -152,7 +152,6 @@ def test_every_make_target_of_the_readme_exists() -> None:
 def test_every_broken_link_between_documents_is_mended() -> None:
     broken = []
     for page in tracked(".md"):
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text()):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)} -> {target}")
+        targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text())
+        broken += [f"{page.relative_to(ROOT)} -> {one}" for one in targets if not (page.parent / one).exists()]
     assert not broken

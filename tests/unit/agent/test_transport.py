@@ -13,7 +13,6 @@ import pytest
 from structlog.testing import capture_logs
 from tests.fakes.certificates import CertificateAuthority, NodeCertificate
 
-from weftmesh.agent.raft import peer_stream
 from weftmesh.agent.raft.peer_stream import BATCH_BYTES_MAX, EXCHANGE, HELLO, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
 from weftmesh.agent.raft.ports import Transport
 from weftmesh.agent.raft.transport import (
@@ -249,9 +248,9 @@ async def test_an_idle_stream_stays_up() -> None:
         assert a.events.log == ["+b"]
 
 
-async def test_a_peer_that_calls_is_called_back_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_stream, "BACKOFF_MIN_S", 60.0)
+async def test_a_peer_that_calls_is_called_back_at_once() -> None:
     a, b = pair()
+    a.transport = GrpcTransport(a.servicer, a.dial, backoff_min_s=60.0)
     async with nodes(a, b):
         await b.server.stop(0)
         a.transport.set_peers({"b": b.address})

@@ -73,7 +73,13 @@ class PeerStream:
     """
 
     def __init__(
-        self, name: str, address: str, dial: ChannelFactory, changed: Callable[[bool], None], rng: random.Random
+        self,
+        name: str,
+        address: str,
+        dial: ChannelFactory,
+        changed: Callable[[bool], None],
+        rng: random.Random,
+        backoff_min_s: float = BACKOFF_MIN_S,
     ) -> None:
         self.address = address
         self.connected = False
@@ -86,7 +92,8 @@ class PeerStream:
         self._queue_bytes = 0
         self._wake = asyncio.Event()
         self._hurried = asyncio.Event()
-        self._backoff_s = BACKOFF_MIN_S
+        self._backoff_min_s = backoff_min_s
+        self._backoff_s = backoff_min_s
         self._begun_s = 0.0
         self._last_reason = ""
         self._logged_at_s = float("-inf")
@@ -179,7 +186,7 @@ class PeerStream:
             return
         self.connected = False
         if time.monotonic() - self._begun_s >= STABLE_S:
-            self._backoff_s = BACKOFF_MIN_S
+            self._backoff_s = self._backoff_min_s
         self._queue.clear()
         self._queue_bytes = 0
         self._wake.set()

@@ -15,7 +15,14 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 
-from weftmesh.agent.raft.peer_stream import BATCH_BYTES_MAX, CHANNEL_OPTIONS, HELLO, ChannelFactory, PeerStream
+from weftmesh.agent.raft.peer_stream import (
+    BACKOFF_MIN_S,
+    BATCH_BYTES_MAX,
+    CHANNEL_OPTIONS,
+    HELLO,
+    ChannelFactory,
+    PeerStream,
+)
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.mesh.v1 import raft_pb2, raft_pb2_grpc
@@ -181,10 +188,17 @@ class GrpcTransport:
         rng: for the jitter of reconnects.
     """
 
-    def __init__(self, servicer: RaftServicer, dial: ChannelFactory, rng: random.Random | None = None) -> None:
+    def __init__(
+        self,
+        servicer: RaftServicer,
+        dial: ChannelFactory,
+        rng: random.Random | None = None,
+        backoff_min_s: float = BACKOFF_MIN_S,
+    ) -> None:
         self._servicer = servicer
         self._dial = dial
         self._rng = rng or secrets.SystemRandom()
+        self._backoff_min_s = backoff_min_s
         self._events: TransportEvents | None = None
         self._peers: Mapping[str, str] = {}
         self._streams: dict[str, PeerStream] = {}
@@ -212,7 +226,9 @@ class GrpcTransport:
         for name in [name for name, stream in self._streams.items() if peers.get(name) != stream.address]:
             self._drop(name)
         for name in peers.keys() - self._streams.keys():
-            self._streams[name] = PeerStream(name, peers[name], self._dial, self._teller(name), self._rng)
+            self._streams[name] = PeerStream(
+                name, peers[name], self._dial, self._teller(name), self._rng, self._backoff_min_s
+            )
 
     def send(self, peer: str, message: raft_pb2.RaftMessage) -> bool:
         """Queue a message; False when the peer is not connected."""
