@@ -56,7 +56,7 @@ class Simulation:
             trailing_entries=rng.choice((0, 3, 2000)),
             snapshot_every_entries=rng.choice((5, 15, 10_000)),
             append_limit_bytes=rng.choice((100, 400, 1 << 16)),
-            chunk_bytes=rng.choice((40, 300, 1 << 16)),
+            chunk_bytes=rng.choice((100, 300, 1 << 16)),
             uncommitted_limit=rng.choice((10, 1000)),
         )
         self.voters = ["A", "B", "C", "D", "E"][: rng.choice((3, 3, 5))]
@@ -138,6 +138,8 @@ class Simulation:
     def on(self, name: str, act: Callable[[HardenedNode], Any]) -> None:
         """Let a node act, then check it; a write that fails is a power cut."""
         host = self.hosts[name]
+        if not host.up:
+            return
         try:
             act(host.node)
         except OSError:

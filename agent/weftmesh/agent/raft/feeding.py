@@ -83,6 +83,10 @@ class Feeding(Following):
     def _knows_commit(progress: Progress, index: int) -> bool:
         return progress.match_index >= index and progress.sent_commit >= index
 
+    def _first_transferred(self, otherwise: int) -> int:
+        transfers = (progress.transfer for progress in self._progress.values())
+        return min((transfer.info.header.last_index for transfer in transfers if transfer), default=otherwise)
+
     # sending
 
     def _SyncObj__sendAppendEntries(self) -> None:  # noqa: N802
@@ -138,7 +142,7 @@ class Feeding(Following):
 
         pysyncobj's acknowledgements carry no term: those of an old log are counted for another one.
         """
-        if self._superseded(message.term) or message.term != self._term or not self.leads:
+        if self._superseded(peer, message.term) or message.term != self._term or not self.leads:
             return None
         if peer in self._others:
             self._last_response_s[peer] = monotonic_s()

@@ -24,8 +24,11 @@ class Following(Installing):
             return
         self._take(from_log_entries(append.entries))
         proven = append.prev_index + len(append.entries)
-        self._acknowledge(leader, proven)
+        committed_before = self._commit
         self._commit_proven(append, proven)
+        if append.entries or self._commit == committed_before:
+            # what only announced a commit needs no answer: a message costs more than all that it carries
+            self._acknowledge(leader, proven)
 
     def _refuse(self, leader: Peer, prev_index: int, hint_index: int) -> None:
         response = raft_pb2.AppendResponse(accepted=False, prev_index=prev_index, hint_index=hint_index)

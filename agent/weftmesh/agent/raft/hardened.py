@@ -7,36 +7,36 @@ order of a tick. Each layer below overrides the private methods of one concern; 
 no. hazard in pysyncobj 0.3.17                                   closed by                            test_hazard_...
 === ============================================================ ==================================== ===============
 durability (`durability`, `applying`)
-H1  an acknowledgement leaves before its entries are on disk     _acknowledge, release_...            v2_unsynced_ack
-H2  a leader counts its own copy before it is on disk            _mark_committable, __getEntries      v2_own_copy
-H9  the snapshot is loaded after messages were handled           load                                 v12_load_first
+H1  an acknowledgement leaves before its entries are on disk     _acknowledge, release_...            h1
+H2  a leader counts its own copy before it is on disk            _mark_committable, __getEntries      h2
+H9  the snapshot is loaded after messages were handled           load                                 v12
 H24 a commit index beyond a cut log is loaded and applied        StorageJournal.getRaftCommitIndex    v4_start
 acknowledgements (`feeding`)
 H3  a deposed leader learns no later term from answers           _superseded                          h3
 H4  acknowledgements carry no term (S2)                          _answered                            s2, v3
-H14 match and next index go backwards (S3)                       Progress.acknowledge, back_off       s3, v2
+H14 match and next index go backwards (S3)                       Progress.acknowledge, back_off       s3, h14
 replication (`feeding`, `following`)
 H7  a follower truncates without a conflict (S3)                 _take                                s3, v2
 H10 what precedes the snapshot is refused for ever               _matches, _has                       v8
-H11 commit moves over an unproven tail (S1)                      _commit_proven                       s1, v1
+H11 commit moves over an unproven tail (S1)                      _commit_proven                       s1, v1, h11
 H13 next index beyond the log: no previous entry for ever        _feed                                v8
 --  back-off alternates for ever when messages are pipelined     Progress, one flight at a time       v7
 --  sends in a loop while a snapshot is written                  __sendAppendEntries                  v10
 --  the log is emptied and every tick fails                      trailing entries, the base           v11
 proposals (`proposals`, `leading`)
-H6  membership and version commands arrive pickled               codec, encode_stock                  no_pickle
+H6  membership and version commands arrive pickled               codec, encode_stock                  (no_pickle)
 H8  request ids restart at 0: replies match foreign commands     Proposals: random ids, no replies    v9
-H12 callbacks of truncated or covered entries never fire         truncated, covered                   v9_callbacks
+H12 callbacks of truncated or covered entries never fire         truncated, covered                   s1
 H15 a command that raises stops every node for ever (S5)         _apply_command                       s5
 H16 forwarded commands hang when the stream breaks               __onNodeDisconnected                 v9_callbacks
 snapshots (`installing`)
-H17 an older snapshot replaces a newer one                       snapshot_written                     v5
+H17 an older snapshot replaces a newer one                       snapshot_written                     h17
 H18 the log is trimmed apart from its snapshot                   snapshot_written                     v4_start
-H19 a damaged snapshot is swallowed: an empty state votes (S9)   load                                 s9
+H19 a damaged snapshot is swallowed: an empty state votes (S9)   load                                 s9, h19
 H20 installing clears acknowledged entries behind the snapshot   _adopt                               v4
 H21 an old snapshot is installed over newer state                _on_snapshot_chunk                   v5
 H22 chunks are glued over a gap                                  receive by offset                    v6
-H23 the log goes before the snapshot is durable                  _finish, finish_receive              v4
+H23 the log goes before the snapshot is durable                  _finish, finish_receive              (snapshots)
 elections (`voting`)
 H5  messages are counted, not voters                             _on_vote_response                    h5
 --  a node outside of the configuration campaigns                _settle_campaign                     removed_node

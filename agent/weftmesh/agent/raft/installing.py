@@ -113,8 +113,15 @@ class Installing(Applying):
         self._snapshot, self._snapshot_index = info, info.header.last_index
         self._configurations.forget_before(self._snapshot_index)
         keep_from = self._snapshot_index - self._settings.trailing_entries
+        # the entries behind a snapshot on its way, or the peer would need another one when it has this
+        oldest = keep_from - self._settings.snapshot_every_entries
+        keep_from = min(keep_from, max(self._first_transferred(keep_from), oldest))
         if keep_from > self._storage.base_index:
             self._storage.compact_to(keep_from)
+
+    def _first_transferred(self, otherwise: int) -> int:
+        """The oldest snapshot that is on its way to a peer."""
+        return otherwise
 
     # receiving
 

@@ -31,7 +31,7 @@ BARRIER_TRIES = 16
 TIMER_FLOOR_S = 0.001
 """No timer is shorter: what is due at once is scheduled, not timed."""
 MEMBERSHIP_TRIES = 8
-"""Reads of the voters by one change_voter before it gives up on others that change them too."""
+"""Attempts of one change_voter while others change the voters, or a new leader settles."""
 
 
 @dataclass(slots=True)
@@ -111,6 +111,7 @@ class PysyncobjEngine:
         self._core = HardenedSyncObj(parts)
         self._loop: asyncio.AbstractEventLoop
         self._running = False
+        self._stopped = False
         self._tick_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._snapshot_task: asyncio.Task[SnapshotInfo] | None = None
@@ -132,9 +133,10 @@ class PysyncobjEngine:
             await self.read_barrier(self._settings.replay_timeout_s)
 
     async def stop(self) -> None:
-        """Stop taking part and sync what was written."""
-        if not self._running:
+        """Stop taking part, sync what was written and close the log; also after a failure, and once is enough."""
+        if self._stopped:
             return
+        self._stopped = True
         self._halt("this node shuts down")
         await self._transport.stop()
         if self._snapshot_task is not None:
@@ -166,18 +168,25 @@ class PysyncobjEngine:
     async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
         """See RaftEngine. Returns at once when the voters are that way and this is committed."""
         deadline_s = monotonic_s() + timeout_s
-        for _ in range(MEMBERSHIP_TRIES):
+        for attempt in range(MEMBERSHIP_TRIES):
             wanted = {voter: at for voter, at in self._core.voters.items() if voter != name}
             if address is not None:
                 wanted[name] = address
             if not wanted:
                 raise PreconditionError(f"{name} is the last voter and cannot be removed; add another one first")
             left_s = max(deadline_s - monotonic_s(), 0.0)
-            if wanted != self._core.voters:
+            if wanted == self._core.voters:
+                await self.read_barrier(left_s)
+                if self._core.voters.get(name) == address:
+                    return
+                continue
+            try:
                 await self._outcome(self._submit(raft_pb2.LogPayload(membership=to_membership(wanted))), left_s)
-                return
-            await self.read_barrier(left_s)
-            if self._core.voters.get(name) == address:
+            except PreconditionError:
+                if attempt == MEMBERSHIP_TRIES - 1 or monotonic_s() >= deadline_s:
+                    raise
+                await asyncio.sleep(self._settings.retry_s)
+            else:
                 return
         raise PreconditionError(f"the voters keep changing while {name} is to be changed; try again")
 

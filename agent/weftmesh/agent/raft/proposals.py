@@ -179,5 +179,8 @@ class Proposals:
 def rejection(reason: str) -> WeftmeshError:
     """What a leader's refusal means to the caller."""
     if reason == "membership_busy":
-        return PreconditionError("another change of the voters is under way, or this one was made against old voters")
+        return PreconditionError(
+            "another change of the voters is under way, or a new leader has not settled yet; try again",
+            reason="MEMBERSHIP_BUSY",
+        )
     return OverloadedError("the leader holds too many uncommitted writes; try again a little later")

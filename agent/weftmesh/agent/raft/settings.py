@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from weftmesh.core.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True)
 class RaftSettings:
@@ -42,3 +44,16 @@ class RaftSettings:
     """A sole voter applies its whole log before it is ready."""
     retry_s: float = 0.05
     """Before proposals that a node refused, because it does not lead, are sent again."""
+
+    def __post_init__(self) -> None:
+        """Refuse timings under which a healthy leader would be deposed.
+
+        Raises:
+            ConfigError: heartbeats and resends are too rare for the election times.
+        """
+        slowest_s = max(self.heartbeat_s, self.idle_heartbeat_s)
+        if not (0 < 3 * slowest_s < self.election_min_s < self.election_max_s and self.resend_s < self.election_min_s):
+            raise ConfigError(
+                f"election times {self.election_min_s:g} to {self.election_max_s:g} s do not fit heartbeats of "
+                f"{slowest_s:g} s and resends after {self.resend_s:g} s: three heartbeats must fit into the shortest"
+            )

@@ -98,7 +98,7 @@ class Voting(StockCore):
 
     def _on_vote_response(self, voter: Peer, message: raft_pb2.RaftMessage) -> None:
         """Where messages were counted, a vote counts once, for its term, and only from a voter."""
-        if self._superseded(message.term) or message.term != self._term or self._role != CANDIDATE:
+        if self._superseded(voter, message.term) or message.term != self._term or self._role != CANDIDATE:
             return
         if self._granted[0] != self._term:
             self._granted = (self._term, set())
@@ -115,9 +115,12 @@ class Voting(StockCore):
 
     # terms
 
-    def _superseded(self, term: int) -> bool:
-        """An answer from a later term deposes this node; pysyncobj's answers carry no term, so it never learns."""
-        if term <= self._term:
+    def _superseded(self, peer: Peer, term: int) -> bool:
+        """A voter's answer from a later term deposes this node; pysyncobj's carry no term, so it never learns.
+
+        A node that is no voter has no say in who leads, whatever term it has come to.
+        """
+        if term <= self._term or peer not in self._others:
             return False
         self._SyncObj__setCurrentTerm(term, None)
         self._step_down()

@@ -60,6 +60,13 @@ def test_hazard_h3_a_later_term_in_an_answer_deposes(core: str) -> None:
         assert not c.leads("A")
 
 
+def test_hazard_h3_a_stranger_deposes_nobody() -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.lead("A", 2)
+        c.acknowledge("A", "X", 5, 2)
+        assert c.leads("A")
+
+
 @on_both("vote messages are counted, not voters")
 def test_hazard_h5_one_voter_elects_nobody(core: str) -> None:
     with Cluster(core, "ABCDE") as c:
@@ -265,7 +272,7 @@ def test_hazard_last_voter_cannot_be_removed() -> None:
 
 
 def test_hazard_gate_one_message_with_entries_on_its_way() -> None:
-    with Cluster("hardened", "ABC", settings=with_settings(resend_s=5.0)) as c:
+    with Cluster("hardened", "ABC", settings=with_settings(resend_s=0.9)) as c:
         c.elect("A", "ABC")
         c.queues["A", "B"].clear()
         for number in range(10):
@@ -301,3 +308,20 @@ def test_hazard_apply_is_bounded_in_a_tick() -> None:
             c.step("B", 0.0)
             applied.append(len(c.commands("B")))
         assert applied == [3, 7, 11, 15, 18]
+
+
+def test_hazard_catching_up_one_snapshot_is_enough_while_writes_go_on() -> None:
+    with Cluster("hardened", "ABC", settings=with_settings(snapshot_every_entries=40)) as c:
+        c.elect("A", "ABC")
+        c.isolate("C")
+        for number in range(60):
+            c["A"].write(b"%d" % number)
+        c.pump("AB", 6)
+        c.isolate("C", up=True)
+        for number in range(30):
+            c["A"].write(b"later %d" % number)
+            c.pump("ABC", 1)
+            c["A"].compact()
+        c.pump("ABC", 30)
+        assert c["C"].machine.restored == 1
+        assert c.commands("C") == c.commands("A")
