@@ -34,6 +34,9 @@ def run(arguments: Sequence[str]) -> ExitCode:
         # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except OSError as error:
+        show_failure(session.output, WeftmeshError(f"{error.strerror}: {error.filename}", reason="OS_ERROR"))
+        return ExitCode.ERROR
     return result if isinstance(result, ExitCode) else ExitCode.OK
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,14 +52,16 @@ class WriteStream:
     in a row.
     """
 
-    def __init__(self, open_call: Callable[[], Any], target: str) -> None:
+    def __init__(
+        self, open_call: Callable[[], Any], target: str, *, unanswered_max: int = UNANSWERED_WRITES_MAX
+    ) -> None:
         """`open_call` starts the bidirectional call; `target` names the node in messages."""
         self._open_call = open_call
         self._target = target
         self._unsent: deque[_Pending] = deque()
         self._unanswered: dict[int, _Pending] = {}
         self._open: set[_Pending] = set()
-        self._slots = asyncio.Semaphore(UNANSWERED_WRITES_MAX)
+        self._slots = asyncio.Semaphore(unanswered_max)
         self._wake = asyncio.Event()
         self._next_sequence = 1
         self._failures = 0
@@ -74,11 +77,12 @@ class WriteStream:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         try:
-            async with asyncio.timeout_at(deadline):
+            # A timeout costs more than all the rest; without a queue nothing waits here.
+            async with asyncio.timeout_at(deadline) if self._slots.locked() else nullcontext():
                 await self._slots.acquire()
         except TimeoutError:
             raise OverloadedError(
-                f"{UNANSWERED_WRITES_MAX} writes wait for {self._target} already; this one was not sent; try it later"
+                f"too many writes wait for {self._target} already; this one was not sent; try it later"
             ) from None
         answer: Answer = loop.create_future()
         pending = _Pending(entry, entry.ByteSize(), answer, deadline)

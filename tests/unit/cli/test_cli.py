@@ -315,6 +315,12 @@ async def test_import_and_export_travel_in_a_circle(board: Weftmesh, tmp_path: P
     assert (report["unchanged"], report["created"], report["problems"]) == (2, 0, [])
 
 
+async def test_a_file_that_cannot_be_written(board: Weftmesh, tmp_path: Path) -> None:
+    ran = await board("export", "-o", str(tmp_path / "absent" / "file.csv"))
+    assert (ran.code, ran.out) == (ExitCode.ERROR, "")
+    assert "No such file" in ran.err
+
+
 async def test_import_reports_bad_rows(board: Weftmesh, tmp_path: Path) -> None:
     file = tmp_path / "tasks.csv"
     file.write_text("Key,Title\nA-1,good\nA-2,\n")

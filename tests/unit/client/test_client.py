@@ -9,9 +9,12 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from tests.fakes.board_server import BoardServer, board_server
 
-from weftmesh.board.v1 import board_pb2
+from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client import Client, connect
 from weftmesh.client.gateway import ClientGateway
+from weftmesh.client.requests import as_write
+from weftmesh.client.stream import WriteStream
+from weftmesh.client.target import open_channel
 from weftmesh.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -209,6 +212,19 @@ async def test_closing_tells_those_who_wait(server: BoardServer) -> None:
         await asyncio.sleep(0.1)
     with pytest.raises(UnknownOutcomeError):
         await waiting
+
+
+async def test_a_writer_waits_while_too_many_are_unanswered(server: BoardServer) -> None:
+    server.board.faults.mute = True
+    async with open_channel(str(server.socket), None) as channel:
+        open_call = board_pb2_grpc.BoardServiceStub(channel).Write
+        stream = WriteStream(open_call, "fake", unanswered_max=2)
+        answers = [await stream.submit(as_write(create(f"task {n}")), 20) for n in range(2)]
+        with pytest.raises(OverloadedError, match="not sent"):
+            await stream.submit(as_write(create("too many")), 0.1)
+        answers[0].cancel()
+        await stream.submit(as_write(create("room again")), 0.1)
+        await stream.close()
 
 
 async def test_something_else_than_one_write_is_refused(client: Client) -> None:
