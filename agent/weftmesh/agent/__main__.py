@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ from weftmesh.agent.compose import Node
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.config import Config, load_config
 from weftmesh.runtime.telemetry import configure_logging
+
+GC_THRESHOLDS: Final = (20_000, 20, 100)
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -44,6 +47,8 @@ def main() -> None:
         print(f"weftmeshd: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
     configure_logging(config.log.level, "json" if config.log.format == "json" else "console")
+    # A full collection walks every task: rarely, and never because a few requests came and went.
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         uvloop.run(run_node(config))
     except WeftmeshError as error:

@@ -14,7 +14,6 @@ from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.errors import NoQuorumError, OverloadedError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 
-QUEUED_COMMANDS_MAX: Final = 20_000
 COMMANDS_PER_ENTRY_MAX: Final = 512
 ENTRY_BYTES_MAX: Final = 512 * 1024
 ENTRIES_IN_FLIGHT_MAX: Final = 4
@@ -38,8 +37,9 @@ class CommandWriter:
     Every command must carry a request id: that is what makes trying again safe.
     """
 
-    def __init__(self, engine: RaftEngine) -> None:
+    def __init__(self, engine: RaftEngine, queued_max: int) -> None:
         self._engine = engine
+        self._queued_max = queued_max
         self._queue: deque[_Waiting] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._flush_scheduled = False
@@ -59,8 +59,8 @@ class CommandWriter:
         Raises:
             OverloadedError: too many writes wait already.
         """
-        if len(self._queue) >= QUEUED_COMMANDS_MAX:
-            raise OverloadedError(f"{QUEUED_COMMANDS_MAX} writes wait on this node already; try again in a second")
+        if len(self._queue) >= self._queued_max:
+            raise OverloadedError(f"{self._queued_max} writes wait on this node already; try again in a second")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(command, command.ByteSize(), deadline, loop.create_future())
         self._queue.append(waiting)

@@ -22,7 +22,7 @@ from weftmesh.agent.joining import become_member
 from weftmesh.agent.local_socket import LocalSocketRelay
 from weftmesh.agent.machines import BoardMachine
 from weftmesh.agent.mesh_service import MeshServicer
-from weftmesh.agent.raft.engine import Role
+from weftmesh.agent.raft.engine import RaftStatus, Role
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.null_transport import NullTransport
 from weftmesh.agent.raft.ports import Transport
@@ -69,6 +69,8 @@ class Node:
         self.stopping = asyncio.Event()
         self.fatal: BaseException | None = None
         self._leaving = False
+        self._voters: frozenset[str] = frozenset()
+        self._joining = True
 
     async def run(self) -> None:
         """Start everything, wait until `stopping`, stop everything.
@@ -116,12 +118,15 @@ class Node:
         servers = Servers(self._config, self._identity, upstream)
         servers.add(board, mesh_service, raft_servicer, admission.renewal)
 
+        mesh.engine.on_change(self._note_voters)
         for home in self._homes.all():
             await home.engine.start()
             stack.push_async_callback(home.engine.stop)
-        stack.push_async_callback(mesh.engine.transfer_leadership, HAND_OVER_S)
+        self._note_voters(mesh.engine.status())
         await servers.start()
         stack.push_async_callback(servers.stop)
+        # Before the servers go: the next leader has to be able to answer.
+        stack.push_async_callback(mesh.engine.transfer_leadership, HAND_OVER_S)
         await relay.start()
         stack.push_async_callback(relay.close)
         await admission.start()
@@ -152,15 +157,19 @@ class Node:
             on_fatal=self._fail,
             seeds={} if founding else {seed.name: seed.address for seed in self._seeds},
         )
-        return Home(name, machine, engine)
+        return Home(name, machine, engine, self._config.limits.max_pending_writes)
+
+    def _note_voters(self, status: RaftStatus) -> None:
+        self._voters = frozenset(status.voters)
+        self._joining = status.role is Role.JOINING
 
     def _is_member(self, node: str) -> bool:
-        return node in self._homes.mesh.engine.status().voters
+        """Asked for every call and every batch of a peer, so it has to be cheap."""
+        return node in self._voters
 
     def _may_stream(self, node: str) -> bool:
         """Whether a node of this cluster may send us log entries: a member, or anybody while we know no members."""
-        role = self._homes.mesh.engine.status().role
-        return role is Role.JOINING or self._is_member(node)
+        return self._joining or node in self._voters
 
     def _members(self) -> list[Seed]:
         return [Seed(name, address) for name, address in sorted(self._homes.mesh.engine.status().voters.items())]

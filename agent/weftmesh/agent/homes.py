@@ -26,11 +26,12 @@ class Home:
     """`mesh`, or `node:NAME`."""
     machine: BoardMachine
     engine: RaftEngine
+    pending_writes_max: int
     writer: CommandWriter = field(init=False)
     feed: EventFeed = field(init=False)
 
     def __post_init__(self) -> None:
-        self.writer = CommandWriter(self.engine)
+        self.writer = CommandWriter(self.engine, self.pending_writes_max)
         self.feed = EventFeed(self.machine)
 
     @property

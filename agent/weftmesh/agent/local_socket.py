@@ -22,6 +22,7 @@ import stat
 import struct
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, cast
 
@@ -33,6 +34,8 @@ BUFFER_BYTES_MAX: Final = 64 * 1024
 """Per connection and direction: beyond it the relay stops to read."""
 CONNECT_TIMEOUT_S: Final = 5.0
 LOG_INTERVAL_S: Final = 5.0
+USER_NAMES_MAX: Final = 1_024
+"""Names remembered: asking the system at every call may take a round trip to a directory server."""
 
 _UCRED: Final = struct.Struct("3i")
 _SIGNATURE_BYTES: Final = 16
@@ -57,6 +60,7 @@ def caller_from_peer(peer: str, nonce: bytes) -> LocalCaller | None:
     return LocalCaller(uid=int(found[2]), gid=int(found[3]), pid=int(found[4]))
 
 
+@lru_cache(maxsize=USER_NAMES_MAX)
 def user_name(uid: int) -> str:
     """The login name of a uid; the number itself if this machine has no name for it."""
     try:
