@@ -58,7 +58,13 @@ class BoardWrites:
 
     async def _begin(self, request: Message, call: Call) -> tuple[Home, Awaitable[Outcome]]:
         home = self._home_of(request)
-        command = command_from_request(request, self._context(home, call))
+        try:
+            command = command_from_request(request, self._context(home, call))
+        except NotFoundError:
+            # Another node may have acknowledged what this one has not applied yet.
+            await home.engine.read_barrier(call.remaining_s)
+            home = self._home_of(request)
+            command = command_from_request(request, self._context(home, call))
         if getattr(request, "validate_only", False):
             return home, _done(home.board.preview(command))
         if isinstance(command, CreateProject) and command.home != MESH:

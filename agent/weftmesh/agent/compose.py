@@ -137,7 +137,7 @@ class Node:
 
     def _home(self, name: str, directory: Path, transport: Transport, *, founding: bool) -> Home:
         raft = self._config.raft
-        machine = BoardMachine(self._clock)
+        machine = BoardMachine(name, self._clock)
         storage = WriteAheadLog.open(directory / "wal", fsync=raft.fsync, on_failure=self._fail)
         engine = PysyncobjEngine(
             self._record.node,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.core.board.commands import CreateTask
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Event, Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
@@ -25,8 +26,10 @@ class BoardMachine:
     A log entry carries many commands; its result is the list of their outcomes, in order.
     """
 
-    def __init__(self, clock: HybridClock) -> None:
+    def __init__(self, home: str, clock: HybridClock) -> None:
         self.board = Board()
+        self._home = home
+        """`mesh`, or `node:NAME`: whose tasks may enter this log."""
         self._clock = clock
         self._listeners: list[AppliedListener] = []
         self._restored: list[Callable[[], None]] = []
@@ -63,9 +66,16 @@ class BoardMachine:
             command = decode_command(item.board)
         except InvalidInputError as error:
             return self._refused(str(error)), ()
+        if isinstance(command, CreateTask) and (elsewhere := self._elsewhere(command.project_id)):
+            return self._refused(f"the tasks of {command.project_id} live at {elsewhere}; write them there"), ()
         # What this node writes next must come after what it has seen.
         self._clock.observe(command.header.stamp, wall_ms())
         return self.board.apply(command)
+
+    def _elsewhere(self, project_id: str) -> str:
+        """The home of a project whose tasks must not enter this log; empty when they may."""
+        project = self.board.project(project_id)
+        return "" if project is None or project.home == self._home else project.home
 
     def _refused(self, message: str) -> Outcome:
         return Outcome(OutcomeKind.INVALID, self.board.revision, message=message)
