@@ -101,13 +101,11 @@ class Feeding(Following):
 
     def _feed(self, peer: Peer, progress: Progress, now_s: float) -> None:
         storage = self._storage
-        # also after a cut of this node's own log: pysyncobj would send without a previous entry for ever
-        progress.next_index = min(progress.next_index, storage.last_index + 1)
         if progress.next_index <= storage.base_index:
             self._feed_snapshot(peer, progress, now_s)
         elif progress.next_index <= storage.last_index and (not progress.flight_last or now_s >= progress.resend_at_s):
             entries = storage.entries_from(progress.next_index, self._settings.append_limit_bytes)
-            progress.resend_at_s = now_s + self._settings.resend_s
+            progress.resend_at_s = now_s + self._settings.patience_s
             if self._append(peer, progress, progress.next_index - 1, entries):
                 progress.flight_last = entries[-1].index
         elif progress.sent_commit < self._commit or now_s >= progress.sent_at_s + self._heartbeat_s():

@@ -19,7 +19,7 @@ replication (`feeding`, `following`)
 H7  a follower truncates without a conflict (S3)                 _take                                s3, v2
 H10 what precedes the snapshot is refused for ever               _matches, _has                       v8
 H11 commit moves over an unproven tail (S1)                      _commit_proven                       s1, v1, h11
-H13 next index beyond the log: no previous entry for ever        _feed                                v8
+H13 next index beyond the log: no previous entry for ever        _on_append_response, back_off        v8
 --  back-off alternates for ever when messages are pipelined     Progress, one flight at a time       v7
 --  sends in a loop while a snapshot is written                  __sendAppendEntries                  v10
 --  the log is emptied and every tick fails                      trailing entries, the base           v11

@@ -186,7 +186,7 @@ class Installing(Applying):
             sha256=transfer.info.sha256,
         )
         progress.sent_at_s = now_s
-        transfer.resend_at_s = now_s + self._settings.resend_s
+        transfer.resend_at_s = now_s + self._settings.patience_s
         self._send(peer, snapshot_chunk=chunk)
 
     def _chunk_taken(self, progress: Progress, response: raft_pb2.SnapshotResponse) -> None:

@@ -49,11 +49,16 @@ class RaftSettings:
         """Refuse timings under which a healthy leader would be deposed.
 
         Raises:
-            ConfigError: heartbeats and resends are too rare for the election times.
+            ConfigError: heartbeats are too rare for the election times.
         """
         slowest_s = max(self.heartbeat_s, self.idle_heartbeat_s)
-        if not (0 < 3 * slowest_s < self.election_min_s < self.election_max_s and self.resend_s < self.election_min_s):
+        if not 0 < 3 * slowest_s < self.election_min_s < self.election_max_s:
             raise ConfigError(
                 f"election times {self.election_min_s:g} to {self.election_max_s:g} s do not fit heartbeats of "
-                f"{slowest_s:g} s and resends after {self.resend_s:g} s: three heartbeats must fit into the shortest"
+                f"{slowest_s:g} s: three of them must fit into the shortest"
             )
+
+    @property
+    def patience_s(self) -> float:
+        """How long an answer is waited for: never so long that a peer could miss its leader meanwhile."""
+        return min(self.resend_s, self.election_min_s / 2)

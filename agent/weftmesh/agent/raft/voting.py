@@ -10,6 +10,8 @@ from weftmesh.agent.raft.stock import CoreParts, Peer, StockCore, peer_of
 from weftmesh.mesh.v1 import raft_pb2
 
 LONG_AGO_S = float("-inf")
+SEEDS_LIMIT = 256
+"""Addresses from outside of the log; beyond it only the newest are kept."""
 
 
 class Voting(StockCore):
@@ -21,6 +23,7 @@ class Voting(StockCore):
         self._granted: tuple[int, set[Peer]] = (0, set())
         self._handing_over = False
         self._settled = False
+        self._seeds = dict(parts.seeds)
         super().__init__(parts)
 
     # membership
@@ -58,10 +61,17 @@ class Voting(StockCore):
         Those that a change left out are among them until it is committed: the leader may be one.
         """
         known = self._configurations.since(self._commit)
-        if not self.votes:
-            known = {**self._parts.seeds, **known}
+        leader = self._leader.name if self._leader is not None else self._parts.name
+        if not self.votes or leader not in {*known, self._parts.name}:
+            # a voter that missed the entry which let its leader in must still be able to answer it
+            known = {**self._seeds, **known}
         known.pop(self._parts.name, None)
         return known
+
+    def learn_addresses(self, addresses: Voters) -> None:
+        """Where nodes can be reached that the log of this one does not know yet."""
+        self._seeds = {**self._seeds, **addresses} if len(self._seeds) < SEEDS_LIMIT else dict(addresses)
+        self._parts.set_peers(self._addresses())
 
     # elections
 
@@ -142,7 +152,9 @@ class Voting(StockCore):
             self._told_to_campaign = False
             self._SyncObj__setCurrentTerm(term, None)
         self._SyncObj__setState(FOLLOWER)
-        self._leader = leader
+        if leader != self._leader:
+            self._leader = leader
+            self._parts.set_peers(self._addresses())
         self._heard_leader_s = monotonic_s()
         if not self._told_to_campaign:
             self._new_election_deadline()
