@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -29,6 +30,17 @@ class _Waiting:
     size_bytes: int
     deadline: float
     outcome: asyncio.Future[Outcome]
+    maybe_in_log: bool = False
+    """Whether it was proposed, and nothing says that it entered no log."""
+
+    def fail(self, error: WeftmeshError) -> None:
+        """Tell the caller, who may have got an answer or have left."""
+        if not self.outcome.done():
+            self.outcome.set_exception(error)
+
+    def expire(self) -> None:
+        """Answer at the deadline, wherever the command is by then: nobody waits for it any longer."""
+        self.fail(_too_late(self.maybe_in_log))
 
 
 class CommandWriter:
@@ -63,6 +75,8 @@ class CommandWriter:
             raise OverloadedError(f"{self._queued_max} writes wait on this node already; try again in a second")
         loop = asyncio.get_running_loop()
         waiting = _Waiting(command, command.ByteSize(), deadline, loop.create_future())
+        expiry = loop.call_at(deadline, waiting.expire)
+        waiting.outcome.add_done_callback(lambda _outcome: expiry.cancel())
         self._queue.append(waiting)
         if not self._flush_scheduled and len(self._in_flight) < ENTRIES_IN_FLIGHT_MAX:
             self._flush_scheduled = True
@@ -91,45 +105,48 @@ class CommandWriter:
         return [self._queue.popleft() for _ in range(count)]
 
     async def _carry(self, batch: list[_Waiting]) -> None:
-        """Propose until there is an answer for everybody who still waits."""
+        """Propose until nobody waits for an answer any longer."""
         loop = asyncio.get_running_loop()
-        batch = [waiting for waiting in batch if not waiting.outcome.done()]
-        entered_log = False
-        while batch:
-            deadline = max(waiting.deadline for waiting in batch)
-            timeout_s = min(ATTEMPT_S, deadline - loop.time())
+        while batch := [waiting for waiting in batch if not waiting.outcome.done()]:
+            left_s = max(waiting.deadline for waiting in batch) - loop.time()
             try:
-                if timeout_s <= 0:
-                    raise self._too_late(entered_log)
-                applied = await self._engine.propose(_entry(batch), timeout_s)
-            except (NoQuorumError, UnknownOutcomeError) as error:
-                entered_log = entered_log or isinstance(error, UnknownOutcomeError)
-                batch = self._give_up_on_late(batch, error if not entered_log else self._too_late(entered_log))
-                await asyncio.sleep(RETRY_PAUSE_S)
+                if left_s > 0:
+                    outcomes = await self._attempt(batch, min(ATTEMPT_S, left_s))
+                    for waiting, outcome in zip(batch, outcomes, strict=True):
+                        if not waiting.outcome.done():
+                            waiting.outcome.set_result(outcome)
+                    return
+            except (NoQuorumError, UnknownOutcomeError):
+                pass  # whoever still has time tries again
             except WeftmeshError as error:
-                _fail(batch, error)
+                for waiting in batch:
+                    waiting.fail(_too_late(maybe_in_log=True) if waiting.maybe_in_log else error)
                 return
-            else:
-                for waiting, outcome in zip(batch, applied.result, strict=True):
-                    if not waiting.outcome.done():
-                        waiting.outcome.set_result(outcome)
-                return
+            await asyncio.sleep(RETRY_PAUSE_S)
 
-    @staticmethod
-    def _too_late(entered_log: bool) -> WeftmeshError:
-        if entered_log:
-            return UnknownOutcomeError(
-                "no majority confirmed the write in time; it may still be applied. Retry with the same request id: "
-                "it is applied once at most, and the retry tells"
-            )
-        return NoQuorumError("no majority of the voters can be reached; nothing was changed. See `weftmesh members`")
+    async def _attempt(self, batch: list[_Waiting], timeout_s: float) -> Sequence[Outcome]:
+        surely_outside = [waiting for waiting in batch if not waiting.maybe_in_log]
+        for waiting in batch:
+            waiting.maybe_in_log = True
+        try:
+            applied = await self._engine.propose(_entry(batch), timeout_s)
+        except UnknownOutcomeError:
+            raise
+        except WeftmeshError:
+            for waiting in surely_outside:
+                waiting.maybe_in_log = False
+            raise
+        outcomes: Sequence[Outcome] = applied.result
+        return outcomes
 
-    @staticmethod
-    def _give_up_on_late(batch: list[_Waiting], error: WeftmeshError) -> list[_Waiting]:
-        now = asyncio.get_running_loop().time()
-        late = [waiting for waiting in batch if waiting.deadline - now <= RETRY_PAUSE_S]
-        _fail(late, error)
-        return [waiting for waiting in batch if not waiting.outcome.done()]
+
+def _too_late(maybe_in_log: bool) -> WeftmeshError:
+    if maybe_in_log:
+        return UnknownOutcomeError(
+            "no majority confirmed the write in time; it may still be applied. Retry with the same request id: it is "
+            "applied once at most, and the retry tells"
+        )
+    return NoQuorumError("no majority of the voters can be reached; nothing was changed. See `weftmesh members`")
 
 
 def _entry(batch: list[_Waiting]) -> bytes:
@@ -137,9 +154,3 @@ def _entry(batch: list[_Waiting]) -> bytes:
     for waiting in batch:
         entry.commands.add().board.CopyFrom(waiting.command)
     return entry.SerializeToString()
-
-
-def _fail(batch: list[_Waiting], error: WeftmeshError) -> None:
-    for waiting in batch:
-        if not waiting.outcome.done():
-            waiting.outcome.set_exception(error)

@@ -1,0 +1,101 @@
+"""A replicated log of one process: applies at once, and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from weftmesh.agent.raft.engine import Applied, RaftStatus, Role, StateMachine
+from weftmesh.core.errors import UnknownOutcomeError, WeftmeshError
+from weftmesh.runtime.clock import wall_us
+
+
+class InMemoryEngine:
+    """Implements `RaftEngine` over a state machine.
+
+    Attributes:
+        proposals: every command proposed, also those that failed.
+        fail_before: errors for the next proposals, which are not applied; None lets one through.
+        fail_after: errors for the next proposals that get through: applied, and yet unanswered.
+        gate: proposals wait for it before they are applied.
+        delay_s: how long a proposal takes.
+    """
+
+    def __init__(self, machine: StateMachine, node: str = "n1") -> None:
+        self._machine = machine
+        self._node = node
+        self._index = 0
+        self._term = 1
+        self._voters = {node: "127.0.0.1:1"}
+        self._listeners: list[Callable[[RaftStatus], None]] = []
+        self.proposals: list[bytes] = []
+        self.fail_before: deque[WeftmeshError | None] = deque()
+        self.fail_after: deque[WeftmeshError | None] = deque()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.delay_s = 0.0
+        self.under_way = 0
+        self.quorum = True
+
+    async def start(self) -> None:
+        """Nothing to recover."""
+
+    async def stop(self) -> None:
+        """Nothing to close."""
+
+    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+        self.proposals.append(command)
+        self.under_way += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.gate.wait()
+                await asyncio.sleep(self.delay_s)
+            _raise_next(self.fail_before)
+            self._index += 1
+            result = self._machine.apply(self._index, command, wall_us())
+            _raise_next(self.fail_after)
+            return Applied(self._index, result)
+        except TimeoutError:
+            raise UnknownOutcomeError("not confirmed in time") from None
+        finally:
+            self.under_way -= 1
+
+    async def read_barrier(self, timeout_s: float) -> int:
+        return self._index
+
+    async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
+        if address is None:
+            self._voters.pop(name, None)
+        else:
+            self._voters[name] = address
+        for listener in self._listeners:
+            listener(self.status())
+
+    async def transfer_leadership(self, timeout_s: float) -> bool:
+        return False
+
+    def status(self) -> RaftStatus:
+        return RaftStatus(
+            node=self._node,
+            role=Role.LEADER,
+            term=self._term,
+            leader=self._node,
+            quorum=self.quorum,
+            commit_index=self._index,
+            applied_index=self._index,
+            first_index=1,
+            last_index=self._index,
+            snapshot_index=0,
+            pending=self.under_way,
+            voters=dict(self._voters),
+        )
+
+    def on_change(self, callback: Callable[[RaftStatus], None]) -> None:
+        self._listeners.append(callback)
+
+
+def _raise_next(errors: deque[WeftmeshError | None]) -> None:
+    error = errors.popleft() if errors else None
+    if error is not None:
+        raise error
