@@ -6,6 +6,7 @@ import errno
 import os
 import random
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 SECTOR_BYTES = 512
@@ -31,6 +32,8 @@ class FaultyDisk:
         self._names_change = threading.Lock()
         self._contents: dict[int, bytes] = {}
         self._names: dict[str, int] = {}
+        self._removed = ExitStack()
+        """Keeps the inodes of removed files from being given to new ones until the power cut."""
         if directory.exists():
             self._names = self._current_names()
             self._contents = {inode: (directory / name).read_bytes() for name, inode in self._names.items()}
@@ -69,6 +72,7 @@ class FaultyDisk:
         """Remove; survives the next sync of the directory."""
         self._call()
         with self._names_change:
+            self._removed.callback(os.close, os.open(path, os.O_RDONLY))
             path.unlink()
 
     def power_cut(self, target: Path, rng: random.Random) -> None:
@@ -79,6 +83,7 @@ class FaultyDisk:
             cached = (self._directory / name).read_bytes() if current.get(name) == inode else b""
             synced = self._contents.get(inode, b"")
             (target / name).write_bytes(_mix(synced, cached or synced, rng))
+        self._removed.close()
 
     def _call(self) -> None:
         self.calls += 1

@@ -6,47 +6,85 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate, takewhile
 from pathlib import Path
 
 from weftmesh.agent.raft.ports import Entry, SnapshotInfo
 from weftmesh.agent.raft.snapshot_format import SnapshotReader, encode
-from weftmesh.agent.raft.wal_memory import MemoryLog
+from weftmesh.agent.raft.wal_entries import FIRST_BASE_INDEX, FIRST_BASE_TERM
 from weftmesh.core.errors import DataCorruptionError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
 
 Schedule = Callable[[Callable[[], None]], object]
 
 
-class _Image(MemoryLog):
+class _Image:
     """A log as it is on disk."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.base_index = FIRST_BASE_INDEX
+        self.base_term = FIRST_BASE_TERM
+        self.last_index = FIRST_BASE_INDEX
         self.term = 0
         self.vote = ""
+        self._entries: list[Entry] = []
+
+    def entry(self, index: int) -> Entry:
+        if not self.base_index < index <= self.last_index:
+            raise IndexError(f"entry {index} is not held; held are {self.base_index + 1} to {self.last_index}")
+        return self._entries[self._position(index)]
+
+    def term_at(self, index: int) -> int | None:
+        if index == self.base_index:
+            return self.base_term
+        return self.entry(index).term if self.base_index < index <= self.last_index else None
+
+    def size_at(self, index: int) -> int:
+        return len(self.entry(index).payload)
+
+    def entries_from(self, index: int, limit_bytes: int) -> list[Entry]:
+        if index <= self.base_index:
+            raise IndexError(f"entry {index} is compacted; the base is {self.base_index}")
+        sizes = accumulate(len(entry.payload) for entry in self._entries[self._position(index) :])
+        count = max(1, sum(1 for _ in takewhile(lambda size_bytes: size_bytes <= limit_bytes, sizes)))
+        return self._entries[self._position(index) : self._position(index) + count]
 
     def append(self, entries: Sequence[Entry]) -> None:
-        self._check_follows(entries)
-        self._hold(entries)
+        for index, entry in enumerate(entries, self.last_index + 1):
+            if entry.index != index:
+                raise ValueError(f"entry {entry.index} does not follow {index - 1}")
+        self._entries.extend(entries)
+        self.last_index += len(entries)
 
     def truncate_from(self, index: int) -> None:
         self._check_held(index)
-        self._drop_from(index)
+        del self._entries[self._position(index) :]
+        self.last_index = index - 1
 
     def compact_to(self, index: int) -> None:
         self._check_held(index)
-        self._drop_to(index, self.entry(index).term)
+        term = self.entry(index).term
+        del self._entries[: self._position(index) + 1]
+        self.base_index, self.base_term = index, term
 
     def reset(self, index: int, term: int) -> None:
-        self._drop_all(index, term)
+        self._entries = []
+        self.base_index, self.base_term, self.last_index = index, term, index
 
     def set_hard_state(self, term: int, vote: str) -> None:
         self.term, self.vote = term, vote
 
     def copy_from(self, other: _Image) -> None:
-        self._drop_all(other.base_index, other.base_term)
-        self._hold(other._entries)
+        self.base_index, self.base_term, self.last_index = other.base_index, other.base_term, other.last_index
+        self._entries = list(other._entries)
         self.term, self.vote = other.term, other.vote
+
+    def _position(self, index: int) -> int:
+        return index - self.base_index - 1
+
+    def _check_held(self, index: int) -> None:
+        if not self.base_index < index <= self.last_index:
+            raise ValueError(f"index {index} is not held; held are {self.base_index + 1} to {self.last_index}")
 
 
 Write = Callable[[_Image], None]
@@ -107,10 +145,10 @@ class FakeLogStorage(_Image):
 
     def append(self, entries: Sequence[Entry]) -> None:
         """As `LogStorage.append`; each entry is a write of its own for `crash`."""
-        self._check_follows(entries)
+        self._check()
+        super().append(entries)
         for entry in entries:
             self._write(lambda image, entry=entry: image.append([entry]))  # type: ignore[misc]
-        super().append(entries)
 
     def truncate_from(self, index: int) -> None:
         """As `LogStorage.truncate_from`."""

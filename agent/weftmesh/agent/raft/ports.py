@@ -28,7 +28,8 @@ class LogStorage(Protocol):
 
     `base_index` and `base_term` name the last entry that a snapshot covers (or the convention that entry 1 of term 0
     exists on every node); the entries held are base_index + 1 to last_index. Writes go to the file at once and are
-    durable only after a sync, but for the hard state.
+    durable only after a sync, but for the hard state. An entry may have to be read back from disk: DataCorruptionError
+    tells that it no longer verifies.
     """
 
     base_index: int
@@ -49,6 +50,9 @@ class LogStorage(Protocol):
 
     def term_at(self, index: int) -> int | None:
         """The term of the entry at `index`, the base included; None outside of what is held."""
+
+    def size_at(self, index: int) -> int:
+        """The bytes of the payload at `index`, base_index < index <= last_index."""
 
     def entries_from(self, index: int, limit_bytes: int) -> list[Entry]:
         """Entries from `index` on, at least one if there is one, together at most about `limit_bytes`."""

@@ -10,6 +10,8 @@ written before it began, makes it survive a power cut. What recovery promises:
   IDLE_CLAIM_S without one, or on `close`. Damage to it before that is cut as a torn tail; `close` leaves no such gap.
 - Without `fsync` nothing is claimed: any damage at the end of the last segment is cut.
 
+Payloads of only the newest entries stay in memory; older ones are read back, and verified again, when asked for.
+
 An I/O error stops the log for good: `on_failure` is called once, the call that met it raises OSError as does every
 later write, and nothing becomes durable any more.
 """
@@ -28,8 +30,8 @@ from typing import Self
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.wal_chain import SegmentChain
 from weftmesh.agent.raft.wal_disk import Disk, SystemDisk, make_directory
+from weftmesh.agent.raft.wal_entries import MEMORY_BYTES, HeldEntries
 from weftmesh.agent.raft.wal_format import RECORD_HEADER_BYTES, Kind, pack_head
-from weftmesh.agent.raft.wal_memory import MemoryLog
 from weftmesh.agent.raft.wal_recovery import Replay, recover
 from weftmesh.agent.raft.wal_segment import Segment
 from weftmesh.core.errors import InvalidInputError, PreconditionError
@@ -40,7 +42,6 @@ RESERVED_BYTES = 1 << 10
 """Of each segment, for its header, HEAD and SEAL; a record must fit into the rest."""
 MAX_VOTE_BYTES = 255
 IDLE_CLAIM_S = 0.5
-FREE_AT_ONCE = 2000
 LOCK_NAME = "lock"
 
 
@@ -56,14 +57,20 @@ class _Covered:
     base_index: int
 
 
-class WriteAheadLog(MemoryLog):
+class WriteAheadLog(HeldEntries):
     """`LogStorage` on disk. Made by `open`; all methods are called on one thread, the event loop's."""
 
     def __init__(
-        self, chain: SegmentChain, replay: Replay, on_failure: Callable[[OSError], None], lock_fd: int
+        self,
+        directory: Path,
+        memory_bytes: int,
+        chain: SegmentChain,
+        replay: Replay,
+        on_failure: Callable[[OSError], None],
+        lock_fd: int,
     ) -> None:
-        super().__init__(replay.base_index, replay.base_term)
-        self._hold(replay.held)
+        super().__init__(directory, memory_bytes)
+        self._take_over(replay)
         self.term = replay.term
         self.vote = replay.vote
         self.durable_index = self.base_index
@@ -86,6 +93,7 @@ class WriteAheadLog(MemoryLog):
         fsync: bool = True,
         on_failure: Callable[[OSError], None],
         segment_bytes: int = SEGMENT_BYTES,
+        memory_bytes: int = MEMORY_BYTES,
         disk: Disk | None = None,
     ) -> Self:
         """Recover the log in `directory`, or begin one there whose base is (1, 0).
@@ -97,6 +105,7 @@ class WriteAheadLog(MemoryLog):
             fsync: False for tests and benchmarks only.
             on_failure: called on the loop, once, after an I/O error; the node has to stop.
             segment_bytes: size of new segments.
+            memory_bytes: payloads of the newest entries that are held in memory.
             disk: the file system; tests have others.
 
         Raises:
@@ -111,10 +120,10 @@ class WriteAheadLog(MemoryLog):
         with ExitStack() as undo:
             lock_fd = _lock(directory)
             undo.callback(os.close, lock_fd)
-            recovered = recover(directory)
+            recovered = recover(directory, memory_bytes)
             chain = SegmentChain(directory, disk, recovered, segment_bytes=segment_bytes, claims=fsync)
             undo.callback(chain.close)
-            log = cls(chain, recovered.replay, on_failure, lock_fd)
+            log = cls(directory, memory_bytes, chain, recovered.replay, on_failure, lock_fd)
             log._begin(headless=recovered.headless)
             undo.pop_all()
         return log
@@ -136,8 +145,9 @@ class WriteAheadLog(MemoryLog):
             with self._stopping_on_error():
                 self._make_room(len(entries[position].payload))
                 run = self._fitting(entries, position)
+                segment, offset = self._chain.current, self._chain.current.offset
                 self._chain.write([(Kind.ENTRY, entry.index, entry.term, entry.payload) for entry in run])
-            self._hold(run)
+            self._hold(run, segment.sequence, offset)
             self.written_mark += 1
             position += len(run)
 
@@ -151,9 +161,9 @@ class WriteAheadLog(MemoryLog):
     def compact_to(self, index: int) -> None:
         """Forget entries up to and including `index`, which is held and covered by a durable snapshot."""
         self._check_held(index)
-        term = self.entry(index).term
+        term = self._places.terms[index - self.base_index - 1]
         self._write(Kind.COMPACT, index, term)
-        self._free(self._drop_to(index, term))
+        self._drop_to(index, term)
         self.durable_index = max(self.durable_index, index)
 
     def reset(self, index: int, term: int) -> None:
@@ -251,12 +261,6 @@ class WriteAheadLog(MemoryLog):
     def _cover(self) -> _Covered:
         current = self._chain.current
         return _Covered(current, current.offset, self.written_mark, self.last_index, self.base_index)
-
-    def _free(self, dropped: list[Entry]) -> None:
-        """Let entries go a few at a time, so that the loop does not stand still meanwhile."""
-        del dropped[-FREE_AT_ONCE:]
-        if dropped and self._loop is not None:
-            self._loop.call_soon(self._free, dropped)
 
     def _lower_durable(self, index: int) -> None:
         self.durable_index = min(self.durable_index, index)

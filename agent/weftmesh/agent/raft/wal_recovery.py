@@ -14,8 +14,10 @@ from typing import ClassVar
 
 from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.agent.raft.ports import Entry
+from weftmesh.agent.raft.wal_entries import MEMORY_BYTES, HeldEntries
 from weftmesh.agent.raft.wal_format import (
     FORMAT,
+    RECORD_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
     Kind,
     Record,
@@ -27,7 +29,6 @@ from weftmesh.agent.raft.wal_format import (
     read_record,
     read_segment_header,
 )
-from weftmesh.agent.raft.wal_memory import MemoryLog
 from weftmesh.agent.raft.wal_segment import SUFFIX
 from weftmesh.core.errors import PreconditionError
 
@@ -36,15 +37,17 @@ class _Mismatch(Exception):  # noqa: N818 - becomes a DataCorruptionError where 
     """A record verifies and yet cannot follow what was read before it."""
 
 
-class Replay(MemoryLog):
+class Replay(HeldEntries):
     """The state that the records so far add up to.
 
     The oldest segment kept may begin in the middle of the log: until a COMPACT or RESET reaches the first entry in
     it, `anchor` (the base that was written down) lies below base_index, which then is only where the entries begin.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, directory: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        super().__init__(directory, memory_bytes)
+        self.sequence = 0
+        """Of the segment that is being read."""
         self.term = 0
         self.vote = ""
         self.anchor_index = self.base_index
@@ -53,11 +56,6 @@ class Replay(MemoryLog):
         self.crc = 0
         self.head_indexes: list[int] = []
         """last_index at the beginning of each segment that has a HEAD."""
-
-    @property
-    def held(self) -> list[Entry]:
-        """The entries; the caller may keep the list."""
-        return self._entries
 
     def apply(self, record: Record) -> None:
         """Take one verified record in.
@@ -90,11 +88,8 @@ class Replay(MemoryLog):
     def _entry(self, record: Record) -> None:
         if record.index != self.last_index + 1:
             raise ValueError(f"entry {record.index} after entry {self.last_index}")
-        held = self._entries
-        # one object for equal terms: a log has few
-        term = held[-1].term if held and held[-1].term == record.term else record.term
-        held.append(Entry(record.index, term, record.payload))
-        self.last_index = record.index
+        offset = record.end - len(record.payload) - RECORD_HEADER_BYTES
+        self._hold([Entry(record.index, record.term, record.payload)], self.sequence, offset)
 
     def _hard_state(self, record: Record) -> None:
         self.term, self.vote = record.term, record.payload.decode()
@@ -182,15 +177,15 @@ class Recovered:
         return len(self.replay.head_indexes) < max(len(self.files), 1)
 
 
-def recover(directory: Path) -> Recovered:
-    """Read all segments of `directory`.
+def recover(directory: Path, memory_bytes: int = MEMORY_BYTES) -> Recovered:
+    """Read all segments of `directory`, and hold the payloads of the newest entries, `memory_bytes` of them.
 
     Raises:
         DataCorruptionError: something synced does not verify, or a segment is missing.
         PreconditionError: the format is a later one.
     """
     files = _inspect(directory)
-    recovered = Recovered(Replay(), files)
+    recovered = Recovered(Replay(directory, memory_bytes), files)
     last_is_blank = bool(files) and is_blank(files[-1].path.read_bytes(), SEGMENT_HEADER_BYTES)
     for position, file in enumerate(files):
         if position == len(files) - 1 and last_is_blank and position > 0:
@@ -224,6 +219,7 @@ def _replay_file(recovered: Recovered, file: SegmentFile, *, is_tail: bool) -> N
     data = file.path.read_bytes()
     key = key_of(file.header.salt)
     replay = recovered.replay
+    replay.sequence = file.header.sequence
     offset = SEGMENT_HEADER_BYTES
     while not (replay.sealed and offset > SEGMENT_HEADER_BYTES):
         record = read_record(data, offset, key)

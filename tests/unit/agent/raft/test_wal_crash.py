@@ -15,6 +15,8 @@ from weftmesh.agent.raft.ports import Entry, LogStorage
 from weftmesh.agent.raft.wal import MIN_SEGMENT_BYTES, WriteAheadLog
 
 SEEDS_PER_CASE = 25
+MEMORY_BYTES = 1500
+"""Less than the log holds most of the time: what is compared has been read back from disk."""
 
 
 class State(NamedTuple):
@@ -89,7 +91,11 @@ class Driver:
 
 def open_log(directory: Path, disk: FaultyDisk | None = None) -> WriteAheadLog:
     return WriteAheadLog.open(
-        directory, on_failure=lambda _: None, segment_bytes=MIN_SEGMENT_BYTES, disk=disk or FaultyDisk(directory)
+        directory,
+        on_failure=lambda _: None,
+        segment_bytes=MIN_SEGMENT_BYTES,
+        memory_bytes=MEMORY_BYTES,
+        disk=disk or FaultyDisk(directory),
     )
 
 
@@ -146,6 +152,7 @@ def test_killed_process_loses_nothing(tmp_path: Path, seed: int) -> None:
     driver = Driver(log, rng)
     for _ in range(rng.randint(1, 60)):
         driver.step()
+        assert state_of(log) == driver.history[-1]
     expected = state_of(log)
     disk.fail_at = 0
     with suppress(OSError):
