@@ -147,6 +147,9 @@ class Simulation:
             return
         except ProtocolError as error:
             self.say(name, "refuses", error)
+        if host.node.log_storage._reported:  # a sync in the background failed
+            self.crash(name)
+            return
         self.drop_unwanted(name, host.node)
         self.check(name, host)
 

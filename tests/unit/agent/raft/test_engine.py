@@ -311,3 +311,13 @@ async def test_a_stopped_engine_takes_nothing(mesh: Engines) -> None:
     host.engine = None
     with pytest.raises(NoQuorumError):
         await engine.propose(b"x", 1)
+
+
+async def test_proposal_ids_of_two_runs_do_not_meet(mesh: Engines) -> None:
+    ids = []
+    for founding in (True, False):
+        host = await mesh.start("a", founding=founding)
+        index = (await host.up.propose(b"x", 2)).index
+        ids += raft_pb2.LogPayload.FromString(host.log.entry(index).payload).proposal_ids
+        await mesh.crash("a")
+    assert abs(ids[0] - ids[1]) > 1 << 20

@@ -336,3 +336,28 @@ def test_hazard_catching_up_one_snapshot_is_enough_while_writes_go_on() -> None:
         c.pump("ABC", 30)
         assert c["C"].machine.restored == 1
         assert c.commands("C") == c.commands("A")
+
+
+def test_hazard_h12_a_replaced_write_is_reported_at_once() -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.elect("A", "ABC")
+        c.isolate("A")
+        lost = c["A"].write(b"lost")
+        c.step("A")
+        c.elect("B", "BC")
+        c.isolate("A", up=True)
+        assert lost.outcome == ""
+        c.pump("ABC", 4)
+        assert lost.outcome == "unknown"
+        assert b"lost" not in c.commands("A")
+
+
+def test_hazard_h12_a_forwarded_write_is_reported_when_the_leader_changes() -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.elect("A", "ABC")
+        forwarded = c["B"].write(b"forwarded")
+        c.step("B", 0.0)
+        c.queues["B", "A"].clear()
+        c.elect("C", "BC")
+        c.pump("BC", 2)
+        assert forwarded.outcome == "unknown"
