@@ -314,7 +314,7 @@ async def test_a_stopped_engine_takes_nothing(mesh: Engines) -> None:
 
 
 async def test_proposal_ids_of_two_runs_do_not_meet(mesh: Engines) -> None:
-    ids = []
+    ids: list[int] = []
     for founding in (True, False):
         host = await mesh.start("a", founding=founding)
         index = (await host.up.propose(b"x", 2)).index
