@@ -162,7 +162,7 @@ class Simulation:
 
     def boot(self, name: str, voters: dict[str, str]) -> None:
         """A new node."""
-        seeds = {other: f"{other}:1" for other in self.voters}
+        seeds = {other: f"{other}:1" for other in (*self.voters, self.spare)}
         self.hosts[name] = Host(HardenedNode(self, name, voters, self.settings, self.rng.getrandbits(62), seeds))
 
     def crash(self, name: str) -> None:
