@@ -18,7 +18,7 @@ class EventFeed:
 
     def __init__(self, machine: BoardMachine) -> None:
         self._machine = machine
-        self._moved: asyncio.Future[None] | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
         self._commit_times: dict[int, int] = {}
         self._handed_over: list[Callable[[int], None]] = []
         machine.on_applied(self._on_applied)
@@ -34,9 +34,12 @@ class EventFeed:
 
     async def moved(self) -> None:
         """Return at the next change of the board."""
-        if self._moved is None:
-            self._moved = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._moved)
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
 
     async def wait_for(self, revision: int) -> None:
         """Return once the board has reached `revision`; the caller bounds the time."""
@@ -64,6 +67,6 @@ class EventFeed:
                 del self._commit_times[revision]
 
     def _wake(self) -> None:
-        moved, self._moved = self._moved, None
-        if moved is not None:
-            moved.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)

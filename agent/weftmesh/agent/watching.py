@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from weftmesh.agent.homes import Home
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.model import Limits, Project, Verb
+from weftmesh.core.board.machine import Board
+from weftmesh.core.board.model import Limits, Project, Task, Verb
 from weftmesh.core.board.outcomes import Event, ProjectChanged, TaskChanged
 from weftmesh.core.clock import stamp_to_ms
 from weftmesh.runtime.wire.resources import project_message, request_id_text, task_message
 
 BATCH_EVENTS_MAX: Final = 256
 """Events in one message."""
+BATCH_BYTES_MAX: Final = 1024 * 1024
+"""And their size, but for one event that is larger alone: far from the limit of a message."""
 BACKLOG_EVENTS_MAX: Final = 2_048
 """A watcher further behind than this gets each task's newest state with a gap mark instead of every step."""
 UNTOLD_REVISIONS_MAX: Final = Limits.WATCH_EVENTS // 2
@@ -51,9 +55,12 @@ class Watching:
         """Everything up to here was handed over, or is none of this watcher's business."""
         self._told = self._revision
         """The revision that the watcher last heard of, and would resume from."""
+        self._speak_by = 0.0
+        """When a Progress is due, on the event loop's clock."""
 
     async def messages(self) -> AsyncIterator[board_pb2.WatchResponse]:
         """Every message, for ever; the caller's call ends it."""
+        self._said(self._told)
         if self._plan.send_initial_state:
             for message in self._listing():
                 yield message
@@ -69,53 +76,57 @@ class Watching:
             for message in self._pack(events, behind=present > upto):
                 yield message
             self._revision = max(self._revision, upto)
-            if self._revision - self._told > UNTOLD_REVISIONS_MAX:
+            # Changes elsewhere wake a watcher of a quiet project; they are no message to it.
+            if self._revision - self._told > UNTOLD_REVISIONS_MAX or _now() >= self._speak_by:
                 yield self._progress()
-            if self._revision >= self._home.board.revision and not await self._moved():
-                yield self._progress()
+            if self._revision >= self._home.board.revision:
+                await self._moved()
 
-    async def _moved(self) -> bool:
-        try:
-            async with asyncio.timeout(self._plan.progress_interval_s):
+    async def _moved(self) -> None:
+        """Return when there may be something to say."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._speak_by):
                 await self._home.feed.moved()
-        except TimeoutError:
-            return False
-        return True
+
+    def _said(self, revision: int) -> None:
+        self._told = revision
+        self._speak_by = _now() + self._plan.progress_interval_s
 
     def _listing(self) -> Iterator[board_pb2.WatchResponse]:
         """Everything there is at one revision, then a Progress to resume from."""
-        board = self._home.board
-        revision = board.revision
-        for project in self._listed_projects(revision):
-            event = board_pb2.ProjectEvent(
-                kind=board_pb2.EVENT_KIND_INITIAL, project=project_message(project, board.count_tasks(project.id))
-            )
-            yield board_pb2.WatchResponse(events=[board_pb2.WatchEvent(revision=project.revision, project=event)])
-        cursor = None
-        while True:
-            page = board.list_tasks(self._plan.project_id, None, after=cursor, limit=LISTING_PAGE, at_revision=revision)
-            if page.tasks:
-                yield board_pb2.WatchResponse(
-                    events=[
-                        board_pb2.WatchEvent(
-                            revision=task.revision,
-                            task=board_pb2.TaskEvent(
-                                kind=board_pb2.EVENT_KIND_INITIAL, task=task_message(task, self._home.project_of)
-                            ),
-                        )
-                        for task in page.tasks
-                    ]
-                )
-            cursor = page.next_cursor
-            if cursor is None:
-                break
+        revision = self._home.board.revision
+        yield from _batches(self._listed(self._home.board, revision))
         self._revision = revision
         yield self._progress()
 
-    def _listed_projects(self, revision: int) -> Iterator[Project]:
+    def _listed(self, board: Board, revision: int) -> Iterator[board_pb2.WatchEvent]:
+        for project in self._listed_projects(board, revision):
+            shown = project_message(project, board.count_tasks(project.id))
+            yield board_pb2.WatchEvent(
+                revision=project.revision,
+                project=board_pb2.ProjectEvent(kind=board_pb2.EVENT_KIND_INITIAL, project=shown),
+            )
+        for task in self._listed_tasks(board, revision):
+            yield board_pb2.WatchEvent(
+                revision=task.revision,
+                task=board_pb2.TaskEvent(
+                    kind=board_pb2.EVENT_KIND_INITIAL, task=task_message(task, self._home.project_of)
+                ),
+            )
+
+    def _listed_tasks(self, board: Board, revision: int) -> Iterator[Task]:
         cursor = None
         while True:
-            page = self._home.board.list_projects(after=cursor, limit=LISTING_PAGE, at_revision=revision)
+            page = board.list_tasks(self._plan.project_id, None, after=cursor, limit=LISTING_PAGE, at_revision=revision)
+            yield from page.tasks
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _listed_projects(self, board: Board, revision: int) -> Iterator[Project]:
+        cursor = None
+        while True:
+            page = board.list_projects(after=cursor, limit=LISTING_PAGE, at_revision=revision)
             for project in page.projects:
                 if self._plan.project_id in (None, project.id):
                     yield project
@@ -129,16 +140,16 @@ class Watching:
         yield from self._listing()
 
     def _progress(self) -> board_pb2.WatchResponse:
-        self._told = self._revision
+        self._said(self._revision)
         event = board_pb2.WatchEvent(revision=self._revision, progress=board_pb2.Progress(freshness=self._freshness()))
         return board_pb2.WatchResponse(events=[event])
 
     def _pack(self, events: Sequence[Event], *, behind: bool) -> Iterator[board_pb2.WatchResponse]:
         folded = _newest_of_each(events) if behind else events
-        for start in range(0, len(folded), BATCH_EVENTS_MAX):
-            chunk = folded[start : start + BATCH_EVENTS_MAX]
-            self._revision = self._told = chunk[-1].revision
-            yield board_pb2.WatchResponse(events=[self._message(event, behind) for event in chunk])
+        for response in _batches(self._message(event, behind) for event in folded):
+            self._revision = response.events[-1].revision
+            self._said(self._revision)
+            yield response
 
     def _message(self, event: Event, gap: bool) -> board_pb2.WatchEvent:
         message = board_pb2.WatchEvent(revision=event.revision)
@@ -185,3 +196,22 @@ def _newest_of_each(events: Sequence[Event]) -> list[Event]:
         newest.pop(key, None)
         newest[key] = event
     return list(newest.values())
+
+
+def _batches(events: Iterable[board_pb2.WatchEvent]) -> Iterator[board_pb2.WatchResponse]:
+    """The same events in messages of a bounded size."""
+    batch: list[board_pb2.WatchEvent] = []
+    batch_bytes = 0
+    for event in events:
+        size_bytes = event.ByteSize()
+        if batch and (len(batch) == BATCH_EVENTS_MAX or batch_bytes + size_bytes > BATCH_BYTES_MAX):
+            yield board_pb2.WatchResponse(events=batch)
+            batch, batch_bytes = [], 0
+        batch.append(event)
+        batch_bytes += size_bytes
+    if batch:
+        yield board_pb2.WatchResponse(events=batch)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
