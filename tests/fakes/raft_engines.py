@@ -181,13 +181,15 @@ class Engines:
 
     def __init__(self, settings: RaftSettings = FAST) -> None:
         self.settings = settings
+        self.machine: Callable[[], Register] = Register
+        """What nodes started from now on replicate."""
         self.network = MemoryNetwork()
         self.hosts: dict[str, Host] = {}
 
     async def start(self, name: str, founding: bool = False) -> Host:
         """Start a new node, or one that crashed."""
         host = self.hosts.setdefault(name, Host(name, FakeLogStorage(), FakeSnapshotStorage()))
-        host.machine = Register()
+        host.machine = self.machine()
         host.transport = MemoryTransport(self.network, name)
         host.engine = PysyncobjEngine(
             name,

@@ -79,6 +79,14 @@ class Durability(Voting):
         Its commit loop passes over an index without an entry, so what is not durable on a majority is hidden from
         it; its apply loop gets as many entries as one tick may apply.
         """
-        last = min(fromIDx + min(count, self._settings.apply_limit) - 1, self._committable, self._storage.last_index)
-        entries = (self._storage.entry(index) for index in range(fromIDx, last + 1))
-        return [(entry.payload, entry.index, entry.term) for entry in entries]
+        storage, settings = self._storage, self._settings
+        last = min(fromIDx + min(count, settings.apply_limit) - 1, self._committable, storage.last_index)
+        items: list[Item] = []
+        left_bytes = settings.apply_limit_bytes
+        for index in range(fromIDx, last + 1):
+            left_bytes -= storage.size_at(index)
+            if left_bytes < 0 and items:
+                break
+            entry = storage.entry(index)
+            items.append((entry.payload, index, entry.term))
+        return items

@@ -85,9 +85,20 @@ class Installing(Applying):
         """Once a tick: begin a snapshot when enough was applied since the last. Copied here, written in a thread."""
         enough = (
             self._applied - self._snapshot_index >= self._settings.snapshot_every_entries
-            or self._applied_bytes >= self._settings.snapshot_every_bytes
+            or self._applied_bytes >= self._snapshot_due_bytes()
         )
         if enough and not self._writing_snapshot:
+            self.take_snapshot()
+
+    def _snapshot_due_bytes(self) -> int:
+        last_bytes = self._snapshot.size_bytes if self._snapshot is not None else 0
+        return max(self._settings.snapshot_every_bytes, last_bytes // self._settings.snapshot_growth)
+
+    def take_last_snapshot(self) -> None:
+        """At a graceful stop: begin one if the next start would have much to apply again."""
+        settings = self._settings
+        entries = self._applied - self._snapshot_index
+        if entries >= settings.last_snapshot_entries or self._applied_bytes >= settings.last_snapshot_bytes:
             self.take_snapshot()
 
     def take_snapshot(self) -> None:
@@ -112,12 +123,22 @@ class Installing(Applying):
             return
         self._snapshot, self._snapshot_index = info, info.header.last_index
         self._configurations.forget_before(self._snapshot_index)
-        keep_from = self._snapshot_index - self._settings.trailing_entries
+        keep_from = self._trailing_from()
         # the entries behind a snapshot on its way, or the peer would need another one when it has this
         oldest = keep_from - self._settings.snapshot_every_entries
         keep_from = min(keep_from, max(self._first_transferred(keep_from), oldest))
         if keep_from > self._storage.base_index:
             self._storage.compact_to(keep_from)
+
+    def _trailing_from(self) -> int:
+        """The base that leaves enough behind the snapshot for peers that fell behind a little."""
+        storage, settings = self._storage, self._settings
+        oldest = max(self._snapshot_index - settings.trailing_entries, storage.base_index)
+        index, left_bytes = self._snapshot_index, settings.trailing_bytes
+        while index > oldest and storage.size_at(index) <= left_bytes:
+            left_bytes -= storage.size_at(index)
+            index -= 1
+        return index
 
     def _first_transferred(self, otherwise: int) -> int:
         """The oldest snapshot that is on its way to a peer."""

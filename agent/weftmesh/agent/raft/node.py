@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +18,7 @@ from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
 from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, Waiter, no_quorum, unknown
 from weftmesh.agent.raft.settings import RaftSettings
+from weftmesh.agent.raft.snapshot_writer import SnapshotWriter
 from weftmesh.agent.raft.stock import CoreParts
 from weftmesh.core.errors import InvalidInputError, PreconditionError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
@@ -88,7 +89,7 @@ class PysyncobjEngine:
         self._name = name
         self._settings = settings
         self._storage = storage
-        self._snapshots = snapshots
+        self._snapshot_writer = SnapshotWriter(snapshots, self._snapshot_written)
         self._transport = transport
         self._on_fatal = on_fatal
         self._proposals = Proposals(secrets.randbits(ID_BITS), settings.pending_limit)
@@ -102,7 +103,7 @@ class PysyncobjEngine:
             proposals=self._proposals,
             send=transport.send,
             set_peers=transport.set_peers,
-            write_snapshot=self._write_snapshot,
+            write_snapshot=self._snapshot_writer.begin,
             wall_us=lambda: time.time_ns() // 1000,
             founding=founding,
             seeds=seeds,
@@ -114,7 +115,6 @@ class PysyncobjEngine:
         self._stopped = False
         self._tick_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._snapshot_task: asyncio.Task[SnapshotInfo] | None = None
         self._barrier: _Submission | None = None
         self._callbacks: list[Callable[[RaftStatus], None]] = []
         self._seen: tuple[object, ...] = ()
@@ -137,11 +137,15 @@ class PysyncobjEngine:
         if self._stopped:
             return
         self._stopped = True
+        healthy = self._running
         self._halt("this node shuts down")
         await self._transport.stop()
-        if self._snapshot_task is not None:
-            await asyncio.wait([self._snapshot_task])
-        self._storage.close()
+        try:
+            if healthy:
+                await self._take_last_snapshot()
+            await self._snapshot_writer.finish(0)
+        finally:
+            self._storage.close()
 
     async def propose(self, command: bytes, timeout_s: float) -> Applied:
         """See RaftEngine."""
@@ -349,18 +353,20 @@ class PysyncobjEngine:
 
     # snapshots
 
-    def _write_snapshot(self, header: raft_pb2.SnapshotHeader, rows: Callable[[], Iterator[bytes]]) -> None:
-        written = asyncio.to_thread(lambda: self._snapshots.write(header, rows()))
-        self._snapshot_task = self._loop.create_task(written)
-        self._snapshot_task.add_done_callback(self._snapshot_written)
-
-    def _snapshot_written(self, task: asyncio.Task[SnapshotInfo]) -> None:
+    def _snapshot_written(self, task: asyncio.Future[SnapshotInfo]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._fail(error)
         elif not task.cancelled():
             self._guarded(lambda: self._core.snapshot_written(task.result()))
             self._schedule()
+
+    async def _take_last_snapshot(self) -> None:
+        """Spare the next start what it would have to apply again, if that does not hold up the stop."""
+        self._core.take_last_snapshot()
+        info = await self._snapshot_writer.finish(self._settings.last_snapshot_s)
+        if info is not None:
+            self._core.snapshot_written(info)
 
     # ends
 

@@ -32,12 +32,21 @@ class RaftSettings:
     uncommitted_limit: int = 20_000
     """Entries that a leader holds without a majority for them before it takes no more."""
     apply_limit: int = 256
-    """Entries applied in one tick, so that the event loop is never held for long."""
+    apply_limit_bytes: int = 256 << 10
+    """Applied in one tick, but at least one entry, so that the event loop is never held for long."""
     snapshot_every_entries: int = 20_000
-    snapshot_every_bytes: int = 64 << 20
+    snapshot_every_bytes: int = 16 << 20
     """Applied since the last snapshot, whichever comes first."""
+    snapshot_growth: int = 4
+    """The log may also grow to this fraction of a large snapshot, so that writing them costs little in total."""
     trailing_entries: int = 2_000
-    """Kept in the log behind a snapshot, so that a peer that fell behind a little needs no snapshot."""
+    trailing_bytes: int = 4 << 20
+    """Kept in the log behind a snapshot, whichever is less, so that a peer that fell behind a little needs none."""
+    last_snapshot_entries: int = 500
+    last_snapshot_bytes: int = 512 << 10
+    """Applied since the last snapshot, whichever comes first, for a graceful stop to take one."""
+    last_snapshot_s: float = 5.0
+    """How long that may hold up the stop before it is abandoned."""
     leaving_grace_s: float = 10.0
     """How long a leader goes on telling a removed voter that it was removed."""
     replay_timeout_s: float = 120.0
