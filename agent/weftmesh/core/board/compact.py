@@ -5,7 +5,7 @@ Sharing is invisible to equality and to hashes; it only decides how much memory 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, TypeVar, overload
 
@@ -21,24 +21,37 @@ _Default = TypeVar("_Default")
 class PackedFields(Mapping[str, str]):
     """An immutable mapping of a few short texts whose keys are shared between tasks; half the size of a dict."""
 
-    __slots__ = ("_keys", "_values")
+    __slots__ = ("names", "texts")
+
+    names: tuple[str, ...]
+    """The keys, sorted."""
+    texts: tuple[str, ...]
+    """The values, in the order of the keys."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
-        keys = tuple(sorted(fields))
-        self._keys = _shared_keys(keys)
-        self._values = tuple([shared_text(fields[key]) for key in keys])
+        names = tuple(sorted(fields))
+        self.names = _shared_names(names)
+        self.texts = tuple([shared_text(fields[name]) for name in names])
+
+    @classmethod
+    def of(cls, names: tuple[str, ...], texts: tuple[str, ...]) -> PackedFields:
+        """A mapping of different sorted `names`, and as many `texts`, taken as they are."""
+        fields = cls.__new__(cls)
+        fields.names = names
+        fields.texts = texts
+        return fields
 
     def __getitem__(self, key: str) -> str:
         try:
-            return self._values[self._keys.index(key)]
+            return self.texts[self.names.index(key)]
         except ValueError:
             raise KeyError(key) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
+        return iter(self.names)
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.names)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({dict(self)!r})"
@@ -49,7 +62,7 @@ class PackedFields(Mapping[str, str]):
     def get(self, key: str, default: str | _Default, /) -> str | _Default: ...
     def get(self, key: str, default: str | _Default | None = None, /) -> str | _Default | None:
         """The value at `key`, or `default`."""
-        return self._values[self._keys.index(key)] if key in self._keys else default
+        return self.texts[self.names.index(key)] if key in self.names else default
 
 
 def packed(fields: Mapping[str, str] | None) -> PackedFields | None:
@@ -62,6 +75,11 @@ def packed(fields: Mapping[str, str] | None) -> PackedFields | None:
 def shared_text(text: str) -> str:
     """`text`, as one object for all equal short texts."""
     return _shared_text(text) if len(text) <= _SHARED_TEXT_CHARACTERS else text
+
+
+def shared_texts(texts: Iterable[str]) -> list[str]:
+    """Each of `texts` as `shared_text` gives it."""
+    return [_shared_text(text) if len(text) <= _SHARED_TEXT_CHARACTERS else text for text in texts]
 
 
 @lru_cache(maxsize=_SHARED_TEXTS)
@@ -80,5 +98,5 @@ def _shared_set(items: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=_SHARED_COLLECTIONS)
-def _shared_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple([shared_text(key) for key in keys])
+def _shared_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([shared_text(name) for name in names])

@@ -1,85 +1,104 @@
-"""A board at one revision as rows of a snapshot file, and back: header, projects, tasks, requests, events."""
+"""A board at one revision as rows of a snapshot file, and back: header, projects, tasks, requests, events.
+
+Values stand by column, some hundred in a row, and histories come before those they belong to. A row costs little to
+read that way: Python handles columns, not fields of messages.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from itertools import chain
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from weftmesh.board.v1 import command_pb2
 from weftmesh.board.v1.command_pb2 import BoardRow
 from weftmesh.core.board.compact import shared_text
-from weftmesh.core.board.model import MergePolicy, Project
-from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.board.model import Change, MergePolicy, Project, Task
 from weftmesh.core.board.state import BoardState, EventRef, RememberedRequest
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
-from weftmesh.runtime.wire.history_rows import (
-    decode_change,
-    decode_collision,
-    encode_change,
-    encode_collision,
+from weftmesh.runtime.wire.columns import Sharing, batches
+from weftmesh.runtime.wire.history_rows import Histories, change_characters, encode_changes
+from weftmesh.runtime.wire.memory_rows import (
+    decode_events,
+    decode_requests,
+    encode_events,
+    encode_requests,
+    event_characters,
+    request_characters,
 )
-from weftmesh.runtime.wire.task_rows import decode_task, encode_task
+from weftmesh.runtime.wire.task_rows import decode_tasks, encode_tasks, task_characters
 
 STATE_HASH_BYTES: Final = 16
 
 
 def rows_of(state: BoardState) -> Iterator[bytes]:
     """Yield each row of `state`, serialized; equal states make equal rows."""
+    return (row.SerializeToString(deterministic=True) for row in _messages(state))
+
+
+def _messages(state: BoardState) -> Iterator[BoardRow]:
     row = BoardRow()
     _encode_header(state, row.header)
-    yield row.SerializeToString(deterministic=True)
+    yield row
     for project in state.projects:
+        yield from _change_rows(project.history)
         row = BoardRow()
         encode_project(project, row.project)
-        yield row.SerializeToString(deterministic=True)
-    for task in state.tasks:
+        yield row
+    for tasks in batches(state.tasks, task_characters):
+        yield from _change_rows(chain.from_iterable([task.history for task in tasks]))
         row = BoardRow()
-        encode_task(task, row.task)
-        yield row.SerializeToString(deterministic=True)
-    for request in state.requests:
+        encode_tasks(tasks, row.tasks)
+        yield row
+    for requests in batches(state.requests, request_characters):
         row = BoardRow()
-        encode_request(request, row.request)
-        yield row.SerializeToString(deterministic=True)
-    for event in state.events:
+        encode_requests(requests, row.requests)
+        yield row
+    for events in batches(state.events, event_characters):
         row = BoardRow()
-        encode_event(event, row.event)
-        yield row.SerializeToString(deterministic=True)
+        encode_events(events, row.events)
+        yield row
+
+
+def _change_rows(changes: Iterable[Change]) -> Iterator[BoardRow]:
+    for batch in batches(changes, change_characters):
+        row = BoardRow()
+        encode_changes(batch, row.changes)
+        yield row
 
 
 def state_from_rows(rows: Iterable[bytes]) -> BoardState:
-    """Return the state that `rows_of` wrote. The garbage collector rests meanwhile.
+    """Return the state that `rows_of` wrote.
+
+    The garbage collector rests meanwhile, and later ones leave alone what was read, and all else that exists now.
 
     Raises:
         DataCorruptionError: a row is not one, or the header is not the first and only one.
     """
-    found: dict[str, list[Any]] = {kind: [] for kind in _DECODERS}
+    reader = _Reader()
+    number = 0
     with _no_collection():
         for number, data in enumerate(rows, start=1):
-            try:
-                kind, value = _decode_row(data, first=number == 1)
-            except (DecodeError, InvalidInputError, ValueError) as error:
-                raise DataCorruptionError(
-                    f"row {number} of the board's snapshot cannot be read ({error}); restore the node from its peers"
-                ) from error
-            found[kind].append(value)
-    if not found["header"]:
-        raise DataCorruptionError("the board's snapshot is empty; restore the node from its peers")
-    (header,) = found["header"]
-    return BoardState(
-        revision=header.revision,
-        commands_applied=header.commands_applied,
-        state_hash=header.state_hash,
-        watch_floor=header.watch_floor_revision,
-        stamp=header.stamp,
-        projects=tuple(found["project"]),
-        tasks=tuple(found["task"]),
-        requests=tuple(found["request"]),
-        events=tuple(found["event"]),
-    )
+            with _blaming(number):
+                reader.read(data)
+        with _blaming(number):
+            state = reader.state()
+    gc.freeze()
+    return state
+
+
+@contextmanager
+def _blaming(number: int) -> Iterator[None]:
+    try:
+        yield
+    except (DecodeError, InvalidInputError, ValueError, LookupError) as error:
+        raise DataCorruptionError(
+            f"row {number} of the board's snapshot cannot be read ({error}); restore the node from its peers"
+        ) from error
 
 
 @contextmanager
@@ -94,14 +113,56 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _decode_row(data: bytes, *, first: bool) -> tuple[str, Any]:
-    row = BoardRow.FromString(data)
-    kind = row.WhichOneof("kind")
-    if kind is None:
-        raise ValueError("it is of no kind this version knows")
-    if (kind == "header") is not first:
-        raise ValueError(f"it is a {kind} row; the header comes first, once")
-    return kind, _DECODERS[kind](getattr(row, kind))
+class _Reader:
+    """What was read of a snapshot so far. Every method raises ValueError, LookupError or InvalidInputError."""
+
+    def __init__(self) -> None:
+        self._sharing = Sharing()
+        self._histories = Histories(self._sharing)
+        self._header: command_pb2.BoardHeaderRow | None = None
+        self._projects: list[Project] = []
+        self._tasks: list[Task] = []
+        self._requests: list[RememberedRequest] = []
+        self._events: list[EventRef] = []
+
+    def read(self, data: bytes) -> None:
+        """Take the next row; DecodeError when it does not parse."""
+        row = BoardRow.FromString(data)
+        kind = row.WhichOneof("kind")
+        if (kind == "header") is not (self._header is None):
+            raise ValueError(f"it is a row of kind {kind}; the header comes first, once")
+        if kind == "header":
+            self._header = _checked_header(row.header)
+        elif kind == "project":
+            self._projects.append(decode_project(row.project, self._histories))
+        elif kind == "tasks":
+            self._tasks += decode_tasks(row.tasks, self._histories, self._sharing)
+        elif kind == "requests":
+            self._requests += decode_requests(row.requests, self._sharing)
+        elif kind == "events":
+            self._events += decode_events(row.events, self._sharing)
+        elif kind == "changes":
+            self._histories.add(row.changes)
+        else:
+            raise ValueError("it is of no kind this version knows; upgrade it if others are newer")
+
+    def state(self) -> BoardState:
+        """The whole, after the last row."""
+        header = self._header
+        if header is None:
+            raise ValueError("there is no header")
+        self._histories.check_taken()
+        return BoardState(
+            revision=header.revision,
+            commands_applied=header.commands_applied,
+            state_hash=header.state_hash,
+            watch_floor=header.watch_floor_revision,
+            stamp=header.stamp,
+            projects=tuple(self._projects),
+            tasks=tuple(self._tasks),
+            requests=tuple(self._requests),
+            events=tuple(self._events),
+        )
 
 
 def _encode_header(state: BoardState, row: command_pb2.BoardHeaderRow) -> None:
@@ -119,7 +180,7 @@ def _checked_header(row: command_pb2.BoardHeaderRow) -> command_pb2.BoardHeaderR
 
 
 def encode_project(project: Project, row: command_pb2.ProjectRow) -> None:
-    """Fill an empty `row` with `project`."""
+    """Fill an empty `row` with `project`, without its history."""
     row.project_id = project.id
     row.title = project.title
     row.home = project.home
@@ -131,12 +192,12 @@ def encode_project(project: Project, row: command_pb2.ProjectRow) -> None:
     row.updated_stamp = project.updated_stamp
     row.deleted_stamp = project.deleted_stamp
     row.next_number = project.next_number
-    for change in project.history:
-        encode_change(change, row.history.add())
+    row.change_count = len(project.history)
 
 
-def decode_project(row: command_pb2.ProjectRow) -> Project:
-    """Return the project in `row`; ValueError or InvalidInputError when it is not one."""
+def decode_project(row: command_pb2.ProjectRow, histories: Histories) -> Project:
+    """Return the project in `row`, which takes its history; ValueError when it is not one."""
+    (history,) = histories.take([row.change_count])
     return Project(
         id=shared_text(row.project_id),
         title=row.title,
@@ -149,57 +210,5 @@ def decode_project(row: command_pb2.ProjectRow) -> Project:
         updated_stamp=row.updated_stamp,
         deleted_stamp=row.deleted_stamp,
         next_number=row.next_number,
-        history=tuple([decode_change(change) for change in row.history]),
+        history=history,
     )
-
-
-def encode_request(request: RememberedRequest, row: command_pb2.RequestRow) -> None:
-    """Fill an empty `row` with a remembered request."""
-    row.request_id = request.request_id
-    row.digest = request.digest
-    row.order = request.order
-    outcome = request.outcome
-    row.outcome.kind = outcome.kind
-    row.outcome.revision = outcome.revision
-    row.outcome.subject = outcome.subject
-    row.outcome.message = outcome.message
-    for collision in outcome.collisions:
-        encode_collision(collision, row.outcome.collisions.add())
-    row.outcome.mergeable_paths.extend(outcome.mergeable_paths)
-    row.outcome.current_version = outcome.current_version
-
-
-def decode_request(row: command_pb2.RequestRow) -> RememberedRequest:
-    """Return the remembered request in `row`; ValueError or InvalidInputError when it is not one."""
-    outcome = Outcome(
-        kind=OutcomeKind(row.outcome.kind),
-        revision=row.outcome.revision,
-        subject=row.outcome.subject,
-        message=row.outcome.message,
-        collisions=tuple([decode_collision(collision) for collision in row.outcome.collisions]),
-        mergeable_paths=tuple(row.outcome.mergeable_paths),
-        current_version=row.outcome.current_version,
-    )
-    return RememberedRequest(row.request_id, row.digest, outcome, row.order)
-
-
-def encode_event(event: EventRef, row: command_pb2.EventRow) -> None:
-    """Fill an empty `row` with a reference to an event."""
-    row.revision = event.revision
-    row.project_id = event.project_id
-    row.task_id = event.task_id
-    row.task_version = event.version
-
-
-def decode_event(row: command_pb2.EventRow) -> EventRef:
-    """Return the reference in `row`."""
-    return EventRef(row.revision, shared_text(row.project_id), row.task_id, row.task_version)
-
-
-_DECODERS: Final[dict[str, Callable[[Any], Any]]] = {
-    "header": _checked_header,
-    "project": decode_project,
-    "task": decode_task,
-    "request": decode_request,
-    "event": decode_event,
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,11 +12,10 @@ from hypothesis import strategies as st
 from tests.fakes import strategies
 
 from weftmesh.board.v1.command_pb2 import BoardRow
-from weftmesh.core.board.model import Change, Status, Task, Verb
+from weftmesh.core.board.model import Change, FieldChange, Priority, Status, Task, Verb
 from weftmesh.core.board.state import BoardState
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.runtime.wire.snapshot_rows import rows_of, state_from_rows
-from weftmesh.runtime.wire.task_rows import decode_task, encode_task
 
 EMPTY = BoardState(0, 0, bytes(16), 0, 0, (), (), (), ())
 TASK = Task(
@@ -46,13 +46,50 @@ def test_a_restored_state_makes_the_same_rows(state: BoardState) -> None:
     assert list(rows_of(state_from_rows(rows))) == rows
 
 
-def test_a_decoded_task_has_enums_and_shares_its_short_texts() -> None:
-    row = BoardRow().task
-    encode_task(replace(TASK, status=Status.DOING, assignee="ann", updated_by="ann"), row)
-    first, second = decode_task(row), decode_task(row)
+def test_restored_tasks_have_enums_and_share_what_they_have_in_common() -> None:
+    task = replace(TASK, status=Status.DOING, assignee="ann", updated_by="ann", custom={"team": "core"})
+    other = replace(task, id="01ARZ3NDEKTSV4RRFFQ69G5FAW", number=2)
+    first, second = state_from_rows(rows_of(replace(EMPTY, tasks=(task, other)))).tasks
     assert isinstance(first.status, Status)
     assert first.assignee is second.assignee is first.updated_by
     assert first.project_id is second.project_id
+    assert first.revision is first.history[0].revision
+    assert (first.custom or {})["team"] is (second.custom or {})["team"]
+
+
+@pytest.mark.parametrize("estimate", [0.0, -0.0, 1.0, None])
+def test_an_estimate_keeps_its_sign_and_type(estimate: float | None) -> None:
+    tasks = tuple(replace(TASK, id=f"{number:026}", estimate=one) for number, one in enumerate([0.0, -0.0, estimate]))
+    restored = state_from_rows(rows_of(replace(EMPTY, tasks=tasks)))
+    assert [repr(task.estimate) for task in restored.tasks] == ["0.0", "-0.0", repr(estimate)]
+
+
+def test_values_of_a_change_that_look_equal_stay_apart() -> None:
+    fields = (
+        FieldChange("status", Status.BLOCKED, Status.DONE),
+        FieldChange("priority", Priority.HIGH, Priority.URGENT),
+        FieldChange("estimate", 3.0, 0.0),
+        FieldChange("estimate", -0.0, None),
+        FieldChange("title", "", "3"),
+    )
+    task = replace(TASK, history=(replace(TASK.history[0], fields=fields),))
+    (restored,) = state_from_rows(rows_of(replace(EMPTY, tasks=(task,)))).tasks
+    assert repr(restored.history[0].fields) == repr(fields)
+
+
+def test_many_tasks_with_long_histories_are_cut_into_rows_of_some_size() -> None:
+    edit = FieldChange("description", "a" * 60_000, "b" * 60_000)
+    history = tuple(Change(number, number, Verb.UPDATE, "ann@node1", number, b"", (edit,)) for number in range(1, 101))
+    tasks = tuple(
+        replace(
+            TASK, id=f"{number:026}", description=f"{number}" * 400, history=history if number == 7 else TASK.history
+        )
+        for number in range(1, 1_201)
+    )
+    rows = list(rows_of(replace(EMPTY, tasks=tasks)))
+    assert len(rows) < 40
+    assert max(map(len, rows)) < 4 << 20
+    assert state_from_rows(rows).tasks == tasks
 
 
 @given(st.lists(st.binary(max_size=60), max_size=3))
@@ -80,18 +117,54 @@ def test_the_header_comes_first_and_once() -> None:
             state_from_rows(rows)
 
 
+def damaged(change: Callable[[BoardRow], None]) -> list[bytes]:
+    """The rows of a state of one task, `change` applied to each of them."""
+    rows = [
+        BoardRow.FromString(row) for row in rows_of(replace(EMPTY, tasks=(replace(TASK, custom={"team": "core"}),)))
+    ]
+    for row in rows:
+        change(row)
+    return [row.SerializeToString() for row in rows]
+
+
+COLUMNS = [
+    "task_ids", "titles", "descriptions", "origins", "numbers", "versions", "revisions", "statuses", "priorities",
+    "created_stamps", "updated_stamps", "deleted_stamps", "next_conflict_numbers", "change_counts", "projects",
+    "assignees", "updated_by", "parents", "labels", "depends_on", "estimates", "due", "custom_keys", "custom_values",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_column_that_is_too_short_or_too_long_is_refused(column: str) -> None:
+    def drop(row: BoardRow) -> None:
+        if row.WhichOneof("kind") == "tasks":
+            getattr(row.tasks, column).pop()
+
+    def repeat(row: BoardRow) -> None:
+        if row.WhichOneof("kind") == "tasks":
+            getattr(row.tasks, column).append(getattr(row.tasks, column)[0])
+
+    for change in (drop, repeat):
+        with pytest.raises(DataCorruptionError, match=r"row 3.*restore the node"):
+            state_from_rows(damaged(change))
+
+
 @pytest.mark.parametrize(
-    ("field", "number"), [("status", 99), ("title", 1), ("labels", 1), ("custom.k", 1), ("nonsense", 1)]
+    "column", ["statuses", "priorities", "projects", "assignees", "labels", "estimates", "due", "custom_keys"]
 )
-def test_a_task_field_that_holds_what_it_cannot_is_refused(field: str, number: int) -> None:
-    row = BoardRow()
-    encode_task(TASK, row.task)
-    kept = [entry for entry in row.task.fields if entry.path != field]
-    del row.task.fields[:]
-    row.task.fields.extend(kept)
-    row.task.fields.add(path=field).value.number = number
-    with pytest.raises(DataCorruptionError, match=f"row 2.*{field}"):
-        state_from_rows([*rows_of(EMPTY), row.SerializeToString()])
+def test_a_place_that_no_table_has_is_refused(column: str) -> None:
+    def misplace(row: BoardRow) -> None:
+        if row.WhichOneof("kind") == "tasks":
+            getattr(row.tasks, column)[0] = 99
+
+    with pytest.raises(DataCorruptionError, match=r"row 3.*restore the node"):
+        state_from_rows(damaged(misplace))
+
+
+def test_changes_that_belong_to_nobody_are_refused() -> None:
+    rows = list(rows_of(replace(EMPTY, tasks=(TASK,))))
+    with pytest.raises(DataCorruptionError, match="1 changes belong to no task"):
+        state_from_rows([*rows, rows[1]])
 
 
 def test_a_task_without_history_is_refused() -> None:
