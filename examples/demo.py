@@ -102,23 +102,27 @@ async def write(
     return applied.name
 
 
-async def watcher(client: Client, record: Record) -> None:
-    """Measure how long each commit takes to get here."""
-    async for event in client.watch(PROJECT):
-        if event.HasField("commit_time"):
+async def watcher(client: Client, record: Record, watching: asyncio.Event) -> None:
+    """Measure how long each commit takes to get here; `watching` is set once nothing from before is on its way."""
+    async for event in client.watch(PROJECT, progress_s=0.2):
+        if event.HasField("progress"):
+            watching.set()
+        if event.HasField("commit_time") and watching.is_set():
             record.sync.add(now_ms(), max(0, (time.time_ns() - event.commit_time.ToNanoseconds()) // 1000))
 
 
 @asynccontextmanager
 async def writers_on(mesh: DevMesh, clients: dict[str, Client], record: Record, per_node: int) -> AsyncIterator[None]:
     """Writers on every node and a watcher on each, for as long as the block runs."""
-    tasks = [
-        asyncio.create_task(writer(node, clients[node], record, f"writer {number} on {node}"))
-        for node in mesh.nodes
-        for number in range(1, per_node + 1)
-    ]
-    tasks += [asyncio.create_task(watcher(client, record)) for client in clients.values()]
+    watching = {client: asyncio.Event() for client in clients.values()}
+    tasks = [asyncio.create_task(watcher(client, record, ready)) for client, ready in watching.items()]
     try:
+        await asyncio.gather(*(ready.wait() for ready in watching.values()))
+        tasks += [
+            asyncio.create_task(writer(node, clients[node], record, f"writer {number} on {node}"))
+            for node in mesh.nodes
+            for number in range(1, per_node + 1)
+        ]
         yield
     finally:
         for task in tasks:

@@ -22,7 +22,7 @@ from weftmesh.agent.joining import become_member
 from weftmesh.agent.local_socket import LocalSocketRelay
 from weftmesh.agent.machines import BoardMachine
 from weftmesh.agent.mesh_service import MeshServicer
-from weftmesh.agent.raft.engine import RaftStatus, Role
+from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.null_transport import NullTransport
 from weftmesh.agent.raft.ports import Transport
@@ -43,6 +43,8 @@ from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.founding import NodeRecord, identity_store, load_seeds
 from weftmesh.runtime.notify import notify
 
+REMOVED_GRACE_S: Final = 15.0
+"""A leader that was removed has to tell the others that this is committed."""
 HAND_OVER_S: Final = 2.0
 """For the next leader to take over when this one stops."""
 
@@ -70,7 +72,7 @@ class Node:
         self.fatal: BaseException | None = None
         self._leaving = False
         self._voters: frozenset[str] = frozenset()
-        self._joining = True
+        self._removed_at_s: dict[str, float] = {}
 
     async def run(self) -> None:
         """Start everything, wait until `stopping`, stop everything.
@@ -160,16 +162,26 @@ class Node:
         return Home(name, machine, engine, self._config.limits.max_pending_writes)
 
     def _note_voters(self, status: RaftStatus) -> None:
-        self._voters = frozenset(status.voters)
-        self._joining = status.role is Role.JOINING
+        voters = frozenset(status.voters)
+        now_s = asyncio.get_running_loop().time()
+        self._removed_at_s |= dict.fromkeys(self._voters - voters, now_s)
+        for name in voters:
+            self._removed_at_s.pop(name, None)
+        self._voters = voters
 
     def _is_member(self, node: str) -> bool:
         """Asked for every call and every batch of a peer, so it has to be cheap."""
         return node in self._voters
 
     def _may_stream(self, node: str) -> bool:
-        """Whether a node of this cluster may send us log entries: a member, or anybody while we know no members."""
-        return self._joining or node in self._voters
+        """Whether a node with a certificate of this cluster may speak Raft to this one.
+
+        A node may lead that joined while this one was away, so names that are not known here are let in; what they say
+        counts only as far as the log gives them a vote. A node that was seen to be removed is turned away once it has
+        had time to announce its own removal.
+        """
+        removed_at_s = self._removed_at_s.get(node)
+        return removed_at_s is None or asyncio.get_running_loop().time() - removed_at_s < REMOVED_GRACE_S
 
     def _members(self) -> list[Seed]:
         return [Seed(name, address) for name, address in sorted(self._homes.mesh.engine.status().voters.items())]

@@ -21,6 +21,8 @@ SNAPSHOT_LIMIT_BYTES = 16 << 30
 SHA256_BYTES = 32
 VOTERS_LIMIT = 101
 NAME_LIMIT = 255
+ADDRESS_LIMIT = 300
+"""host:port; a host name has 253 characters at most."""
 REJECT_REASONS = ("not_leader", "overloaded", "membership_busy")
 
 
@@ -69,6 +71,7 @@ def _check_vote_request(request: raft_pb2.VoteRequest, term: int) -> None:
 def _check_append(append: raft_pb2.AppendEntries, term: int) -> None:
     _require(max(append.prev_index, append.commit_index) < NUMBER_LIMIT, "index")
     _require(append.prev_index >= 1, "previous index")
+    _require(len(append.leader_address) <= ADDRESS_LIMIT, "leader address")
     previous_term = append.prev_term
     for position, entry in enumerate(append.entries):
         _require(entry.index == append.prev_index + 1 + position, "entries leave a gap")

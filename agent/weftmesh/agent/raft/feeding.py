@@ -126,6 +126,7 @@ class Feeding(Following):
             entries=codec.to_log_entries(entries),
             commit_index=self._commit,
             commit_time_us=self._commit_time_us if progress.live else 0,
+            leader_address=self._parts.address,
         )
         progress.sent_at_s = monotonic_s()
         sent = self._send(peer, append_entries=append)

@@ -19,6 +19,8 @@ class Following(Installing):
             self._refuse(leader, append.prev_index, append.prev_index)
             return
         self._follow(leader, message.term)
+        if leader.name not in self.voters and append.leader_address:
+            self._learn_leader(leader.name, append.leader_address)
         if not self._matches(append):
             self._refuse(leader, append.prev_index, self._hint(append.prev_index))
             return

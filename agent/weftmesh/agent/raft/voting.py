@@ -73,6 +73,11 @@ class Voting(StockCore):
         self._seeds = {**self._seeds, **addresses} if len(self._seeds) < SEEDS_LIMIT else dict(addresses)
         self._parts.set_peers(self._addresses())
 
+    def _learn_leader(self, name: str, address: str) -> None:
+        """A leader that joined while this node was away says where it is, so that it can be answered."""
+        if self._seeds.get(name) != address:
+            self.learn_addresses({name: address})
+
     # elections
 
     def _may_campaign(self) -> bool:
