@@ -198,7 +198,8 @@ def test_hazard_membership_a_leader_that_joined_meanwhile_can_be_answered() -> N
         append = raft_pb2.AppendEntries(prev_index=9, prev_term=3, entries=[entry], commit_index=9)
         c.receive("D", "B", raft_pb2.RaftMessage(term=3, append_entries=append))
         assert set(c["B"].peers) == {"A", "C"}
-        c["B"].core.learn_addresses({"D": "D:1"})
+        append.leader_address = "D:1"
+        c.receive("D", "B", raft_pb2.RaftMessage(term=3, append_entries=append))
         assert set(c["B"].peers) == {"A", "C", "D"}
 
 
