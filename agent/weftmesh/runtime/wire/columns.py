@@ -8,13 +8,13 @@ from dataclasses import fields
 from typing import Any, Final, TypeVar
 
 from weftmesh.core.board.compact import shared_texts
-from weftmesh.core.board.model import FieldValue
+from weftmesh.core.board.model import FieldValue, Limits
 
-BATCH_VALUES: Final = 512
-BATCH_CHARACTERS: Final = 512 * 1024
-"""A row ends with the value that reaches this: a snapshot is written and read a few MiB at a time."""
-_VALUES_KNOWN: Final = 262_144
-"""As many as are looked for; beyond it, sharing begins anew."""
+BATCH_VALUES: Final = 128
+BATCH_CHARACTERS: Final = 256 * 1024
+"""A row ends with the value that reaches either: it takes about a millisecond to make, then a writer may pause."""
+_GENERATION: Final = 4 * Limits.REQUESTS_REMEMBERED
+"""Values known at least: the id, the revision, the stamp and the request id of each write that is remembered."""
 
 _Value = TypeVar("_Value")
 _Key = TypeVar("_Key", bound=Hashable)
@@ -115,9 +115,11 @@ class Sharing:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Hashable] = {}
+        self._known_before: dict[Hashable, Hashable] = {}
 
     def column(self, values: Sequence[_Key]) -> list[_Key]:
-        """`values`, each as the object by which it was seen first. Texts, bytes and integers only."""
-        if len(self._known) > _VALUES_KNOWN:
-            self._known.clear()
-        return list(map(self._known.setdefault, values, values))  # type: ignore[arg-type]  # equal, so of one type
+        """`values`, each as the object that came first, if that is not long ago. Texts, bytes and integers only."""
+        if len(self._known) > _GENERATION:
+            self._known_before, self._known = self._known, {}
+        earlier: Iterable[Hashable] = map(self._known_before.get, values, values)
+        return list(map(self._known.setdefault, values, earlier))  # type: ignore[arg-type]  # equal, so of one type
