@@ -225,13 +225,6 @@ class PysyncobjEngine:
         """See RaftEngine."""
         self._callbacks.append(callback)
 
-    def learn_addresses(self, addresses: Mapping[str, str]) -> None:
-        """Where nodes can be reached (name to host:port) that this node's log may not know.
-
-        A node whose leader joined while it was away cannot answer it before it knows where it is.
-        """
-        self._core.learn_addresses(addresses)
-
     # TransportEvents
 
     def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:

@@ -68,15 +68,12 @@ class Voting(StockCore):
         known.pop(self._parts.name, None)
         return known
 
-    def learn_addresses(self, addresses: Voters) -> None:
-        """Where nodes can be reached that the log of this one does not know yet."""
-        self._seeds = {**self._seeds, **addresses} if len(self._seeds) < SEEDS_LIMIT else dict(addresses)
-        self._parts.set_peers(self._addresses())
-
     def _learn_leader(self, name: str, address: str) -> None:
         """A leader that joined while this node was away says where it is, so that it can be answered."""
-        if self._seeds.get(name) != address:
-            self.learn_addresses({name: address})
+        if self._seeds.get(name) == address:
+            return
+        self._seeds = {**self._seeds, name: address} if len(self._seeds) < SEEDS_LIMIT else {name: address}
+        self._parts.set_peers(self._addresses())
 
     # elections
 
