@@ -5,6 +5,7 @@ from __future__ import annotations
 from weftmesh.agent.raft.applying import Applying
 from weftmesh.agent.raft.codec import ProtocolError, parse_payload
 from weftmesh.agent.raft.membership import NO_VOTERS, from_membership, to_membership
+from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.agent.raft.progress import FIRST_INDEX, Progress, Transfer
 from weftmesh.agent.raft.stock import CoreParts, Peer
@@ -178,6 +179,8 @@ class Installing(Applying):
         self._commit_times.clear()
         self._parts.proposals.covered()
         self._configuration_changed()
+        # to restore may take longer than an election: the leader was not silent, this node did not listen
+        self._heard_leader_s = monotonic_s()
         self._new_election_deadline()
         return True
 

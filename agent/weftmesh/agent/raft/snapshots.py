@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.agent.raft.ports import SnapshotInfo
-from weftmesh.agent.raft.snapshot_format import SnapshotReader, encode
+from weftmesh.agent.raft.snapshot_format import SnapshotReader, digest_of, encode
+from weftmesh.agent.raft.snapshot_transfer import SnapshotTransfer, key_of
 from weftmesh.agent.raft.wal_disk import SystemDisk, make_directory
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
@@ -25,17 +24,6 @@ _WRITE_BUFFER_BYTES = 1 << 20
 _DIGEST_BYTES = 32
 
 
-@dataclass(slots=True)
-class _Transfer:
-    """A snapshot that a peer is sending; a piece is hashed as it comes."""
-
-    key: tuple[int, int, int, bytes]
-    path: Path
-    fd: int
-    digest: Any
-    offset: int = 0
-
-
 class SnapshotStore:
     """`SnapshotStorage` on disk. `write` (one at a time) and `rows` may run in a thread, the rest runs on the loop."""
 
@@ -43,7 +31,7 @@ class SnapshotStore:
         self._directory = directory
         self._cluster = cluster
         self._disk = SystemDisk()
-        self._transfer: _Transfer | None = None
+        self._transfer: SnapshotTransfer | None = None
         self._verified: SnapshotInfo | None = None
         make_directory(directory, self._disk)
         for leftover in directory.glob(f"*{PARTIAL_SUFFIX}"):
@@ -122,13 +110,11 @@ class SnapshotStore:
         """
         _check_chunk(chunk)
         transfer = self._transfer
-        if transfer is None or transfer.key != _key(chunk):
+        if transfer is None or transfer.key != key_of(chunk):
             self._discard_transfer()
             transfer = self._transfer = self._begin_transfer(chunk)
         if chunk.offset == transfer.offset and chunk.data:
-            self._disk.write(transfer.fd, chunk.data, transfer.offset)
-            transfer.digest.update(chunk.data)
-            transfer.offset += len(chunk.data)
+            transfer.take(chunk.data)
         return transfer.offset
 
     def finish_receive(self, chunk: raft_pb2.SnapshotChunk) -> SnapshotInfo:
@@ -139,16 +125,15 @@ class SnapshotStore:
             NotFoundError: no such transfer is under way.
         """
         transfer = self._transfer
-        if transfer is None or transfer.key != _key(chunk):
+        if transfer is None or transfer.key != key_of(chunk):
             raise NotFoundError(f"no transfer of snapshot {chunk.index} is under way; begin at offset 0")
         try:
-            info = self._verify_received(transfer, chunk)
-            self._disk.sync_data(transfer.fd)
+            header = self._accept(transfer, chunk)
             path = self._path(chunk.index, chunk.snapshot_term)
             self._publish(transfer.path, path)
         finally:
             self._discard_transfer()
-        return self._remember(SnapshotInfo(info.header, path, info.size_bytes, info.sha256))
+        return self._remember(SnapshotInfo(header, path, chunk.size_bytes, chunk.sha256))
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))
@@ -157,26 +142,33 @@ class SnapshotStore:
         return self._directory / f"{index:016x}-{term:016x}{SUFFIX}"
 
     def _verify(self, path: Path) -> SnapshotInfo:
+        size_bytes = path.stat().st_size
         with path.open("rb") as stream:
+            sha256 = digest_of(stream, size_bytes)
+            stream.seek(0)
             reader = SnapshotReader(stream, path)
             header = reader.header()
-            if header.cluster != self._cluster:
-                raise corrupted(path, 0, f"it belongs to cluster {header.cluster!r}, this node to {self._cluster!r}")
-            for _ in reader.rows():
-                pass
-            return SnapshotInfo(header, path, reader.size_bytes, reader.sha256)
+            self._check_cluster(header, path)
+            if sha256 is None:
+                for _ in reader.rows():  # finds the place
+                    pass
+                raise corrupted(path, 0, "the sha256 does not fit")
+        return SnapshotInfo(header, path, size_bytes, sha256)
 
-    def _verify_received(self, transfer: _Transfer, chunk: raft_pb2.SnapshotChunk) -> SnapshotInfo:
+    def _check_cluster(self, header: raft_pb2.SnapshotHeader, path: Path) -> None:
+        if header.cluster != self._cluster:
+            raise corrupted(path, 0, f"it belongs to cluster {header.cluster!r}, this node to {self._cluster!r}")
+
+    def _accept(self, transfer: SnapshotTransfer, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.SnapshotHeader:
         refused = f"the snapshot of entry {chunk.index} that a peer sent was removed and has to be sent again: "
-        if transfer.offset != chunk.size_bytes or transfer.digest.digest() != chunk.sha256:
-            raise DataCorruptionError(refused + "size or sha256 is not what was announced")
         try:
-            info = self._verify(transfer.path)
+            header = transfer.finish()
+            self._check_cluster(header, transfer.path)
         except DataCorruptionError as error:
             raise DataCorruptionError(refused + error.metadata["found"]) from error
-        if (info.header.last_index, info.header.last_term) != (chunk.index, chunk.snapshot_term):
-            raise DataCorruptionError(refused + f"it holds the state at entry {info.header.last_index}")
-        return info
+        if (header.last_index, header.last_term) != (chunk.index, chunk.snapshot_term):
+            raise DataCorruptionError(refused + f"it holds the state at entry {header.last_index}")
+        return header
 
     def _publish(self, partial: Path, path: Path) -> None:
         self._disk.rename(partial, path)
@@ -190,17 +182,15 @@ class SnapshotStore:
             self._disk.unlink(old)
         return info
 
-    def _begin_transfer(self, chunk: raft_pb2.SnapshotChunk) -> _Transfer:
+    def _begin_transfer(self, chunk: raft_pb2.SnapshotChunk) -> SnapshotTransfer:
         path = self._path(chunk.index, chunk.snapshot_term)
         partial = path.with_name(f"{path.name}.receive{PARTIAL_SUFFIX}")
-        fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        return _Transfer(_key(chunk), partial, fd, hashlib.sha256())
+        return SnapshotTransfer(key_of(chunk), partial, self._disk)
 
     def _discard_transfer(self) -> None:
-        if self._transfer is not None:
-            os.close(self._transfer.fd)
-            self._transfer.path.unlink(missing_ok=True)
-            self._transfer = None
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            transfer.discard()
 
 
 def _write_file(path: Path, pieces: Iterable[bytes]) -> tuple[int, bytes]:
@@ -218,10 +208,6 @@ def _write_file(path: Path, pieces: Iterable[bytes]) -> tuple[int, bytes]:
         stream.flush()
         os.fsync(fd)
     return size_bytes, digest.digest()
-
-
-def _key(chunk: raft_pb2.SnapshotChunk) -> tuple[int, int, int, bytes]:
-    return chunk.index, chunk.snapshot_term, chunk.size_bytes, chunk.sha256
 
 
 def _check_chunk(chunk: raft_pb2.SnapshotChunk) -> None:
