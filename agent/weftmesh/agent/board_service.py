@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from weftmesh.agent.board_writes import BoardWrites
 from weftmesh.agent.callers import Callers
@@ -25,6 +26,8 @@ from weftmesh.runtime.wire.resources import change_message, conflict_message, pr
 
 PAGE_SIZE_DEFAULT: Final = 100
 PAGE_SIZE_MAX: Final = 1_000
+PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""A page ends short beyond it, with a token to go on: a message carries 4 MiB, and one item is well below 2."""
 SCAN_TASKS_MAX: Final = 2_000
 """Tasks looked at before others get their turn on the event loop."""
 SCANS_MAX: Final = 100
@@ -34,6 +37,7 @@ PROGRESS_MIN_S: Final = 0.1
 PROGRESS_MAX_S: Final = 60.0
 ALL_PROJECTS: Final = "-"
 
+Item = TypeVar("Item", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -122,8 +126,11 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         tasks, follow, revision = await query.page(
             home, _cursor(request.page_token, "ListTasks", request.parent, bound)
         )
+        shown = _that_fit(self._task(home, task) for task in tasks)
+        if len(shown) < len(tasks):
+            follow = Cursor(revision, tasks[len(shown) - 1].created_revision)
         return board_pb2.ListTasksResponse(
-            tasks=[self._task(home, task) for task in tasks],
+            tasks=shown,
             next_page_token=_token("ListTasks", request.parent, bound, follow),
             freshness=_freshness_at(home, revision),
         )
@@ -136,10 +143,12 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         home, task = await self._find_task(request.name, call, board_pb2.READ_CONSISTENCY_LOCAL, 0)
         after = _cursor(request.page_token, "ListTaskHistory", task.id, "")
         start = after.number if after else 0
-        end = start + _page_size(request.page_size)
+        asked = task.history[start : start + _page_size(request.page_size)]
+        changes = _that_fit(change_message(change) for change in asked)
+        end = start + len(changes)
         follow = Cursor(home.board.revision, 0, end) if end < len(task.history) else None
         return board_pb2.ListTaskHistoryResponse(
-            changes=[change_message(change) for change in task.history[start:end]],
+            changes=changes,
             next_page_token=_token("ListTaskHistory", task.id, "", follow),
             freshness=freshness_of(home),
         )
@@ -161,9 +170,14 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
             after=_cursor(request.page_token, "ListConflicts", request.parent, ""),
             limit=_page_size(request.page_size),
         )
+        shown = _that_fit(conflict_message(task, conflict) for task, conflict in page.conflicts)
+        follow = page.next_cursor
+        if len(shown) < len(page.conflicts):
+            last_task, last = page.conflicts[len(shown) - 1]
+            follow = Cursor(page.revision, last_task.created_revision, last.number)
         return board_pb2.ListConflictsResponse(
-            conflicts=[conflict_message(task, conflict) for task, conflict in page.conflicts],
-            next_page_token=_token("ListConflicts", request.parent, "", page.next_cursor),
+            conflicts=shown,
+            next_page_token=_token("ListConflicts", request.parent, "", follow),
             freshness=freshness_of(home),
         )
 
@@ -273,6 +287,18 @@ def _freshness_at(home: Home, revision: int) -> board_pb2.Freshness:
     freshness = freshness_of(home)
     freshness.revision = revision
     return freshness
+
+
+def _that_fit(items: Iterable[Item]) -> list[Item]:
+    """As many messages from the first on as one answer carries; at least one, if there is one."""
+    fit: list[Item] = []
+    left_bytes = PAGE_BYTES_MAX
+    for item in items:
+        left_bytes -= item.ByteSize()
+        if left_bytes < 0 and fit:
+            break
+        fit.append(item)
+    return fit
 
 
 def _page_size(asked: int) -> int:
