@@ -37,9 +37,16 @@ class Durability(Voting):
         """Promise that everything up to `match_index` is as the leader's and durable; keep the promise until it is."""
         if match_index <= self._storage.durable_index:
             self._send_acknowledgement(leader, match_index)
-        else:
+        elif not self._promised(leader, match_index):
             held = HeldAcknowledgement(self._storage.written_mark, leader, self._term, match_index)
             self._held.append(held)
+
+    def _promised(self, leader: Peer, match_index: int) -> bool:
+        """Whether the newest acknowledgement that waits says the same; a heartbeat needs none of its own then."""
+        if not self._held:
+            return False
+        newest = self._held[-1]
+        return (newest.peer, newest.term, newest.match_index) == (leader, self._term, match_index)
 
     def _send_acknowledgement(self, leader: Peer, match_index: int) -> None:
         self._send(leader, append_response=raft_pb2.AppendResponse(accepted=True, match_index=match_index))

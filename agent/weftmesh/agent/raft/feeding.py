@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weftmesh.agent.raft import codec
@@ -108,14 +108,22 @@ class Feeding(Following):
             progress.resend_at_s = now_s + self._settings.patience_s
             if self._append(peer, progress, progress.next_index - 1, entries):
                 progress.flight_last = entries[-1].index
-        elif progress.sent_commit < self._commit or now_s >= progress.sent_at_s + self._heartbeat_s():
+        elif self._has_news(progress) or now_s >= progress.sent_at_s + self._heartbeat_s():
             self._append(peer, progress, progress.end_of_flight, ())
+
+    def _has_news(self, progress: Progress) -> bool:
+        """Whether a commit can be announced that the peer can use now.
+
+        What was committed beyond its log travels with the entries: a message for each commit would bury a peer that
+        is slow already.
+        """
+        return progress.sent_commit < min(self._commit, progress.end_of_flight)
 
     def _heartbeat_s(self) -> float:
         busy = self._commit < self._storage.last_index
         return self._settings.heartbeat_s if busy else self._settings.idle_heartbeat_s
 
-    def _append(self, peer: Peer, progress: Progress, prev_index: int, entries: Iterable[Entry]) -> bool:
+    def _append(self, peer: Peer, progress: Progress, prev_index: int, entries: Sequence[Entry]) -> bool:
         """Send entries that follow `prev_index`; without any it tells the commit index and that a leader is there."""
         prev_term = self._storage.term_at(prev_index)
         if prev_term is None:
@@ -131,7 +139,7 @@ class Feeding(Following):
         progress.sent_at_s = monotonic_s()
         sent = self._send(peer, append_entries=append)
         if sent:
-            progress.sent_commit = self._commit
+            progress.sent_commit = min(self._commit, prev_index + len(entries))
         return sent
 
     # answers
