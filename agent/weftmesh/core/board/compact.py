@@ -30,7 +30,7 @@ class PackedFields(Mapping[str, str]):
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         names = tuple(sorted(fields))
-        self.names = _shared_names(names)
+        self.names = shared_names(names)
         self.texts = tuple([shared_text(fields[name]) for name in names])
 
     @classmethod
@@ -98,5 +98,6 @@ def _shared_set(items: frozenset[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=_SHARED_COLLECTIONS)
-def _shared_names(names: tuple[str, ...]) -> tuple[str, ...]:
+def shared_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """`names`, as one object for the sets of custom keys in use most."""
     return tuple([shared_text(name) for name in names])

@@ -91,7 +91,7 @@ class Histories:
 
 
 def _decode_changes(row: command_pb2.ChangeRows, sharing: Sharing) -> list[Change]:
-    texts = text_table(row.texts)
+    texts = text_table(row.texts[:])
     conflicts: list[Conflict | None] = [None] * len(row.versions)
     for item in row.conflicts:
         conflicts[item.change] = decode_conflict(item.conflict)

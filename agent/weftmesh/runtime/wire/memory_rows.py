@@ -88,7 +88,7 @@ def decode_events(row: command_pb2.EventRows, sharing: Sharing) -> list[EventRef
     return records(
         EventRef,
         revision=sharing.column(row.revisions[:]),
-        project_id=at_places(text_table(row.texts), row.projects[:]),
+        project_id=at_places(text_table(row.texts[:]), row.projects[:]),
         task_id=sharing.column(row.task_ids[:]),
         version=row.versions[:],
     )

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Final
 
 from weftmesh.board.v1 import command_pb2
-from weftmesh.core.board.compact import PackedFields, packed, shared_set
+from weftmesh.core.board.compact import PackedFields, packed, shared_names, shared_set
 from weftmesh.core.board.model import Conflict, DueAt, DueDate, Priority, Status, Task
 from weftmesh.runtime.wire.columns import Places, Sharing, at_places, exactly, from_exactly, records, text_table
 from weftmesh.runtime.wire.history_rows import Histories, decode_conflict, encode_conflict
@@ -89,7 +89,7 @@ def decode_tasks(row: command_pb2.TaskRows, histories: Histories, sharing: Shari
     Raises:
         ValueError, LookupError, InvalidInputError: it is not such a row.
     """
-    texts = text_table(row.texts)
+    texts = text_table(row.texts[:])
     sets = [frozenset[str](), *[shared_set(frozenset(one.items)) for one in row.sets]]
     reals = [None, *row.reals]
     dues = [None, *map(_decode_due, row.dues)]
@@ -129,8 +129,15 @@ def _decode_due(value: command_pb2.FieldValue) -> DueDate | DueAt:
     return due
 
 
+def _decode_names(row: command_pb2.TextSet) -> tuple[str, ...]:
+    names = tuple(row.items)
+    if list(names) != sorted(set(names)):
+        raise ValueError(f"its custom keys {names} are not in order")
+    return shared_names(names)
+
+
 def _decode_custom(row: command_pb2.TaskRows, texts: Sequence[str]) -> list[PackedFields | None]:
-    key_sets: list[tuple[str, ...]] = [(), *[tuple(one.items) for one in row.key_sets]]
+    key_sets: list[tuple[str, ...]] = [(), *map(_decode_names, row.key_sets)]
     keys_of = at_places(key_sets, row.custom_keys[:])
     values = at_places(texts, row.custom_values[:])
     if len(values) != sum(map(len, keys_of)):
