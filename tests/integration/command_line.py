@@ -29,7 +29,7 @@ class Result:
         return json.loads(self.out)
 
 
-async def weftmesh(node: DevNode | Path | None, *arguments: str) -> Result:
+async def weftmesh(node: DevNode | Path | None, *arguments: str, timeout_s: float = RUN_TIMEOUT_S) -> Result:
     """Run `weftmesh` against a node's socket; without one, against nothing."""
     socket = node.socket if isinstance(node, DevNode) else node
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WEFTMESH_")}
@@ -46,7 +46,7 @@ async def weftmesh(node: DevNode | Path | None, *arguments: str) -> Result:
         env=environment | {"NO_COLOR": "1", "COLUMNS": "200"},
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), RUN_TIMEOUT_S)
+        out, err = await asyncio.wait_for(process.communicate(), timeout_s)
     except BaseException:
         process.kill()
         raise
