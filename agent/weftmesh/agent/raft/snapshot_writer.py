@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator
 from weftmesh.agent.raft.ports import SnapshotInfo, SnapshotStorage
 from weftmesh.mesh.v1 import raft_pb2
 
-ROWS_BEFORE_YIELD = 8
-"""Then the loop may run; without it, it waits 5 ms for the interpreter at every turn."""
-
 
 class _AbandonedError(Exception):
     """The snapshot is not wanted any more."""
@@ -51,9 +48,8 @@ class SnapshotWriter:
         return None if self._task.cancelled() or self._task.exception() else self._task.result()
 
     def _paced(self, rows: Iterator[bytes]) -> Iterator[bytes]:
-        for number, row in enumerate(rows):
-            if number % ROWS_BEFORE_YIELD == 0:
-                os.sched_yield()
-                if self._abandoned.is_set():
-                    raise _AbandonedError
+        for row in rows:
+            os.sched_yield()  # lets go of the interpreter, for which the loop would wait 5 ms at every turn
+            if self._abandoned.is_set():
+                raise _AbandonedError
             yield row
