@@ -15,8 +15,8 @@ from weftmesh.agent.raft.wal_places import Place, Places, read_back
 FIRST_BASE_INDEX = 1
 FIRST_BASE_TERM = 0
 """Entry 1 of term 0 exists on every node by convention; a new log begins behind it."""
-MEMORY_BYTES = 8 << 20
-"""Payloads of the newest entries; what peers that keep up are fed from, and what is applied next."""
+MEMORY_BYTES = 4 << 20
+"""Payloads of the newest entries: some messages to a peer, and what is applied next."""
 MEMORY_ENTRIES = 4096
 READ_BYTES = 256 << 10
 """One read takes in neighbours up to this size."""
