@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import structlog
 from weftmesh.agent.callers import Callers
 from weftmesh.agent.enrolment import TokenRegistry
 from weftmesh.agent.raft.engine import RaftEngine, Role
-from weftmesh.agent.requests import begin_call, call_of
+from weftmesh.agent.requests import Call, begin_call, call_of
 from weftmesh.agent.status import StatusReporter
 from weftmesh.core.errors import (
     ForbiddenError,
@@ -23,6 +24,8 @@ from weftmesh.core.errors import (
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 
 LEAVE_TRANSFER_S: Final = 5.0
+REMOVE_ATTEMPT_S: Final = 3.0
+REMOVE_PAUSE_S: Final = 0.1
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger("weftmesh.mesh")
@@ -110,7 +113,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         if request.name == self._node:
             raise PreconditionError("this is the node you talk to; use `weftmesh leave`")
         if not request.validate_only:
-            await self._engine.change_voter(request.name, None, call.remaining_s)
+            await self._remove(request.name, call)
             log.info("member removed", member=request.name, by=caller.actor)
         return member
 
@@ -128,18 +131,27 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
             return member
         if self._engine.status().role is Role.LEADER:
             await self._engine.transfer_leadership(min(LEAVE_TRANSFER_S, call.remaining_s))
-        await self._remove_self(call.remaining_s)
+        await self._remove(self._node, call)
         log.info("this node has left the mesh", by=caller.actor)
         self._on_left()
         return member
 
-    async def _remove_self(self, timeout_s: float) -> None:
-        """Leave; a leaver may never hear of its own removal, so the configuration it knows counts as well."""
-        try:
-            await self._engine.change_voter(self._node, None, timeout_s)
-        except UnknownOutcomeError:
-            if self._node in self._engine.status().voters:
-                raise
+    async def _remove(self, name: str, call: Call) -> None:
+        """Take a voter out. The answer may be lost with a leader that is itself the one to go, so ask again.
+
+        A node that goes may never hear that it is out, so for itself the configuration that it knows counts as well.
+        """
+        while True:
+            try:
+                await self._engine.change_voter(name, None, min(REMOVE_ATTEMPT_S, call.remaining_s))
+            except UnknownOutcomeError:
+                if name == self._node and name not in self._engine.status().voters:
+                    return
+                if call.remaining_s <= REMOVE_PAUSE_S:
+                    raise
+                await asyncio.sleep(REMOVE_PAUSE_S)
+            else:
+                return
 
     def _member(self, name: str) -> mesh_pb2.Member:
         for member in self._reporter.members():
