@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from mmap import mmap
 from typing import NamedTuple
 from zlib import crc32
 
@@ -32,6 +33,10 @@ _HEAD = struct.Struct("<QQ")
 SEGMENT_HEADER_BYTES = 32
 """Header, CRC and padding; the first record follows."""
 RECORD_HEADER_BYTES = _RECORD.size
+_BLANK_PIECE_BYTES = 1 << 16
+
+Data = bytes | mmap
+"""A segment, or a part of one."""
 
 
 class Kind(IntEnum):
@@ -141,7 +146,7 @@ def pack_record(
     return _CRC.pack(crc) + body, crc
 
 
-def read_record(data: bytes, offset: int, key: Key) -> Record | None:
+def read_record(data: Data, offset: int, key: Key) -> Record | None:
     """The record at `offset` of the segment `data`; None unless it is whole. Does not look at the chain."""
     start = offset + RECORD_HEADER_BYTES
     if start > len(data):
@@ -153,7 +158,7 @@ def read_record(data: bytes, offset: int, key: Key) -> Record | None:
     return Record(crc, kind, previous, durable, index, term, data[start:end], end)
 
 
-def find_records(data: bytes, offset: int, key: Key) -> Iterator[Record]:
+def find_records(data: Data, offset: int, key: Key) -> Iterator[Record]:
     """Every record that verifies on its own at `offset` or anywhere behind it."""
     at = data.find(key.mark, offset + _CRC.size)
     while at >= 0:
@@ -163,6 +168,7 @@ def find_records(data: bytes, offset: int, key: Key) -> Iterator[Record]:
         at = data.find(key.mark, at + 1 if record is None else record.end + _CRC.size)
 
 
-def is_blank(data: bytes, offset: int) -> bool:
+def is_blank(data: Data, offset: int) -> bool:
     """Whether there are only zeroes from `offset` on."""
-    return data.count(0, offset) == len(data) - offset
+    pieces = (data[at : at + _BLANK_PIECE_BYTES] for at in range(offset, len(data), _BLANK_PIECE_BYTES))
+    return not any(piece.strip(b"\0") for piece in pieces)

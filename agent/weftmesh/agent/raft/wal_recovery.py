@@ -7,8 +7,11 @@ nothing; they are cut with it. Everything below the highest claim must verify, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import ClassVar
 
@@ -186,7 +189,7 @@ def recover(directory: Path, memory_bytes: int = MEMORY_BYTES) -> Recovered:
     """
     files = _inspect(directory)
     recovered = Recovered(Replay(directory, memory_bytes), files)
-    last_is_blank = bool(files) and is_blank(files[-1].path.read_bytes(), SEGMENT_HEADER_BYTES)
+    last_is_blank = bool(files) and _is_blank_file(files[-1])
     for position, file in enumerate(files):
         if position == len(files) - 1 and last_is_blank and position > 0:
             if not recovered.replay.sealed_segments(position):  # the crash came before the SEAL was durable
@@ -215,8 +218,30 @@ def _inspect(directory: Path) -> list[SegmentFile]:
     return files
 
 
+@contextmanager
+def _contents(file: SegmentFile) -> Iterator[mmap]:
+    """The whole file, in memory that goes back to the system at once: what malloc takes for it may stay."""
+    with file.path.open("rb", buffering=0) as stream:
+        size_bytes = stream.seek(0, os.SEEK_END)
+        with mmap(-1, size_bytes) as data, memoryview(data) as view:
+            stream.seek(0)
+            read_bytes = 0
+            while read_bytes < size_bytes and (count := stream.readinto(view[read_bytes:])):
+                read_bytes += count
+            yield data
+
+
+def _is_blank_file(file: SegmentFile) -> bool:
+    with _contents(file) as data:
+        return is_blank(data, SEGMENT_HEADER_BYTES)
+
+
 def _replay_file(recovered: Recovered, file: SegmentFile, *, is_tail: bool) -> None:
-    data = file.path.read_bytes()
+    with _contents(file) as data:
+        _replay(recovered, file, data, is_tail=is_tail)
+
+
+def _replay(recovered: Recovered, file: SegmentFile, data: mmap, *, is_tail: bool) -> None:
     key = key_of(file.header.salt)
     replay = recovered.replay
     replay.sequence = file.header.sequence
@@ -236,7 +261,7 @@ def _replay_file(recovered: Recovered, file: SegmentFile, *, is_tail: bool) -> N
     recovered.end, recovered.clean = offset, clean
 
 
-def _check_torn(file: SegmentFile, data: bytes, offset: int, *, is_tail: bool) -> None:
+def _check_torn(file: SegmentFile, data: mmap, offset: int, *, is_tail: bool) -> None:
     found = "zeroes" if is_blank(data[: offset + 8], offset) else "a record that does not verify"
     if not is_tail:
         raise corrupted(file.path, offset, f"{found}, though a later segment follows")
