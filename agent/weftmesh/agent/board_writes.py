@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from weftmesh.agent.homes import MESH, Home, Homes
 from weftmesh.agent.requests import Call, fresh_request_id
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.commands import CreateProject
-from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.board.commands import Command, CreateProject, CreateTask
+from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OverloadedError, WeftmeshError
 from weftmesh.core.ids import parse_conflict_name, parse_project_name, parse_task_name
@@ -60,26 +60,40 @@ class BoardWrites:
         home = self._home_of(request)
         try:
             command = command_from_request(request, self._context(home, call))
+            _check_project_known(home, command)
         except NotFoundError:
             # Another node may have acknowledged what this one has not applied yet.
             await home.engine.read_barrier(call.remaining_s)
             home = self._home_of(request)
             command = command_from_request(request, self._context(home, call))
-        if getattr(request, "validate_only", False):
-            return home, _done(home.board.preview(command))
+        validate_only = getattr(request, "validate_only", False)
         if isinstance(command, CreateProject) and command.home != MESH:
-            return await self._create_local_project(command, call)
+            return await self._create_local_project(command, call, validate_only)
+        if validate_only:
+            return home, _done(home.board.preview(command))
         return home, home.writer.submit(encode_command(_identified(command)), call.deadline)
 
-    async def _create_local_project(self, command: CreateProject, call: Call) -> tuple[Home, Awaitable[Outcome]]:
+    async def _create_local_project(
+        self, command: CreateProject, call: Call, validate_only: bool
+    ) -> tuple[Home, Awaitable[Outcome]]:
         """A project that stays on this node: the mesh learns its name first, so that the name is unique everywhere."""
-        local = self._homes.of_name(command.home, command.project_id)
+        mesh, local = self._homes.mesh, self._homes.of_name(command.home, command.project_id)
         command = _identified(command)
         reserve = replace(command, title="")
-        outcome = await self._homes.mesh.writer.submit(encode_command(reserve), call.deadline)
-        if not outcome.ok:
-            raise error_of(outcome, self._homes.mesh.board)
-        return local, local.writer.submit(encode_command(command), call.deadline)
+        preview = local.board.preview(command)
+        if not preview.ok:  # a name that is reserved for nothing would be lost
+            raise error_of(preview, local.board)
+        outcome = mesh.board.preview(reserve)
+        if not validate_only:
+            outcome = await mesh.writer.submit(encode_command(reserve), call.deadline)
+        if not outcome.ok and not self._is_reserved(command, outcome):
+            raise error_of(outcome, mesh.board)
+        return local, _done(preview) if validate_only else local.writer.submit(encode_command(command), call.deadline)
+
+    def _is_reserved(self, command: CreateProject, outcome: Outcome) -> bool:
+        """Whether this node has the name already, from an attempt that went no further."""
+        project = self._homes.mesh.board.project(command.project_id)
+        return outcome.kind is OutcomeKind.ALREADY_EXISTS and project is not None and project.home == command.home
 
     def _home_of(self, request: Message) -> Home:
         if isinstance(request, board_pb2.CreateProjectRequest):
@@ -209,6 +223,12 @@ def _identified(command: Any) -> Any:
     if command.header.request_id:
         return command
     return replace(command, header=replace(command.header, request_id=fresh_request_id()))
+
+
+def _check_project_known(home: Home, command: Command) -> None:
+    """Where a project that is not known here lives, has to be asked before its tasks enter a log."""
+    if isinstance(command, CreateTask) and home.board.project(command.project_id) is None:
+        raise NotFoundError(f"there is no project {command.project_id}")
 
 
 def _resolve(home: Home, reference: str) -> str:

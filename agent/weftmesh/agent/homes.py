@@ -63,9 +63,14 @@ class Homes:
     def of_project(self, project_id: str) -> Home:
         """The home of a project's tasks. A project nobody knows belongs to the mesh, which will say so.
 
+        This node's own projects are asked first: after a restart the replicated board may not know their names yet,
+        and what is meant for them must not enter its log.
+
         Raises:
             PreconditionError: its tasks live on another node.
         """
+        if self.local.board.project(project_id) is not None:
+            return self.local
         project = self.mesh.board.project(project_id)
         if project is None or project.home == MESH:
             return self.mesh
