@@ -185,10 +185,8 @@ class _WriteStream:
         return response
 
     def _answered(self, response: board_pb2.WriteResponse) -> None:
-        self._unanswered -= 1
         self._outbox.append(response)
         self._ready.set()
-        self._room.set()
 
     async def responses(self, reader: asyncio.Task[None]) -> AsyncIterator[board_pb2.WriteResponse]:
         """Every answer; ends when all writes are answered and no more will come."""
@@ -200,6 +198,9 @@ class _WriteStream:
                 chunk = outbox[start : start + RESPONSES_PER_MESSAGE_MAX]
                 batch = board_pb2.WriteResponseBatch(responses=chunk)
                 yield chunk[0] if len(chunk) == 1 else board_pb2.WriteResponse(batch=batch)
+                # Not before the caller took them: one that never reads must not pile up answers here.
+                self._unanswered -= len(chunk)
+                self._room.set()
             if reader.done() and not self._unanswered and not self._outbox:
                 reader.result()
                 return

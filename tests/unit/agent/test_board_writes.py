@@ -1,15 +1,16 @@
-"""Writes reach the log of the right home."""
+"""Writes reach the log of the right home, and a stream of them holds a bounded number of answers."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import pytest
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.board_writes import BoardWrites
+from weftmesh.agent.board_writes import STREAM_WRITES_MAX, BoardWrites
 from weftmesh.agent.callers import Caller
 from weftmesh.agent.homes import MESH, Home, Homes
 from weftmesh.agent.machines import BoardMachine
@@ -116,3 +117,33 @@ async def test_only_validating_a_local_project_says_what_creating_it_would(bench
         await bench.create("THEIRS", "node:n2", validate_only=True)
     assert await bench.create("MINE", LOCAL, validate_only=True) is bench.local
     assert (bench.mesh.board.revision, bench.local.board.revision) == (0, 0)
+
+
+async def test_a_caller_that_reads_no_answers_is_not_read_for_ever(bench: Bench) -> None:
+    await bench.create("OPEN", MESH)
+    taken = 0
+
+    def requests() -> Iterator[board_pb2.WriteRequest]:
+        nonlocal taken
+        for taken in range(1, 3 * STREAM_WRITES_MAX + 1):
+            delete = board_pb2.DeleteTaskRequest(name="not a name")
+            yield board_pb2.WriteRequest(sequence=taken, delete_task=delete)
+
+    async def arriving() -> AsyncIterator[board_pb2.WriteRequest]:
+        for number, request in enumerate(requests()):
+            if number % 1_000 == 0:
+                await asyncio.sleep(0)
+            yield request
+
+    answers = bench.writes.stream(arriving(), bench.call)
+    answered = _count(await anext(answers))
+    for _ in range(1_000):  # time for the reading side to go on without the caller
+        await asyncio.sleep(0)
+    assert taken <= STREAM_WRITES_MAX + 1
+    async for response in answers:
+        answered += _count(response)
+    assert answered == 3 * STREAM_WRITES_MAX
+
+
+def _count(response: board_pb2.WriteResponse) -> int:
+    return len(response.batch.responses) if response.HasField("batch") else 1
