@@ -59,11 +59,9 @@ class RequestMemory:
 
 
 def _text_characters(entry: RememberedRequest) -> int:
-    return sum(
-        [
-            len(value)
-            for one in entry.outcome.collisions
-            for value in (one.base, one.yours, one.theirs)
-            if isinstance(value, str)
-        ]
-    )
+    """Without the message, which may differ between releases, and names no more than the paths do."""
+    characters = sum(map(len, entry.outcome.mergeable_paths))
+    for one in entry.outcome.collisions:
+        characters += len(one.path)
+        characters += sum([len(value) for value in (one.base, one.yours, one.theirs) if isinstance(value, str)])
+    return characters

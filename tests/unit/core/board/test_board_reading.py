@@ -151,13 +151,24 @@ def test_requests_are_forgotten_by_count() -> None:
 
 
 def test_requests_with_much_text_go_sooner() -> None:
-    text = "x" * (Limits.REQUEST_TEXT_CHARACTERS // 2)
+    text = "x" * (Limits.REQUEST_TEXT_CHARACTERS // 2 - len("description"))
     memory = RequestMemory()
     for number in range(3):
         memory.remember(bytes([number]) * 16, 1, outcome(1, text), 1)
     memory.forget_old(1)
     assert [entry.request_id[0] for entry in memory] == [1, 2]
     assert not RequestMemory(memory).is_beyond_limits(1)
+
+
+def test_requests_with_many_paths_go_sooner() -> None:
+    paths = tuple(f"custom.{number:0{Limits.NAME_CHARACTERS}}" for number in range(Limits.PATHS_PER_WRITE))
+    count = Limits.REQUEST_TEXT_CHARACTERS // sum(map(len, paths))
+    memory = RequestMemory()
+    for number in range(count + 1):
+        refused = Outcome(OutcomeKind.COLLISION, 1, mergeable_paths=paths)
+        memory.remember(number.to_bytes(16, "big"), 1, refused, 1)
+    memory.forget_old(1)
+    assert len(memory) == count
 
 
 def test_the_state_hash_is_the_same_in_every_process() -> None:
