@@ -7,7 +7,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
-from weftmesh.client.errors import from_call_error, unreachable
+from weftmesh.client.errors import RETRYABLE, from_call_error, unreachable
 from weftmesh.client.limits import CALL_TIMEOUT_S
 from weftmesh.client.requests import prepared
 from weftmesh.client.retry import until_deadline
@@ -50,19 +50,32 @@ class Calls:
                 id to retry it with.
         """
         copy: Any = prepared(request)
-        try:
-            return await self._again_and_again(method, copy, timeout_s)
-        except NodeUnreachableError as error:
-            if copy.validate_only:
+        maybe_applied = False
+
+        async def attempt(left_s: float) -> Any:
+            nonlocal maybe_applied
+            try:
+                return await self.once(method, copy, left_s)
+            except (NodeUnreachableError, UnknownOutcomeError):
+                maybe_applied = not copy.validate_only
                 raise
-            raise unknown_outcome(self.target, copy.request_id) from error
+
+        try:
+            return await until_deadline(attempt, _whole_s(timeout_s))
         except UnknownOutcomeError as error:
             error.metadata.setdefault(REQUEST_ID_FIELD, copy.request_id)
             raise
+        except RETRYABLE as error:
+            if maybe_applied:  # by an earlier attempt, whatever the last one says of itself
+                raise unknown_outcome(self.target, copy.request_id) from error
+            raise
 
     async def _again_and_again(self, method: Any, request: Message, timeout_s: float | None) -> Any:
-        whole_s = CALL_TIMEOUT_S if timeout_s is None else timeout_s
-        return await until_deadline(lambda left_s: self.once(method, request, left_s), whole_s)
+        return await until_deadline(lambda left_s: self.once(method, request, left_s), _whole_s(timeout_s))
+
+
+def _whole_s(timeout_s: float | None) -> float:
+    return CALL_TIMEOUT_S if timeout_s is None else timeout_s
 
 
 def unknown_outcome(target: str, request_id: str) -> UnknownOutcomeError:

@@ -21,7 +21,7 @@ from weftmesh.client.limits import (
     WRITES_PER_BATCH_MAX,
 )
 from weftmesh.client.retry import Backoff
-from weftmesh.core.errors import NodeUnreachableError, OverloadedError, WeftmeshError
+from weftmesh.core.errors import NodeUnreachableError, OverloadedError, UnknownOutcomeError, WeftmeshError
 from weftmesh.runtime.rpc import error_from_write_failed
 
 Answer = asyncio.Future[board_pb2.WriteApplied]
@@ -36,6 +36,8 @@ class _Pending:
     answer: Answer
     deadline: float
     sent: bool = False
+    maybe_applied: bool = False
+    """Whether an attempt ended without saying what became of it."""
     backoff: Backoff = field(default_factory=Backoff)
 
     @property
@@ -176,8 +178,12 @@ class WriteStream:
     def _retry_or_fail(self, pending: _Pending, error: WeftmeshError) -> None:
         loop = asyncio.get_running_loop()
         pause_s = pending.backoff.next_pause_s()
-        if not is_retryable(error) or loop.time() + pause_s >= pending.deadline:
+        if not is_retryable(error):
             self._fail(pending, error)
+            return
+        pending.maybe_applied |= isinstance(error, UnknownOutcomeError)
+        if loop.time() + pause_s >= pending.deadline:
+            self._fail(pending, self._lost(pending) if pending.maybe_applied else error)
             return
         self._unanswered.pop(pending.entry.sequence, None)
         loop.call_later(pause_s, self._queue_again, pending)
@@ -189,6 +195,8 @@ class WriteStream:
     async def _recover(self, error: WeftmeshError) -> None:
         """After a failed call: queue again what it left without an answer, and pause."""
         self._failures += 1
+        for pending in self._unanswered.values():
+            pending.maybe_applied |= pending.sent
         if not is_retryable(error) or self._failures > STREAM_FAILURES_MAX:
             for pending in list(self._unanswered.values()):
                 lost = isinstance(error, NodeUnreachableError) and pending.sent

@@ -103,6 +103,28 @@ async def test_an_unknown_outcome_says_what_to_retry_with(server: BoardServer, c
     assert {caught.value.metadata["request_id"]} == set(server.board.seen_request_ids)
 
 
+@pytest.mark.parametrize("lost", [UnknownOutcomeError("lost"), NodeUnreachableError("gone")])
+async def test_no_quorum_after_a_lost_answer_is_no_promise_that_nothing_changed(
+    server: BoardServer, client: Client, lost: WeftmeshError
+) -> None:
+    server.board.faults.lose_answers.append(lost)
+    calling = asyncio.create_task(client.board.create_task(create("one"), timeout_s=0.5))
+    await server.board.until(lambda: bool(server.board.tasks))
+    server.board.faults.refuse.extend(NoQuorumError("alone") for _ in range(100))
+    with pytest.raises(UnknownOutcomeError):
+        await calling
+    assert len(server.board.tasks) == 1
+
+
+async def test_no_quorum_after_a_broken_stream_is_no_promise_either(server: BoardServer, client: Client) -> None:
+    server.board.faults.break_stream_after = 1
+    calling = asyncio.create_task(client.write(create("one"), timeout_s=0.5))
+    await server.board.until(lambda: bool(server.board.tasks))
+    server.board.faults.refuse.extend(NoQuorumError("alone") for _ in range(100))
+    with pytest.raises(UnknownOutcomeError, match="request id"):
+        await calling
+
+
 async def test_what_cannot_succeed_is_not_tried_again(server: BoardServer, client: Client) -> None:
     server.board.faults.refuse.extend([InvalidInputError("no"), InvalidInputError("again")])
     with pytest.raises(InvalidInputError, match="no"):
