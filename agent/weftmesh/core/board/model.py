@@ -115,7 +115,7 @@ class Limits:
     REQUESTS_REMEMBERED: Final = 50_000
     """Outcomes kept for retries, and the number of revisions they are kept for."""
     REQUEST_TEXT_CHARACTERS: Final = 16 * 1024 * 1024
-    """Text kept for retries inside remembered collisions, names of fields too; beyond it the oldest outcomes go first."""
+    """Text, names of fields too, kept for retries inside remembered collisions; beyond it the oldest outcomes go."""
     WATCH_EVENTS: Final = 16_384
     """Events kept for a watcher that resumes; older ones make it list again."""
 
