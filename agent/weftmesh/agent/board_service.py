@@ -74,7 +74,7 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         call = begin_call(self._callers, context)
         project_id = parse_project_name(request.name)
         await await_freshness(self._homes.mesh, call, request.consistency, request.min_revision)
-        project = self._homes.mesh.board.project(project_id)
+        project = self._homes.find_project(project_id)
         if project is None:
             raise NotFoundError(f"there is no project {project_id}; see `weftmesh project ls`")
         return self._project(project)
@@ -92,8 +92,9 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
             limit=_page_size(request.page_size),
             show_deleted=request.show_deleted,
         )
+        visible = self._homes.visible_projects(page.projects, show_deleted=request.show_deleted)
         return board_pb2.ListProjectsResponse(
-            projects=[self._project(project) for project in page.projects],
+            projects=[self._project(project) for project in visible],
             next_page_token=_token("ListProjects", "", bound, page.next_cursor),
             freshness=_freshness_at(home, page.revision),
         )
@@ -206,9 +207,8 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
             self.watchers -= 1
 
     def _project(self, project: Project) -> board_pb2.Project:
-        visible = self._homes.visible_project(project)
-        home = self._homes.local if visible.home == self._homes.local.name else self._homes.mesh
-        return project_message(visible, home.board.count_tasks(visible.id))
+        home = self._homes.local if project.home == self._homes.local.name else self._homes.mesh
+        return project_message(project, home.board.count_tasks(project.id))
 
     @staticmethod
     def _task(home: Home, task: Task) -> board_pb2.Task:

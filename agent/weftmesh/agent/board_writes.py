@@ -15,10 +15,10 @@ from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
-from weftmesh.core.errors import InvalidInputError, NotFoundError, OverloadedError, WeftmeshError
+from weftmesh.core.errors import InvalidInputError, NotFoundError, OverloadedError
 from weftmesh.core.ids import parse_conflict_name, parse_project_name, parse_task_name
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.rpc import to_status
+from weftmesh.runtime.rpc import to_write_failed, what_is_told
 from weftmesh.runtime.wire.commands import encode_command
 from weftmesh.runtime.wire.outcomes import applied_message, error_of
 from weftmesh.runtime.wire.requests import WriteContext, command_from_request
@@ -177,11 +177,8 @@ class _WriteStream:
         try:
             home, outcome = await self._writes.start(write, self._begin())
             response.applied.CopyFrom(applied_message(outcome, home.board))
-        except WeftmeshError as error:
-            code, status = to_status(error)
-            response.failed.code = code.value[0]
-            response.failed.message = status.message
-            response.failed.status = status.SerializeToString()
+        except Exception as error:  # noqa: BLE001, the boundary of the process: one bad write must not end the stream
+            response.failed.CopyFrom(to_write_failed(what_is_told("Write", error)))
         return response
 
     def _answered(self, response: board_pb2.WriteResponse) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from weftmesh.agent.enrolment_port import EnrollmentListener
-from weftmesh.core.errors import PreconditionError, WeftmeshError
+from weftmesh.core.errors import ForbiddenError, PreconditionError, WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.join_line import JoinLine
@@ -63,10 +63,36 @@ class TokenRegistry:
             return _shown(self._tokens.find(request.token_id))
         return _shown(await asyncio.to_thread(self._tokens.revoke, request.token_id))
 
+    def check_admission(self, node_name: str) -> None:
+        """Check that a node which asks to become a member has enrolled here, and was not one before.
+
+        Its certificate alone is not enough: a removed node still has one.
+
+        Raises:
+            PreconditionError: the authority, which knows, is on another node.
+            ForbiddenError: it has not, or it was removed since.
+        """
+        self._here()
+        if not self._tokens.may_be_admitted(node_name):
+            raise ForbiddenError(
+                f"node {node_name} was removed from this mesh, or never enrolled with its authority; empty its data "
+                "directory and join with a new token",
+                reason="NOT_ADMITTED",
+            )
+
+    async def admitted(self, node_name: str) -> None:
+        """Remember that a node has become a member; once is all that a token is good for."""
+        await asyncio.to_thread(self._tokens.admit, node_name)
+
+    @property
+    def has_authority(self) -> bool:
+        """Whether this node signs certificates."""
+        return self._authority is not None
+
     def _here(self) -> tuple[Authority, EnrollmentListener]:
         if self._authority is None or self._listener is None:
             raise PreconditionError(
-                "the cluster's authority is not on this node; make join tokens on the node where the mesh was founded",
+                "the cluster's authority is not on this node; ask the node where the mesh was founded",
                 reason="NO_AUTHORITY",
             )
         return self._authority, self._listener

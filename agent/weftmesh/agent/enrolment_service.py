@@ -110,7 +110,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         record = self._tokens.verify(token_id, secret, node)
         check_name(node, what="the node")
         requested_key(request.signing_request_der)
-        self._refuse_taken(node, record)
+        self._refuse_taken(node, record, request.keeps_log)
         await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
         certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())
         log.info("node enrolled", node=node, join_id=token_id, serial=f"{certificate.serial_number:x}")
@@ -121,12 +121,16 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
             seeds=[mesh_pb2.Member(name=seed.name, address=seed.address) for seed in self._seeds()],
         )
 
-    def _refuse_taken(self, node: str, record: TokenRecord) -> None:
-        """A member's name is given out again only by a token made for that very name: to a node that lost its own."""
-        if self._is_member(node) and record.node_name != node:
-            raise AlreadyExistsError(
-                f"{node!r} is a member already: choose another name, or remove that member first with: weftmesh members"
-                f" rm {node}; if this is that node and its certificate is lost or expired, make a token for it alone"
-                f" with: weftmesh token create --for {node}",
-                reason="NODE_NAME_TAKEN",
-            )
+    def _refuse_taken(self, node: str, record: TokenRecord, keeps_log: bool) -> None:
+        """A member's name is given out again only by a token made for it, and only to a node that still has its log.
+
+        One that lost its log may have acknowledged what it no longer has, and could help to elect a leader without it.
+        """
+        if not self._is_member(node) or (keeps_log and record.node_name == node):
+            return
+        raise AlreadyExistsError(
+            f"{node!r} is a member already: choose another name, or remove that member first with: weftmesh members rm"
+            f" {node}; if this is that node, its data are there and its certificate has expired, make a token for it"
+            f" alone with: weftmesh token create --for {node}",
+            reason="NODE_NAME_TAKEN",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -98,3 +99,13 @@ class Homes:
         if project.home != self.local.name:
             return project
         return self.local.board.project(project.id) or project
+
+    def visible_projects(self, projects: Iterable[Project], *, show_deleted: bool) -> list[Project]:
+        """Of replicated projects those to show here: only its own node knows that a project of a node is deleted."""
+        visible = map(self.visible_project, projects)
+        return [project for project in visible if show_deleted or not project.deleted_stamp]
+
+    def find_project(self, project_id: str) -> Project | None:
+        """The project as this node sees it, deleted or not."""
+        project = self.mesh.board.project(project_id)
+        return self.local.board.project(project_id) if project is None else self.visible_project(project)

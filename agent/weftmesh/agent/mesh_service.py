@@ -101,7 +101,10 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
             raise ForbiddenError("a node becomes a member by its own certificate; run `weftmesh join` on it")
         if not request.address.rpartition(":")[0]:
             raise InvalidInputError(f"address is {request.address!r}; it must be HOST:PORT as the others dial {name}")
-        await self._engine.change_voter(name, request.address, call.remaining_s)
+        if self._engine.status().voters.get(name) != request.address:
+            self._tokens.check_admission(name)
+            await self._engine.change_voter(name, request.address, call.remaining_s)
+        await self._tokens.admitted(name)
         log.info("member added", member=name, address=request.address)
         return mesh_pb2.Member(name=name, address=request.address)
 
@@ -126,6 +129,13 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
             raise PreconditionError(
                 f"{self._node} is the last voter: with it the mesh and its tasks would be gone. To end the mesh, stop "
                 "the daemon and keep or delete its data directory"
+            )
+        if self._tokens.has_authority:
+            raise PreconditionError(
+                f"{self._node} has the cluster's authority: without it nobody could join, and certificates would run "
+                "out. Move identity/ca.key in its data directory to the same place on another member, with the same "
+                "owner and mode, restart both, and leave then",
+                reason="HAS_AUTHORITY",
             )
         if request.validate_only:
             return member

@@ -122,12 +122,12 @@ async def _abort(method: str, context: grpc.aio.ServicerContext[Any, Any], error
     if context.cancelled():
         # Nobody is left to tell; what failed is most likely the answer to a caller that went away.
         raise asyncio.CancelledError from error
-    code, status = to_status(_told(method, error))
+    code, status = to_status(what_is_told(method, error))
     message, trailers = to_trailers(status)
     await context.abort(code, message, trailers)
 
 
-def _told(method: str, error: Exception) -> WeftmeshError:
+def what_is_told(method: str, error: Exception) -> WeftmeshError:
     """Return what a caller may know of `error`."""
     if isinstance(error, WeftmeshError):
         return error

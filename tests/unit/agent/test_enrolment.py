@@ -68,12 +68,18 @@ class EnrolmentBench:
         return f"{record.token_id}.{secret}"
 
     async def enroll(
-        self, token: str, node: str = "n2", csr: bytes | None = None, caller: str = "ipv4:192.0.2.7:1"
+        self,
+        token: str,
+        node: str = "n2",
+        csr: bytes | None = None,
+        caller: str = "ipv4:192.0.2.7:1",
+        keeps_log: bool = False,
     ) -> mesh_pb2.EnrollResponse:
         request = mesh_pb2.EnrollRequest(
             token=token,
             node_name=node,
             signing_request_der=make_signing_request(make_key(), node) if csr is None else csr,
+            keeps_log=keeps_log,
         )
         return await self.servicer.Enroll(request, cast(Context, CallContext(caller)))
 
@@ -147,7 +153,12 @@ async def test_the_log_knows_more_than_the_caller(bench: EnrolmentBench) -> None
 
 
 async def test_a_token_for_a_members_name_brings_that_member_back(bench: EnrolmentBench) -> None:
-    assert (await bench.enroll(bench.token(MEMBER), MEMBER)).certificate_der
+    assert (await bench.enroll(bench.token(MEMBER), MEMBER, keeps_log=True)).certificate_der
+
+
+async def test_a_member_that_lost_its_log_does_not_come_back_under_its_name(bench: EnrolmentBench) -> None:
+    with pytest.raises(AlreadyExistsError, match="remove that member first"):
+        await bench.enroll(bench.token(MEMBER), MEMBER)
 
 
 async def test_a_host_that_guesses_is_turned_away_and_others_are_not(bench: EnrolmentBench) -> None:

@@ -10,7 +10,7 @@ from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.homes import MESH, Home, Homes
 from weftmesh.agent.machines import BoardMachine
-from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header
+from weftmesh.core.board.commands import Command, CreateProject, CreateTask, DeleteProject, Header
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import PreconditionError
 from weftmesh.core.ids import parse_task_name
@@ -66,6 +66,30 @@ async def test_a_project_of_this_node_is_shown_in_full_here(homes: Homes) -> Non
     assert replicated.title == ""
     assert homes.visible_project(replicated).title == "Known here only"
     assert homes.visible_project(theirs) is theirs
+
+
+async def test_a_deleted_project_of_this_node_is_not_listed_here(homes: Homes) -> None:
+    await write(homes.local, DeleteProject(header(7), "MINE"))
+    replicated = homes.mesh.board.list_projects().projects
+
+    assert [project.id for project in homes.visible_projects(replicated, show_deleted=False)] == ["OPEN", "THEIRS"]
+    shown = homes.visible_projects(replicated, show_deleted=True)
+    assert [(project.id, bool(project.deleted_stamp)) for project in shown] == [
+        ("OPEN", False),
+        ("MINE", True),
+        ("THEIRS", False),
+    ]
+
+
+async def test_a_project_of_this_node_is_found_while_the_mesh_board_is_behind(homes: Homes) -> None:
+    behind = Homes(make_home(MESH), homes.local)
+
+    found = behind.find_project("MINE")
+
+    assert found is not None
+    assert found.title == "Known here only"
+    assert behind.of_project("MINE") is homes.local
+    assert behind.find_project("OPEN") is None
 
 
 async def test_a_task_is_found_by_its_id_and_by_its_key(homes: Homes) -> None:

@@ -128,7 +128,7 @@ def test_live_tokens_are_limited_and_expired_ones_make_room(store: TokenStore, c
 
 def test_ended_tokens_are_forgotten_oldest_first(tmp_path: Path, clock: WallClock) -> None:
     row = {"secret_sha256": "", "expire_time": clock.now.isoformat(), "node_name": "", "state": "used", "used_by": "n"}
-    rows = [row | {"token_id": f"t{number}"} for number in range(ENDED_TOKENS_MAX + 5)]
+    rows = [row | {"token_id": f"t{number}", "admitted": True} for number in range(ENDED_TOKENS_MAX + 5)]
     path = tmp_path / "tokens.json"
     path.touch(mode=0o600)
     path.write_text(json.dumps({"format": 1, "tokens": rows}))
@@ -138,6 +138,17 @@ def test_ended_tokens_are_forgotten_oldest_first(tmp_path: Path, clock: WallCloc
 
     kept = [record.token_id for record in store.records()]
     assert kept == [f"t{number}" for number in range(5, ENDED_TOKENS_MAX + 5)] + [live.token_id]
+
+
+def test_a_token_makes_a_member_once_also_after_a_restart(tmp_path: Path, clock: WallClock) -> None:
+    store = TokenStore(tmp_path / "tokens.json", clock=clock)
+    record, secret = store.create()
+    assert not store.may_be_admitted("n2")
+    store.redeem(record.token_id, secret, "n2")
+    assert TokenStore(tmp_path / "tokens.json", clock=clock).may_be_admitted("n2")
+    store.admit("n2")
+    assert not store.may_be_admitted("n2")
+    assert not TokenStore(tmp_path / "tokens.json", clock=clock).may_be_admitted("n2")
 
 
 @pytest.mark.parametrize("ttl", [timedelta(0), timedelta(seconds=-1), timedelta(days=7, seconds=1)])

@@ -45,8 +45,10 @@ class Enrolled:
     seeds: tuple[Seed, ...]
 
 
-async def enroll(line: JoinLine, node_name: str, *, timeout_s: float = ENROLL_TIMEOUT_S) -> Enrolled:
-    """Make a key here and have it certified.
+async def enroll(
+    line: JoinLine, node_name: str, *, keeps_log: bool = False, timeout_s: float = ENROLL_TIMEOUT_S
+) -> Enrolled:
+    """Make a key here and have it certified; `keeps_log` says that this is a member whose certificate has expired.
 
     Raises:
         ForbiddenError: another authority answers; nothing was sent to it.
@@ -60,7 +62,10 @@ async def enroll(line: JoinLine, node_name: str, *, timeout_s: float = ENROLL_TI
     authority_der = _pinned(offered, line)
     key = make_key()
     request = mesh_pb2.EnrollRequest(
-        token=line.token, node_name=node_name, signing_request_der=make_signing_request(key, node_name)
+        token=line.token,
+        node_name=node_name,
+        signing_request_der=make_signing_request(key, node_name),
+        keeps_log=keeps_log,
     )
     authority_pem = ssl.DER_cert_to_PEM_cert(authority_der).encode()
     async with open_enrollment_channel(authority_pem, line.address) as channel:

@@ -127,7 +127,7 @@ async def join_cluster(
         _refuse_second_node(data_dir)
     elif store.load().authority_sha256 != line.authority_sha256:
         raise ForbiddenError(f"this line is for another mesh than {present.cluster!r}", reason="AUTHORITY_MISMATCH")
-    enrolled = await enroll(line, node_name, timeout_s=timeout_s)
+    enrolled = await enroll(line, node_name, keeps_log=present is not None, timeout_s=timeout_s)
     make_private_directory(data_dir)
     store.save(enrolled.material)
     _save_seeds(data_dir, enrolled.seeds)

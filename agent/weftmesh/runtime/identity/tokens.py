@@ -63,6 +63,8 @@ class TokenRefusedError(UnauthenticatedError):
 class TokenRecord:
     """What is kept of a token. `node_name` is empty when any node may use it, `used_by` until one has.
 
+    `admitted` is set once the node that used it has become a member: a token makes a member once.
+
     A plain hash is enough: the secret is 160 random bits, not a password.
     """
 
@@ -72,6 +74,7 @@ class TokenRecord:
     node_name: str = ""
     state: TokenState = TokenState.LIVE
     used_by: str = ""
+    admitted: bool = False
 
     def at(self, now: datetime) -> TokenRecord:
         """The record as it stands at `now`: expiry is a matter of reading, not of writing."""
@@ -191,6 +194,19 @@ class TokenStore:
             self._write(record)
             return record
 
+    def may_be_admitted(self, node_name: str) -> bool:
+        """Whether a node has enrolled here and has not become a member since: a removed one needs a new token."""
+        return bool(self._enrolled(node_name))
+
+    def admit(self, node_name: str) -> None:
+        """Remember that a node has become a member."""
+        with self._lock:
+            for record in self._enrolled(node_name):
+                self._write(replace(record, admitted=True))
+
+    def _enrolled(self, node_name: str) -> list[TokenRecord]:
+        return [record for record in self._records.values() if record.used_by == node_name and not record.admitted]
+
     def _write(self, record: TokenRecord) -> None:
         records = self._records | {record.token_id: record}
         now = self._clock()
@@ -251,4 +267,5 @@ def _record(row: Mapping[str, Any]) -> TokenRecord:
         node_name=str(row["node_name"]),
         state=TokenState(row["state"]),
         used_by=str(row["used_by"]),
+        admitted=bool(row["admitted"]),
     )
