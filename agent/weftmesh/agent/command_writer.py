@@ -17,6 +17,8 @@ from weftmesh.mesh.v1 import raft_pb2
 
 COMMANDS_PER_ENTRY_MAX: Final = 512
 ENTRY_BYTES_MAX: Final = 512 * 1024
+QUEUED_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of the writes that wait to enter an entry, beside the bound on their number."""
 ENTRIES_IN_FLIGHT_MAX: Final = 4
 """Beyond it, writes wait and share the next entry: an entry costs more than its bytes."""
 ATTEMPT_S: Final = 3.0
@@ -53,6 +55,7 @@ class CommandWriter:
         self._engine = engine
         self._queued_max = queued_max
         self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._flush_scheduled = False
 
@@ -73,8 +76,12 @@ class CommandWriter:
         """
         if len(self._queue) >= self._queued_max:
             raise OverloadedError(f"{self._queued_max} writes wait on this node already; try again in a second")
+        size_bytes = command.ByteSize()
+        if self._queue and self._queued_bytes + size_bytes > QUEUED_BYTES_MAX:
+            raise OverloadedError(f"{self._queued_bytes >> 20} MiB of writes wait on this node; try again in a second")
+        self._queued_bytes += size_bytes
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(command, command.ByteSize(), deadline, loop.create_future())
+        waiting = _Waiting(command, size_bytes, deadline, loop.create_future())
         expiry = loop.call_at(deadline, waiting.expire)
         waiting.outcome.add_done_callback(lambda _outcome: expiry.cancel())
         self._queue.append(waiting)
@@ -102,7 +109,9 @@ class CommandWriter:
             if count and size_bytes > ENTRY_BYTES_MAX:
                 break
             count += 1
-        return [self._queue.popleft() for _ in range(count)]
+        batch = [self._queue.popleft() for _ in range(count)]
+        self._queued_bytes -= sum([waiting.size_bytes for waiting in batch])
+        return batch
 
     async def _carry(self, batch: list[_Waiting]) -> None:
         """Propose until nobody waits for an answer any longer."""

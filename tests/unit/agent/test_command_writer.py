@@ -10,7 +10,13 @@ from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent import command_writer
-from weftmesh.agent.command_writer import ATTEMPT_S, COMMANDS_PER_ENTRY_MAX, ENTRIES_IN_FLIGHT_MAX, CommandWriter
+from weftmesh.agent.command_writer import (
+    ATTEMPT_S,
+    COMMANDS_PER_ENTRY_MAX,
+    ENTRIES_IN_FLIGHT_MAX,
+    QUEUED_BYTES_MAX,
+    CommandWriter,
+)
 from weftmesh.agent.machines import BoardMachine
 from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header
@@ -186,6 +192,17 @@ async def test_a_refusal_does_not_hide_that_an_earlier_try_may_have_entered_a_lo
         await bench.submit(bench.task())
 
     assert bench.machine.board.task_count == 1
+
+
+async def test_a_queue_of_large_writes_refuses_sooner(bench: Bench) -> None:
+    task = bench.task(description="x" * 1024 * 1024)
+    accepted = [bench.submit(task) for _ in range(QUEUED_BYTES_MAX // task.ByteSize())]
+
+    with pytest.raises(OverloadedError, match="MiB"):
+        bench.submit(task)
+
+    await asyncio.gather(*accepted)
+    assert (await bench.submit(bench.task())).ok
 
 
 async def test_a_full_queue_refuses_at_once(bench: Bench) -> None:
