@@ -66,6 +66,7 @@ class BoardWrites:
             await home.engine.read_barrier(call.remaining_s)
             home = self._home_of(request)
             command = command_from_request(request, self._context(home, call))
+            _check_project_known(home, command)
         validate_only = getattr(request, "validate_only", False)
         if isinstance(command, CreateProject) and command.home != MESH:
             return await self._create_local_project(command, call, validate_only)
@@ -224,9 +225,9 @@ def _identified(command: Any) -> Any:
 
 
 def _check_project_known(home: Home, command: Command) -> None:
-    """Where a project that is not known here lives, has to be asked before its tasks enter a log."""
+    """A task enters no log before it is known where its project lives: it may be one that stays on its node."""
     if isinstance(command, CreateTask) and home.board.project(command.project_id) is None:
-        raise NotFoundError(f"there is no project {command.project_id}")
+        raise NotFoundError(f"there is no project {command.project_id!r}; create it, or list the projects")
 
 
 def _resolve(home: Home, reference: str) -> str:

@@ -94,6 +94,7 @@ async def test_a_task_of_a_project_unheard_of_waits_for_where_the_project_lives(
 async def test_a_task_of_a_project_nobody_has_is_refused(bench: Bench) -> None:
     with pytest.raises(NotFoundError, match="no project 'NONE'"):
         await bench.add_task("NONE", "a task")
+    assert bench.engine.proposals == []
 
 
 async def test_a_name_reserved_by_an_attempt_that_went_no_further_is_used_by_the_next(bench: Bench) -> None:
