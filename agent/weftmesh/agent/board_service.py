@@ -20,7 +20,7 @@ from weftmesh.core.board.filter import parse_filter
 from weftmesh.core.board.model import Project, Task
 from weftmesh.core.board.reading import Cursor, Predicate
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
-from weftmesh.core.ids import parse_project_name, parse_task_name
+from weftmesh.core.ids import parse_project_name, parse_task_name, project_name
 from weftmesh.runtime.wire.page_tokens import PageToken, decode_page_token, encode_page_token
 from weftmesh.runtime.wire.resources import change_message, conflict_message, project_message, task_message
 
@@ -55,6 +55,7 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         home, outcome = await self._writes.write(request, begin_call(self._callers, context))
         project = home.board.project(outcome.subject)
         if project is None:  # validate_only of a project that does not exist yet
+            request.project.name = project_name(request.project_id)
             return request.project  # type: ignore[no-any-return]
         return self._project(project)
 
