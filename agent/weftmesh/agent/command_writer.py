@@ -24,6 +24,8 @@ ENTRIES_IN_FLIGHT_MAX: Final = 4
 ATTEMPT_S: Final = 3.0
 """One try; a longer wait only delays the retry after a lost leader."""
 RETRY_PAUSE_S: Final = 0.05
+LAST_WORD_S: Final = 0.02
+"""A try ends this long before the first deadline, so that the engine gets to say whether the write entered a log."""
 
 
 @dataclass(slots=True)
@@ -115,23 +117,21 @@ class CommandWriter:
 
     async def _carry(self, batch: list[_Waiting]) -> None:
         """Propose until nobody waits for an answer any longer."""
-        loop = asyncio.get_running_loop()
-        while batch := [waiting for waiting in batch if not waiting.outcome.done()]:
-            left_s = max(waiting.deadline for waiting in batch) - loop.time()
+        while batch := _with_time_left(batch):
+            left_s = min(waiting.deadline for waiting in batch) - LAST_WORD_S - asyncio.get_running_loop().time()
             try:
-                if left_s > 0:
-                    outcomes = await self._attempt(batch, min(ATTEMPT_S, left_s))
-                    for waiting, outcome in zip(batch, outcomes, strict=True):
-                        if not waiting.outcome.done():
-                            waiting.outcome.set_result(outcome)
-                    return
+                outcomes = await self._attempt(batch, min(ATTEMPT_S, left_s))
             except (NoQuorumError, UnknownOutcomeError):
-                pass  # whoever still has time tries again
+                await asyncio.sleep(RETRY_PAUSE_S)  # whoever still has time tries again
             except WeftmeshError as error:
                 for waiting in batch:
                     waiting.fail(_too_late(maybe_in_log=True) if waiting.maybe_in_log else error)
                 return
-            await asyncio.sleep(RETRY_PAUSE_S)
+            else:
+                for waiting, outcome in zip(batch, outcomes, strict=True):
+                    if not waiting.outcome.done():
+                        waiting.outcome.set_result(outcome)
+                return
 
     async def _attempt(self, batch: list[_Waiting], timeout_s: float) -> Sequence[Outcome]:
         surely_outside = [waiting for waiting in batch if not waiting.maybe_in_log]
@@ -147,6 +147,15 @@ class CommandWriter:
             raise
         outcomes: Sequence[Outcome] = applied.result
         return outcomes
+
+
+def _with_time_left(batch: list[_Waiting]) -> list[_Waiting]:
+    """Those that nobody has answered and that can be tried again; the others learn now what became of them."""
+    now = asyncio.get_running_loop().time()
+    for waiting in batch:
+        if waiting.deadline - LAST_WORD_S <= now:
+            waiting.expire()
+    return [waiting for waiting in batch if not waiting.outcome.done()]
 
 
 def _too_late(maybe_in_log: bool) -> WeftmeshError:

@@ -18,8 +18,10 @@ from weftmesh.runtime.clock import wall_ms
 DEADLINE_DEFAULT_S: Final = 15.0
 """For a caller that set none."""
 DEADLINE_MAX_S: Final = 60.0
-DEADLINE_MARGIN_S: Final = 0.05
-"""An answer that says why needs a moment to travel before the caller gives up."""
+DEADLINE_MARGIN_S: Final = 0.2
+"""An answer that says why needs a moment to travel before the caller gives up, on a busy machine too."""
+DEADLINE_MARGIN_SHARE: Final = 0.1
+"""Of a short deadline the margin takes no more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def call_of(caller: Caller, context: grpc.aio.ServicerContext[Any, Any]) -> Call
     remaining_s = context.time_remaining()
     if remaining_s is None:
         remaining_s = DEADLINE_DEFAULT_S
-    allowed_s = max(0.0, min(remaining_s, DEADLINE_MAX_S) - DEADLINE_MARGIN_S)
+    margin_s = min(DEADLINE_MARGIN_S, remaining_s * DEADLINE_MARGIN_SHARE)
+    allowed_s = max(0.0, min(remaining_s - margin_s, DEADLINE_MAX_S))
     return Call(caller=caller, deadline=asyncio.get_running_loop().time() + allowed_s)
 
 

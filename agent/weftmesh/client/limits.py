@@ -12,6 +12,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 RETRY_PAUSE_FIRST_S: Final = 0.05
 RETRY_PAUSE_MAX_S: Final = 1.0
 """Pauses double up to this; each is shortened by up to half at random, so that clients do not come back together."""
+RETRY_TIME_MIN_S: Final = 0.25
+"""With less time left nothing is tried again: the caller's own deadline would end it, and hide what was known."""
 
 WRITES_PER_BATCH_MAX: Final = 1_024
 """The protocol's bound on one message."""

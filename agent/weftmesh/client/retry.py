@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from weftmesh.client.errors import is_retryable
-from weftmesh.client.limits import RETRY_PAUSE_FIRST_S, RETRY_PAUSE_MAX_S
+from weftmesh.client.limits import RETRY_PAUSE_FIRST_S, RETRY_PAUSE_MAX_S, RETRY_TIME_MIN_S
 from weftmesh.core.errors import WeftmeshError
 
 T = TypeVar("T")
@@ -47,6 +47,6 @@ async def until_deadline(attempt: Callable[[float], Awaitable[T]], timeout_s: fl
             return await attempt(max(deadline - loop.time(), 0.001))
         except WeftmeshError as error:
             pause_s = backoff.next_pause_s()
-            if not is_retryable(error) or loop.time() + pause_s >= deadline:
+            if not is_retryable(error) or loop.time() + pause_s + RETRY_TIME_MIN_S >= deadline:
                 raise
             await asyncio.sleep(pause_s)

@@ -18,6 +18,7 @@ from weftmesh.agent.command_writer import (
     CommandWriter,
 )
 from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.raft.engine import Applied
 from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
@@ -172,6 +173,28 @@ async def test_a_command_whose_deadline_has_passed_is_not_proposed(bench: Bench)
         await asyncio.wait_for(bench.submit(bench.task(), timeout_s=-1), PATIENCE_S)
 
     assert bench.engine.proposals == []
+
+
+class CutOffEngine(InMemoryEngine):
+    """An engine that finds no leader to hand anything to."""
+
+    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+        self.proposals.append(command)
+        await asyncio.sleep(timeout_s)
+        raise NoQuorumError("no leader")
+
+
+async def test_a_write_that_found_no_leader_until_its_deadline_changed_nothing() -> None:
+    engine = CutOffEngine(BoardMachine("mesh", HybridClock()))
+    writer = CommandWriter(engine, QUEUED_MAX)
+    now = asyncio.get_running_loop().time()
+    command = encode_command(CreateProject(header(), "PROJ", "Project"))
+
+    pending = [writer.submit(command, now + 0.3), writer.submit(command, now + 0.8)]
+    outcomes = await asyncio.gather(*pending, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [NoQuorumError, NoQuorumError]
+    assert len(engine.proposals) >= 2
 
 
 async def test_any_other_refusal_reaches_every_caller_at_once(bench: Bench) -> None:

@@ -92,7 +92,7 @@ async def test_a_write_waits_for_a_quorum_and_says_so_when_none_comes(server: Bo
     assert (await client.board.create_task(create("one"))).key == "PROJ-1"
     server.board.faults.refuse.extend(NoQuorumError("alone") for _ in range(100))
     with pytest.raises(NoQuorumError, match="alone"):
-        await client.board.create_task(create("two"), timeout_s=0.3)
+        await client.board.create_task(create("two"), timeout_s=0.6)
     assert len(server.board.tasks) == 1
 
 
