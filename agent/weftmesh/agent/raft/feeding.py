@@ -90,8 +90,7 @@ class Feeding(Following):
     # sending
 
     def _SyncObj__sendAppendEntries(self) -> None:  # noqa: N802
-        """The heartbeat of pysyncobj, which sends without end while it waits for a snapshot."""
-        self._feed_peers()
+        """The heartbeat of pysyncobj, which sends without end while it waits for a snapshot; `_feed` has its own."""
 
     def _feed_peers(self) -> None:
         now_s = monotonic_s()

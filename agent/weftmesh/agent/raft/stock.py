@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from operator import attrgetter
+from typing import Any
 
 from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.engine import StateMachine
@@ -18,22 +19,18 @@ from weftmesh.agent.raft.proposals import Proposals
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.mesh.v1 import raft_pb2
 
-T = TypeVar("T")
 KNOWN_PEERS_LIMIT = 1024
 UNUSED_QUEUE_SIZE = 1
 
 
-class Private(Generic[T]):
-    """One private attribute of SyncObj under a name and a type."""
+def private(name: str) -> Any:
+    """One private attribute of SyncObj as a property; read without a Python frame, as ticks read them all the time."""
+    key = f"_SyncObj__{name}"
 
-    def __init__(self, name: str) -> None:
-        self._key = f"_SyncObj__{name}"
+    def write(owner: Any, value: Any) -> None:
+        setattr(owner, key, value)
 
-    def __get__(self, owner: Any, _type: type) -> T:
-        return owner.__dict__[self._key]  # type: ignore[no-any-return]
-
-    def __set__(self, owner: Any, value: T) -> None:
-        owner.__dict__[self._key] = value
+    return property(attrgetter(key), write)
 
 
 class Peer(Node):  # type: ignore[misc]  # pysyncobj has no annotations
@@ -111,19 +108,19 @@ class CoreParts:
 class StockCore(SyncObj):  # type: ignore[misc]  # pysyncobj has no annotations
     """SyncObj with its transport, journal and poller replaced, and nothing else changed."""
 
-    _role = Private[int]("raftState")
-    _term = Private[int]("raftCurrentTerm")
-    _leader = Private["Peer | None"]("raftLeader")
-    _election_deadline_s = Private[float]("raftElectionDeadline")
-    _commit = Private[int]("raftCommitIndex")
-    _leader_commit = Private["int | None"]("leaderCommitIndex")
-    _applied = Private[int]("raftLastApplied")
-    _match = Private[dict[Peer, int]]("raftMatchIndex")
-    _last_response_s = Private[dict[Peer, float]]("lastResponseTime")
-    _others = Private[set[Peer]]("otherNodes")
-    _connected = Private[set[Peer]]("connectedNodes")
-    _noop_index = Private["int | None"]("noopIDx")
-    _told_to_campaign = Private[bool]("transferInProgress")
+    _role: int = private("raftState")
+    _term: int = private("raftCurrentTerm")
+    _leader: Peer | None = private("raftLeader")
+    _election_deadline_s: float = private("raftElectionDeadline")
+    _commit: int = private("raftCommitIndex")
+    _leader_commit: int | None = private("leaderCommitIndex")
+    _applied: int = private("raftLastApplied")
+    _match: dict[Peer, int] = private("raftMatchIndex")
+    _last_response_s: dict[Peer, float] = private("lastResponseTime")
+    _others: set[Peer] = private("otherNodes")
+    _connected: set[Peer] = private("connectedNodes")
+    _noop_index: int | None = private("noopIDx")
+    _told_to_campaign: bool = private("transferInProgress")
 
     def __init__(self, parts: CoreParts) -> None:
         # before the original constructor: it looks at every attribute of a subclass

@@ -41,6 +41,7 @@ def applied_message(outcome: Outcome, board: Lookup) -> board_pb2.WriteApplied:
         key=task.key if task is not None else "",
         etag=etag_of(outcome.current_version),
         unchanged=outcome.kind is OutcomeKind.UNCHANGED,
+        stored_conflict=outcome.kind is OutcomeKind.STORED_CONFLICT,
     )
 
 

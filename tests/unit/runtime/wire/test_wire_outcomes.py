@@ -41,6 +41,12 @@ def test_a_project_that_was_there_already_is_unchanged() -> None:
     assert (message.name, message.key, message.unchanged) == ("projects/PROJ", "", True)
 
 
+def test_a_conflict_that_was_stored_is_not_hidden_in_a_success() -> None:
+    message = applied_message(Outcome(OutcomeKind.STORED_CONFLICT, 5, ID, current_version=2), OneTaskBoard())
+    assert message.stored_conflict
+    assert not applied_message(Outcome(OutcomeKind.APPLIED, 5, ID, current_version=2), OneTaskBoard()).stored_conflict
+
+
 def test_a_collision_says_both_values_and_both_versions() -> None:
     outcome = Outcome(
         OutcomeKind.COLLISION,
