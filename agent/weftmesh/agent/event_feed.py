@@ -16,8 +16,9 @@ COMMIT_TIMES_KEPT: Final = 4_096
 class EventFeed:
     """Wakes waiters after every applied entry. The events themselves stay in the board's bounded watch log."""
 
-    def __init__(self, machine: BoardMachine) -> None:
+    def __init__(self, machine: BoardMachine, commit_times_kept: int = COMMIT_TIMES_KEPT) -> None:
         self._machine = machine
+        self._commit_times_kept = commit_times_kept
         self._waiters: set[asyncio.Future[None]] = set()
         self._commit_times: dict[int, int] = {}
         self._handed_over: list[Callable[[int], None]] = []
@@ -61,7 +62,7 @@ class EventFeed:
             listener(commit_time_us)
 
     def _forget_old(self) -> None:
-        surplus = len(self._commit_times) - COMMIT_TIMES_KEPT
+        surplus = len(self._commit_times) - self._commit_times_kept
         if surplus > 0:
             for revision in list(islice(self._commit_times, surplus)):
                 del self._commit_times[revision]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent import event_feed
 from weftmesh.agent.event_feed import EventFeed
 from weftmesh.agent.machines import BoardMachine
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header
@@ -82,9 +80,9 @@ async def test_a_restored_snapshot_wakes_as_a_change_does() -> None:
     await asyncio.wait_for(waiting, PATIENCE_S)
 
 
-async def test_commit_times_are_known_for_recent_revisions_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_feed, "COMMIT_TIMES_KEPT", 4)
+async def test_commit_times_are_known_for_recent_revisions_only() -> None:
     fed = Fed()
+    fed.feed = EventFeed(fed.machine, commit_times_kept=4)
     for number in range(1, 7):
         fed.write(COMMIT_US + number)
     unknown = fed.write(0)
