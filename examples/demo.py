@@ -114,10 +114,13 @@ async def watcher(client: Client, record: Record, watching: asyncio.Event) -> No
 @asynccontextmanager
 async def writers_on(mesh: DevMesh, clients: dict[str, Client], record: Record, per_node: int) -> AsyncIterator[None]:
     """Writers on every node and a watcher on each, for as long as the block runs."""
+    for client in clients.values():  # a node that lags must know the project before it is watched there
+        await client.board.get_project(board_pb2.GetProjectRequest(name=PROJECT, consistency=FRESH))
     watching = {client: asyncio.Event() for client in clients.values()}
     tasks = [asyncio.create_task(watcher(client, record, ready)) for client, ready in watching.items()]
     try:
-        await asyncio.gather(*(ready.wait() for ready in watching.values()))
+        async with asyncio.timeout(AGREE_TIMEOUT_S):
+            await asyncio.gather(*(ready.wait() for ready in watching.values()))
         tasks += [
             asyncio.create_task(writer(node, clients[node], record, f"writer {number} on {node}"))
             for node in mesh.nodes

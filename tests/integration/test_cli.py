@@ -195,11 +195,14 @@ async def test_a_dry_run_changes_nothing(mesh: DevMesh) -> None:
         ["task", "undelete", "DRYRUN-2"],
         ["task", "resolve", f"{key}/1", "--take-all"],
         ["members", "rm", "node3"],
-        ["leave"],
         ["token", "create"],
     ]
     for arguments in commands:
         await done(mesh.first, *arguments, "--dry-run")
+    await done(mesh.node("node2"), "leave", "--dry-run")
+    authority = await weftmesh(mesh.first, "leave", "--dry-run")
+    assert authority.code == 1
+    assert "authority" in authority.err
 
     assert await revision(mesh) == before
     assert await done(mesh.first, "token", "ls", "--json") == tokens
