@@ -15,7 +15,7 @@ from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.errors import NoQuorumError, OverloadedError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 
-COMMANDS_PER_ENTRY_MAX: Final = 512
+COMMANDS_PER_ENTRY_MAX: Final = 128
 ENTRY_BYTES_MAX: Final = 512 * 1024
 QUEUED_BYTES_MAX: Final = 64 * 1024 * 1024
 """Of the writes that wait to enter an entry, beside the bound on their number."""

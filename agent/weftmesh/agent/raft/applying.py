@@ -36,12 +36,14 @@ class Applying(Durability):
             self._commit_times.append((index, time_us))
         self._leader_commit = self._commit
 
-    def _stamp_commit(self) -> None:
-        """A leader notes when it found out."""
-        if self.leads and self._commit > self._stamped_commit:
+    def _stamp_commit(self) -> bool:
+        """A leader notes when it found out; returns whether it has just done so."""
+        news = self.leads and self._commit > self._stamped_commit
+        if news:
             self._commit_time_us = self._parts.wall_us()
             self._commit_times.append((self._commit, self._commit_time_us))
         self._stamped_commit = self._commit
+        return news
 
     def _commit_time_of(self, index: int) -> int:
         """0 for an entry of an earlier term: it may have been committed long ago."""
@@ -51,7 +53,9 @@ class Applying(Durability):
         return self._commit_times[0][1] if known else 0
 
     def _SyncObj__applyLogEntries(self) -> bool:  # noqa: N802 - pysyncobj's name
-        self._stamp_commit()
+        """The peers hear of a commit before this node applies it: then all nodes apply it at the same time."""
+        if self._stamp_commit() and self._others:
+            return False
         return bool(super()._SyncObj__applyLogEntries())
 
     def _SyncObj__doApplyCommand(self, command: bytes) -> None:  # noqa: N802
