@@ -6,35 +6,22 @@ Run as `make bench-sync` or `python -m benchmarks.sync [--duration S] [--clients
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final
 
 import uvloop
 
+from benchmarks import report
+from benchmarks.report import Row
 from weftmesh.cli.dev_mesh import dev_mesh
 from weftmesh.cli.sync_bench import CLIENTS, DURATION_S, PAYLOAD_BYTES, SHAPES, SyncPlan, SyncResult, measure_sync
 
-RESULT: Final = Path(__file__).resolve().parents[1] / "build" / "bench" / "sync.json"
 
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load_1m": round(os.getloadavg()[0], 2),
-    }
-
-
-def rows_of(result: SyncResult) -> list[dict[str, Any]]:
-    """One figure a row. No peer is measured in this run, so peer, peer_value and ratio are null."""
+def rows_of(result: SyncResult) -> list[Row]:
+    """One figure a row; no peer is measured in this run."""
+    name = f"{result.shape}, {result.clients} in flight, {result.nodes} nodes, {result.payload_bytes} B"
+    name += ", fsync" if result.fsync else ", no fsync"
     figures = [
         ("commit_p50", result.commit_ms.p50, "ms"),
         ("commit_p99", result.commit_ms.p99, "ms"),
@@ -42,10 +29,7 @@ def rows_of(result: SyncResult) -> list[dict[str, Any]]:
         ("sync_p99", result.sync_ms.p99, "ms"),
         ("rate", result.rate_per_s, "1/s"),
     ]
-    name = f"{result.shape}, {result.clients} in flight, {result.nodes} nodes, {result.payload_bytes} B"
-    name += ", fsync" if result.fsync else ", no fsync"
-    none = {"peer": None, "peer_value": None, "ratio": None}
-    return [{"row": name, "metric": metric, "value": value, "unit": unit, **none} for metric, value, unit in figures]
+    return [Row(name, metric, value, unit) for metric, value, unit in figures]
 
 
 async def measure(nodes: int, plan: SyncPlan) -> list[SyncResult]:
@@ -66,12 +50,10 @@ def main() -> None:
     options = parser.parse_args()
     clients = [int(word) for word in options.clients.split(",")]
     plan = SyncPlan(options.shapes.split(","), clients, options.duration, options.payload_bytes)
-    facts = machine()
+    measured_on = report.machine()
     results = uvloop.run(measure(options.nodes, plan))
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    document = {"machine": facts, "rows": [row for result in results for row in rows_of(result)]}
-    RESULT.write_text(json.dumps(document, indent=2) + "\n")
-    sys.stdout.write(f"written: {RESULT}\n")
+    written = report.write("sync", [row for result in results for row in rows_of(result)], measured_on)
+    sys.stdout.write(f"written: {written}\n")
 
 
 def _print_row(result: SyncResult) -> None:
@@ -81,13 +63,6 @@ def _print_row(result: SyncResult) -> None:
         f"sync p50 {sync.p50:6.2f} p99 {sync.p99:6.2f} ms  {result.rate_per_s:8,.0f} writes/s\n"
     )
     sys.stdout.flush()
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 if __name__ == "__main__":
