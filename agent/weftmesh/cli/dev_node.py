@@ -63,8 +63,8 @@ class DevNode:
     @property
     def running(self) -> bool:
         """Whether its process lives: one with this pid that was started with this configuration."""
-        if self._process is not None and self._process.poll() is not None:
-            return False
+        if self._process is not None and self._process.pid == self.pid:
+            return self._process.poll() is None  # our own child; its command line is not there at once
         try:
             command = Path(f"/proc/{self.pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
