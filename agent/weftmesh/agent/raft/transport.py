@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -26,6 +25,7 @@ from weftmesh.agent.raft.peer_stream import (
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.mesh.v1 import raft_pb2, raft_pb2_grpc
+from weftmesh.runtime.identity.certificates import split_node_uri
 
 __all__ = ["CHANNEL_OPTIONS", "SERVER_OPTIONS", "ChannelFactory", "GrpcTransport", "RaftServicer", "peer_name"]
 
@@ -46,7 +46,6 @@ REFUSALS_REMEMBERED: Final = 1_024
 Deliver = Callable[[str, Sequence[raft_pb2.RaftMessage]], None]
 ExchangeContext = grpc.aio.ServicerContext[raft_pb2.RaftBatch, raft_pb2.RaftBatch]
 
-_NODE_URI: Final = re.compile(r"spiffe://([^/]+)/node/([^/]+)")
 _log = structlog.get_logger(__name__)
 
 
@@ -63,12 +62,13 @@ def peer_name(auth_context: Mapping[str, Iterable[bytes]], cluster: str) -> str:
     """
     names = [name.decode("utf-8", "replace") for name in auth_context.get("x509_subject_alternative_name", ())]
     uris = [name for name in names if "://" in name]
-    found = _NODE_URI.fullmatch(uris[0]) if len(uris) == 1 else None
+    found = split_node_uri(uris[0]) if len(uris) == 1 else None
     if found is None:
         raise UnauthenticatedError(f"the certificate names no node; its URIs are {uris}")
-    if found[1] != cluster:
-        raise ForbiddenError(f"node {found[2]} belongs to cluster {found[1]}, this is {cluster}")
-    return found[2]
+    node, its_cluster = found
+    if its_cluster != cluster:
+        raise ForbiddenError(f"node {node} belongs to cluster {its_cluster}, this is {cluster}")
+    return node
 
 
 class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # generated without annotations
