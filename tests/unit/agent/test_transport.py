@@ -114,8 +114,9 @@ def pair() -> tuple[Node, Node]:
 
 
 async def connect(a: Node, b: Node) -> None:
+    """Wait for the event too: it comes one turn of the loop after the state."""
     a.transport.set_peers({b.name: b.address})
-    await until(lambda: a.transport.connected(b.name))
+    await until(lambda: a.transport.connected(b.name) and f"+{b.name}" in a.events.log)
 
 
 async def test_messages_arrive_in_order_and_leave_together() -> None:
