@@ -46,6 +46,18 @@ test: $(SETUP) check ## Everything that belongs to every change
 test-slow: $(SETUP) ## The longer tiers: minutes
 	$(BIN)/pytest -m slow
 
+.PHONY: simulate
+simulate: $(SETUP) ## Random schedules of faults against the Raft engine, under a fake clock (SEEDS=n, FIRST=n)
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) $(if $(FIRST),--first $(FIRST))
+
+.PHONY: simulate-mutants
+simulate-mutants: $(SETUP) ## Undoes one safeguard at a time and shows that the simulation notices: minutes
+	$(BIN)/python -m tests.simulation.mutants
+
+.PHONY: faults
+faults: $(SETUP) ## Kills, partitions, full disks and jumping clocks on real processes, checked for linearizability: 10 minutes, needs root
+	$(BIN)/python -m tests.faults
+
 .PHONY: demo
 demo: $(SETUP_BASE) ## A mesh of three nodes on loopback, real data, a killed leader (DATA=path for your own export)
 	$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)")
@@ -57,6 +69,10 @@ bench-scale: $(SETUP_BASE) ## Memory, listing and restart with 100,000 tasks
 .PHONY: bench-sync
 bench-sync: $(SETUP_BASE) ## Commit and sync latency on a mesh of three nodes
 	$(BIN)/python -m benchmarks.sync
+
+.PHONY: bench-etcd
+bench-etcd: $(SETUP) ## Side by side with a real etcd of three nodes: needs etcd-server and nghttp2-client
+	$(BIN)/python -m benchmarks.etcd
 
 .PHONY: lock
 lock: ## Renews the lock files (needs uv)
