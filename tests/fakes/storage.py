@@ -10,10 +10,10 @@ from itertools import accumulate, takewhile
 from pathlib import Path
 
 from weftmesh.agent.raft.ports import Entry, SnapshotInfo
-from weftmesh.agent.raft.snapshot_format import SnapshotReader, encode
 from weftmesh.agent.raft.wal_entries import FIRST_BASE_INDEX, FIRST_BASE_TERM
 from weftmesh.core.errors import DataCorruptionError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.wire.snapshot_file import SnapshotReader, encode
 
 Schedule = Callable[[Callable[[], None]], object]
 

@@ -6,10 +6,10 @@ import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from weftmesh.agent.raft.snapshot_format import SnapshotVerifier
 from weftmesh.agent.raft.wal_disk import Disk
 from weftmesh.core.errors import DataCorruptionError, PreconditionError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.wire.snapshot_file import SnapshotVerifier
 
 SYNC_BYTES = 4 << 20
 """Synced in a thread whenever so much has come, so that little is left to sync at the end."""

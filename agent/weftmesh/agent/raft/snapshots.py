@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.agent.raft.ports import SnapshotInfo
-from weftmesh.agent.raft.snapshot_format import SnapshotReader, digest_of, encode
 from weftmesh.agent.raft.snapshot_transfer import SnapshotTransfer, key_of
 from weftmesh.agent.raft.wal_disk import SystemDisk, make_directory
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.corruption import corrupted
+from weftmesh.runtime.wire.snapshot_file import SnapshotReader, digest_of, encode
 
 SUFFIX = ".snapshot"
 PARTIAL_SUFFIX = ".partial"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.wal_format import (
     RECORD_HEADER_BYTES,
@@ -19,6 +18,7 @@ from weftmesh.agent.raft.wal_format import (
     read_segment_header,
 )
 from weftmesh.agent.raft.wal_segment import segment_path
+from weftmesh.runtime.corruption import corrupted
 
 
 class Place(NamedTuple):

@@ -15,7 +15,6 @@ from mmap import mmap
 from pathlib import Path
 from typing import ClassVar
 
-from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.wal_entries import MEMORY_BYTES, HeldEntries
 from weftmesh.agent.raft.wal_format import (
@@ -34,6 +33,7 @@ from weftmesh.agent.raft.wal_format import (
 )
 from weftmesh.agent.raft.wal_segment import SUFFIX
 from weftmesh.core.errors import PreconditionError
+from weftmesh.runtime.corruption import corrupted
 
 
 class _Mismatch(Exception):  # noqa: N818 - becomes a DataCorruptionError where file and offset are known

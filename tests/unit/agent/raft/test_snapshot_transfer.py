@@ -11,10 +11,10 @@ from zlib import crc32
 import pytest
 from tests.fakes.disk import FaultyDisk
 
-from weftmesh.agent.raft.snapshot_format import FORMAT, SnapshotVerifier, encode
 from weftmesh.agent.raft.snapshot_transfer import SYNC_BYTES, SnapshotTransfer
 from weftmesh.core.errors import DataCorruptionError, PreconditionError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.wire.snapshot_file import FORMAT, SnapshotVerifier, encode
 
 HEADER = raft_pb2.SnapshotHeader(format=1, last_index=20, last_term=3, cluster="lab")
 

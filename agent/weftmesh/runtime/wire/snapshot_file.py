@@ -18,9 +18,9 @@ from zlib import crc32
 
 from google.protobuf.message import DecodeError
 
-from weftmesh.agent.raft.corruption import corrupted
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, PreconditionError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.corruption import corrupted
 
 FORMAT = 1
 MAX_ROW_BYTES = 8 << 20
