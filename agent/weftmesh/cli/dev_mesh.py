@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -31,6 +31,9 @@ NODES_MAX: Final = 15
 SETTLE_TIMEOUT_S: Final = 30.0
 _MESH_FILE: Final = "mesh.json"
 
+Place = Callable[[DevNode], None]
+"""May give a node that is about to be made another address, a command prefix or an environment."""
+
 
 class DevMesh:
     """A mesh under one directory. `up` makes it or starts it again; `down` stops it and leaves the data.
@@ -41,9 +44,10 @@ class DevMesh:
         fsync: whether acknowledged writes are on disk.
     """
 
-    def __init__(self, directory: Path, *, fsync: bool = True) -> None:
+    def __init__(self, directory: Path, *, fsync: bool = True, place: Place | None = None) -> None:
         self.directory = directory.absolute()
         self.fsync = fsync
+        self._place = place
         self.nodes: dict[str, DevNode] = {}
 
     @classmethod
@@ -112,6 +116,8 @@ class DevMesh:
             name = f"node{number}"
             listen, enroll = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
             self.nodes[name] = DevNode(name, self.directory / name, listen, enroll)
+            if self._place is not None:
+                self._place(self.nodes[name])
             self.nodes[name].write_config(self.fsync)
         try:
             for node in self.nodes.values():
@@ -205,9 +211,11 @@ class DevMesh:
 
 
 @asynccontextmanager
-async def dev_mesh(directory: Path, count: int = 3, *, fsync: bool = True) -> AsyncIterator[DevMesh]:
+async def dev_mesh(
+    directory: Path, count: int = 3, *, fsync: bool = True, place: Place | None = None
+) -> AsyncIterator[DevMesh]:
     """A mesh for as long as the block runs; its files stay."""
-    mesh = DevMesh(directory, fsync=fsync)
+    mesh = DevMesh(directory, fsync=fsync, place=place)
     try:
         await mesh.up(count)
         yield mesh

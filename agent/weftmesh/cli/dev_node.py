@@ -36,6 +36,8 @@ class DevNode:
         listen: host:port of the mesh port.
         enroll: host:port of the enrolment port.
         pid: of its process; 0 when none was started.
+        prefix: a command that its process is started by, such as `ip netns exec NAME`; it must not fork.
+        environment: what its process finds beside our own environment.
     """
 
     name: str
@@ -43,6 +45,8 @@ class DevNode:
     listen: str
     enroll: str
     pid: int = 0
+    prefix: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -97,11 +101,12 @@ class DevNode:
         (self.directory / "run").mkdir(mode=0o700, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603, our own interpreter and paths
-                [sys.executable, "-m", AGENT_MODULE, "--config", str(self.config_path)],
+                [*self.prefix, sys.executable, "-m", AGENT_MODULE, "--config", str(self.config_path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=os.environ | self.environment,
             )
         self.pid = self._process.pid
 
@@ -165,9 +170,12 @@ class DevNode:
             "config": str(self.config_path),
             "listen": self.listen,
             "enroll": self.enroll,
+            "prefix": list(self.prefix),
+            "environment": self.environment,
         }
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        return cls(row["name"], Path(row["config"]).parent, row["listen"], row["enroll"], row["pid"])
+        placed = {"prefix": tuple(row.get("prefix", ())), "environment": row.get("environment", {})}
+        return cls(row["name"], Path(row["config"]).parent, row["listen"], row["enroll"], row["pid"], **placed)

@@ -62,7 +62,8 @@ def test_only_our_own_process_is_stopped(tmp_path: Path) -> None:
 
 def test_a_mesh_is_found_again(tmp_path: Path) -> None:
     mesh = DevMesh(tmp_path, fsync=False)
-    mesh.nodes["node1"] = node(tmp_path, 42)
+    mesh.nodes["node1"] = placed = node(tmp_path, 42)
+    placed.prefix, placed.environment = ("ip", "netns", "exec", "one"), {"TZ": "UTC"}
     mesh.save()
     found = DevMesh.load(tmp_path)
     assert (found.nodes, found.fsync, found.first.name) == (mesh.nodes, False, "node1")
