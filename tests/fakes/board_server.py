@@ -243,6 +243,8 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
         else:
             key = done.key if isinstance(done, board_pb2.Task) else ""
             applied = board_pb2.WriteApplied(revision=done.revision, name=done.name, key=key, etag=done.etag)
+            if entry.return_resource:
+                (applied.task if isinstance(done, board_pb2.Task) else applied.project).CopyFrom(done)
             answer.applied.CopyFrom(applied)
         return answer
 

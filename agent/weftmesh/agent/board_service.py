@@ -13,11 +13,12 @@ from google.protobuf.message import Message
 from weftmesh.agent.board_writes import BoardWrites
 from weftmesh.agent.callers import Callers
 from weftmesh.agent.homes import Home, Homes
-from weftmesh.agent.requests import Call, await_freshness, begin_call, freshness_of
+from weftmesh.agent.requests import DEADLINE_DEFAULT_S, Call, await_freshness, begin_call, freshness_of
 from weftmesh.agent.watching import Watching, WatchPlan
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.board.filter import parse_filter
 from weftmesh.core.board.model import Project, Task
+from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.board.reading import Cursor, Predicate
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
 from weftmesh.core.ids import parse_project_name, parse_task_name, project_name
@@ -36,6 +37,12 @@ PROGRESS_DEFAULT_S: Final = 10.0
 PROGRESS_MIN_S: Final = 0.1
 PROGRESS_MAX_S: Final = 60.0
 ALL_PROJECTS: Final = "-"
+PROJECT_WRITES: Final = (
+    board_pb2.CreateProjectRequest,
+    board_pb2.UpdateProjectRequest,
+    board_pb2.DeleteProjectRequest,
+    board_pb2.UndeleteProjectRequest,
+)
 
 Item = TypeVar("Item", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,7 +59,10 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         self.watchers = 0
 
     async def _write_project(self, request: Any, context: Context) -> board_pb2.Project:
-        home, outcome = await self._writes.write(request, begin_call(self._callers, context))
+        return self._written_project(request, *await self._writes.write(request, begin_call(self._callers, context)))
+
+    def _written_project(self, request: Any, home: Home, outcome: Outcome) -> board_pb2.Project:
+        """The project as the write left it."""
         project = home.board.project(outcome.subject)
         if project is None:  # validate_only of a project that does not exist yet
             request.project.name = project_name(request.project_id)
@@ -62,7 +72,10 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
     CreateProject = UpdateProject = DeleteProject = UndeleteProject = _write_project
 
     async def _write_task(self, request: Any, context: Context) -> board_pb2.Task:
-        home, outcome = await self._writes.write(request, begin_call(self._callers, context))
+        return self._written_task(request, *await self._writes.write(request, begin_call(self._callers, context)))
+
+    def _written_task(self, request: Any, home: Home, outcome: Outcome) -> board_pb2.Task:
+        """The task as the write left it."""
         task = home.board.find_task(outcome.subject)
         if task is None:  # validate_only of a task that does not exist yet
             return request.task  # type: ignore[no-any-return]
@@ -188,8 +201,19 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
     ) -> AsyncIterator[board_pb2.WriteResponse]:
         """See board.proto."""
         caller = self._callers.of(context)
-        async for response in self._writes.stream(request_iterator, lambda: Call.of_stream(caller)):
+
+        def begin(write: board_pb2.WriteRequest) -> Call:
+            return Call.within(caller, write.timeout_ms / 1000 if write.timeout_ms > 0 else DEADLINE_DEFAULT_S)
+
+        async for response in self._writes.stream(request_iterator, begin, self._show):
             yield response
+
+    def _show(self, request: Any, home: Home, outcome: Outcome, applied: board_pb2.WriteApplied) -> None:
+        """Put the resource that a streamed write left into its answer."""
+        if isinstance(request, PROJECT_WRITES):
+            applied.project.CopyFrom(self._written_project(request, home, outcome))
+        else:
+            applied.task.CopyFrom(self._written_task(request, home, outcome))
 
     async def Watch(  # noqa: N802
         self, request: board_pb2.WatchRequest, context: Context

@@ -29,6 +29,10 @@ BATCH_WRITES_MAX: Final = 1_024
 RESPONSES_PER_MESSAGE_MAX: Final = 1_024
 
 
+Begin = Callable[[board_pb2.WriteRequest], Call]
+Show = Callable[[Any, Home, Outcome, board_pb2.WriteApplied], None]
+
+
 class WriteMessage(Protocol):
     """Any request of WriteRequest's oneof."""
 
@@ -121,14 +125,19 @@ class BoardWrites:
         )
 
     async def stream(
-        self, requests: AsyncIterator[board_pb2.WriteRequest], begin: Callable[[], Call]
+        self, requests: AsyncIterator[board_pb2.WriteRequest], begin: Begin, show: Show
     ) -> AsyncIterator[board_pb2.WriteResponse]:
         """Answer a stream of writes, batching answers as batches of writes come in.
+
+        Args:
+            requests: as they come.
+            begin: starts the clock of one write.
+            show: adds what a write left to its answer, where the writer asks for it.
 
         Raises:
             InvalidInputError: a batch inside a batch, or one too large.
         """
-        stream = _WriteStream(self, begin)
+        stream = _WriteStream(self, begin, show)
         reader = asyncio.create_task(stream.read(requests))
         try:
             async for response in stream.responses(reader):
@@ -147,9 +156,10 @@ class BoardWrites:
 class _WriteStream:
     """The unanswered writes of one stream, and the answers that wait to leave."""
 
-    def __init__(self, writes: BoardWrites, begin: Callable[[], Call]) -> None:
+    def __init__(self, writes: BoardWrites, begin: Begin, show: Show) -> None:
         self._writes = writes
         self._begin = begin
+        self._show = show
         self._unanswered = 0
         self._outbox: list[board_pb2.WriteResponse] = []
         self._ready = asyncio.Event()
@@ -176,8 +186,10 @@ class _WriteStream:
     async def _answer(self, write: board_pb2.WriteRequest) -> board_pb2.WriteResponse:
         response = board_pb2.WriteResponse(sequence=write.sequence)
         try:
-            home, outcome = await self._writes.start(write, self._begin())
+            home, outcome = await self._writes.start(write, self._begin(write))
             response.applied.CopyFrom(applied_message(outcome, home.board))
+            if write.return_resource:
+                self._show(getattr(write, str(write.WhichOneof("write"))), home, outcome, response.applied)
         except Exception as error:  # noqa: BLE001, the boundary of the process: one bad write must not end the stream
             response.failed.CopyFrom(to_write_failed(what_is_told("Write", error)))
         return response

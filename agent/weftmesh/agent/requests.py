@@ -38,9 +38,11 @@ class Call:
         return max(0.0, self.deadline - asyncio.get_running_loop().time())
 
     @classmethod
-    def of_stream(cls, caller: Caller) -> Call:
-        """One write of a stream, which as a whole has no deadline."""
-        return cls(caller=caller, deadline=asyncio.get_running_loop().time() + DEADLINE_DEFAULT_S)
+    def within(cls, caller: Caller, remaining_s: float) -> Call:
+        """A call whose caller gives up in `remaining_s`, which has to learn why before."""
+        margin_s = min(DEADLINE_MARGIN_S, remaining_s * DEADLINE_MARGIN_SHARE)
+        allowed_s = max(0.0, min(remaining_s - margin_s, DEADLINE_MAX_S))
+        return cls(caller=caller, deadline=asyncio.get_running_loop().time() + allowed_s)
 
 
 def begin_call(callers: Callers, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
@@ -51,11 +53,7 @@ def begin_call(callers: Callers, context: grpc.aio.ServicerContext[Any, Any]) ->
 def call_of(caller: Caller, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
     """Fix the deadline of an authenticated caller's call."""
     remaining_s = context.time_remaining()
-    if remaining_s is None:
-        remaining_s = DEADLINE_DEFAULT_S
-    margin_s = min(DEADLINE_MARGIN_S, remaining_s * DEADLINE_MARGIN_SHARE)
-    allowed_s = max(0.0, min(remaining_s - margin_s, DEADLINE_MAX_S))
-    return Call(caller=caller, deadline=asyncio.get_running_loop().time() + allowed_s)
+    return Call.within(caller, DEADLINE_DEFAULT_S if remaining_s is None else remaining_s)
 
 
 async def await_freshness(home: Home, call: Call, consistency: int, min_revision: int) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client.calls import Calls
+from weftmesh.client.coalescing import CoalescingWrites
+from weftmesh.client.stream import WriteStream
 
 
 class BoardApi:
-    """The board's unary calls. Each takes and returns the messages of the protocol, and raises WeftmeshError.
+    """The board's calls with one answer. Each takes and returns the messages of the protocol, and raises WeftmeshError.
 
     Writes get a request id, when they carry none, and are tried again under it until the timeout: a retry is applied
-    once at most. `timeout_s` is for the whole call, retries included; None is `limits.CALL_TIMEOUT_S`.
+    once at most. Concurrent writes share the write stream. `timeout_s` is for the whole call, retries included; None
+    is `limits.CALL_TIMEOUT_S`.
     """
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, stream: WriteStream) -> None:
         self._calls = calls
+        self._writes = CoalescingWrites(calls, stream)
         self._stub = board_pb2_grpc.BoardServiceStub(calls.channel)
 
     async def get_project(
@@ -63,75 +67,75 @@ class BoardApi:
         self, request: board_pb2.CreateProjectRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Project:
         """Make a project."""
-        result: board_pb2.Project = await self._calls.write(self._stub.CreateProject, request, timeout_s)
+        result: board_pb2.Project = await self._writes.carry(self._stub.CreateProject, request, timeout_s)
         return result
 
     async def update_project(
         self, request: board_pb2.UpdateProjectRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Project:
         """Change a project's title or merge policy."""
-        result: board_pb2.Project = await self._calls.write(self._stub.UpdateProject, request, timeout_s)
+        result: board_pb2.Project = await self._writes.carry(self._stub.UpdateProject, request, timeout_s)
         return result
 
     async def delete_project(
         self, request: board_pb2.DeleteProjectRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Project:
         """Hide a project and its tasks."""
-        result: board_pb2.Project = await self._calls.write(self._stub.DeleteProject, request, timeout_s)
+        result: board_pb2.Project = await self._writes.carry(self._stub.DeleteProject, request, timeout_s)
         return result
 
     async def undelete_project(
         self, request: board_pb2.UndeleteProjectRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Project:
         """Bring a project and its tasks back."""
-        result: board_pb2.Project = await self._calls.write(self._stub.UndeleteProject, request, timeout_s)
+        result: board_pb2.Project = await self._writes.carry(self._stub.UndeleteProject, request, timeout_s)
         return result
 
     async def create_task(
         self, request: board_pb2.CreateTaskRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Make a task; without a task id it gets one here."""
-        result: board_pb2.Task = await self._calls.write(self._stub.CreateTask, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.CreateTask, request, timeout_s)
         return result
 
     async def update_task(
         self, request: board_pb2.UpdateTaskRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Change the fields of the mask, merged with what others changed since `base`."""
-        result: board_pb2.Task = await self._calls.write(self._stub.UpdateTask, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.UpdateTask, request, timeout_s)
         return result
 
     async def claim_task(
         self, request: board_pb2.ClaimTaskRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Take a task."""
-        result: board_pb2.Task = await self._calls.write(self._stub.ClaimTask, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.ClaimTask, request, timeout_s)
         return result
 
     async def revert_task(
         self, request: board_pb2.RevertTaskRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Set every field back to an earlier version."""
-        result: board_pb2.Task = await self._calls.write(self._stub.RevertTask, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.RevertTask, request, timeout_s)
         return result
 
     async def delete_task(
         self, request: board_pb2.DeleteTaskRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Hide a task."""
-        result: board_pb2.Task = await self._calls.write(self._stub.DeleteTask, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.DeleteTask, request, timeout_s)
         return result
 
     async def undelete_task(
         self, request: board_pb2.UndeleteTaskRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Bring a task back."""
-        result: board_pb2.Task = await self._calls.write(self._stub.UndeleteTask, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.UndeleteTask, request, timeout_s)
         return result
 
     async def resolve_conflict(
         self, request: board_pb2.ResolveConflictRequest, *, timeout_s: float | None = None
     ) -> board_pb2.Task:
         """Settle one stored conflict."""
-        result: board_pb2.Task = await self._calls.write(self._stub.ResolveConflict, request, timeout_s)
+        result: board_pb2.Task = await self._writes.carry(self._stub.ResolveConflict, request, timeout_s)
         return result

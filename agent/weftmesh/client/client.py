@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
+from weftmesh.client.backup.api import BackupApi
 from weftmesh.client.board import BoardApi
 from weftmesh.client.calls import Calls
 from weftmesh.client.errors import unreachable
@@ -26,8 +27,9 @@ class Client:
     """A client of one node. Made by `connect`; safe to share between the tasks of one event loop.
 
     Attributes:
-        board: the board's unary calls.
+        board: the board's calls with one answer.
         mesh: the mesh's calls.
+        backup: the stream of a backup's parts.
         target: the node's address.
     """
 
@@ -35,10 +37,11 @@ class Client:
         calls = Calls(channel, target)
         stub = board_pb2_grpc.BoardServiceStub(channel)
         self.target = target
-        self.board = BoardApi(calls)
-        self.mesh = MeshApi(calls)
-        self._open_watch: Any = stub.Watch
         self._stream = WriteStream(stub.Write, target)
+        self.board = BoardApi(calls, self._stream)
+        self.mesh = MeshApi(calls)
+        self.backup = BackupApi(calls)
+        self._open_watch: Any = stub.Watch
 
     async def write(
         self, request: Write | board_pb2.WriteRequest, *, timeout_s: float = CALL_TIMEOUT_S

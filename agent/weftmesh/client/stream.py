@@ -148,6 +148,7 @@ class WriteStream:
     def _take_batch(self) -> list[_Pending]:
         batch: list[_Pending] = []
         size_bytes = 0
+        now = asyncio.get_running_loop().time()
         while self._unsent and len(batch) < WRITES_PER_BATCH_MAX:
             if self._unsent[0].answer.done():
                 self._unsent.popleft()
@@ -157,6 +158,7 @@ class WriteStream:
                 break
             pending = self._unsent.popleft()
             pending.sent = True
+            pending.entry.timeout_ms = max(round((pending.deadline - now) * 1000), 1)
             batch.append(pending)
         if not self._unsent:
             self._wake.clear()

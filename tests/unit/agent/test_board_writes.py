@@ -136,7 +136,7 @@ async def test_a_caller_that_reads_no_answers_is_not_read_for_ever(bench: Bench)
                 await asyncio.sleep(0)
             yield request
 
-    answers = bench.writes.stream(arriving(), bench.call)
+    answers = bench.writes.stream(arriving(), lambda _write: bench.call(), unshown)
     answered = _count(await anext(answers))
     for _ in range(1_000):  # time for the reading side to go on without the caller
         await asyncio.sleep(0)
@@ -144,6 +144,10 @@ async def test_a_caller_that_reads_no_answers_is_not_read_for_ever(bench: Bench)
     async for response in answers:
         answered += _count(response)
     assert answered == 3 * STREAM_WRITES_MAX
+
+
+def unshown(*_: object) -> None:
+    """For writes that do not ask for what they left."""
 
 
 def _count(response: board_pb2.WriteResponse) -> int:

@@ -149,6 +149,32 @@ async def test_concurrent_writes_share_messages(server: BoardServer, client: Cli
     assert len(server.board.batch_sizes) <= 3
 
 
+async def test_concurrent_calls_share_messages_unseen(server: BoardServer, client: Client) -> None:
+    tasks = await asyncio.gather(*(client.board.create_task(create(f"task {n}")) for n in range(300)))
+    assert [task.title for task in tasks] == [f"task {n}" for n in range(300)]
+    assert sum(server.board.batch_sizes) == 299  # the first one found nobody to share with
+    assert len(server.board.batch_sizes) <= 3
+    project = board_pb2.CreateProjectRequest(project_id="NEW", project=board_pb2.Project(title="New"))
+    one, other = await asyncio.gather(client.board.create_task(create("x")), client.board.create_project(project))
+    assert (one.title, other.title) == ("x", "New")
+
+
+async def test_a_lone_call_opens_no_stream(server: BoardServer, client: Client) -> None:
+    for number in range(3):
+        await client.board.create_task(create(f"task {number}"))
+    assert server.board.streams_opened == 0
+
+
+async def test_calls_that_share_fail_each_for_itself(client: Client) -> None:
+    answers = await asyncio.gather(
+        client.board.create_task(create("one")),
+        client.board.claim_task(board_pb2.ClaimTaskRequest(name="tasks/PROJ-99")),
+        client.board.create_task(create("two")),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [board_pb2.Task, NotFoundError, board_pb2.Task]
+
+
 async def test_a_message_has_no_more_writes_than_the_protocol_allows(server: BoardServer, client: Client) -> None:
     await client.write_many([create(f"task {n}") for n in range(2_500)])
     assert max(server.board.batch_sizes) == 1_024
