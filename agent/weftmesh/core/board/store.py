@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from weftmesh.core.board.model import Project, Task
@@ -29,8 +29,8 @@ class Store:
 
     def __init__(self, revision: int = 0) -> None:
         self.revision = revision
-        self.projects: dict[str, Project] = {}
-        self.tasks: dict[str, Task] = {}
+        self.projects: MutableMapping[str, Project] = {}
+        self.tasks: MutableMapping[str, Task] = {}
         self.order: list[str] = []
         """Ids of all tasks in order of creation."""
         self.indexes: dict[str, ProjectIndex] = {}
