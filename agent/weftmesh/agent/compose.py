@@ -14,6 +14,7 @@ import grpc
 import structlog
 
 from weftmesh.agent.admission import Admission
+from weftmesh.agent.backup_service import BackupServicer
 from weftmesh.agent.board_service import BoardServicer
 from weftmesh.agent.board_writes import BoardWrites
 from weftmesh.agent.callers import Callers
@@ -118,7 +119,8 @@ class Node:
         admission = Admission(self._config, self._store, self._identity, self._members)
         mesh_service = MeshServicer(self._record.node, mesh.engine, reporter, callers, admission.tokens, self._left)
         servers = Servers(self._config, self._identity, upstream)
-        servers.add(board, mesh_service, raft_servicer, admission.renewal)
+        backup = BackupServicer(self._record.node, self._record.cluster, self._homes, callers)
+        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup)
 
         mesh.engine.on_change(self._note_voters)
         for home in self._homes.all():

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from weftmesh.agent.raft.transport import SERVER_OPTIONS
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.errors import PreconditionError
-from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, raft_pb2, raft_pb2_grpc
+from weftmesh.mesh.v1 import backup_pb2, backup_pb2_grpc, mesh_pb2, mesh_pb2_grpc, raft_pb2, raft_pb2_grpc
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
@@ -24,6 +24,7 @@ STOP_GRACE_S: Final = 2.0
 BOARD_SERVICE: Final = board_pb2.DESCRIPTOR.services_by_name["BoardService"].full_name
 MESH_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"].full_name
 RENEWAL_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["RenewalService"].full_name
+BACKUP_SERVICE: Final = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
 RAFT_SERVICE: Final = raft_pb2.DESCRIPTOR.services_by_name["RaftService"].full_name
 
 
@@ -49,6 +50,7 @@ class Servers:
         mesh: mesh_pb2_grpc.MeshServiceServicer,
         raft: raft_pb2_grpc.RaftServiceServicer,
         renewal: mesh_pb2_grpc.RenewalServiceServicer,
+        backup: backup_pb2_grpc.BackupServiceServicer,
     ) -> None:
         """Say what is served; before `start`."""
         for server in (self._mesh, self._local):
@@ -57,9 +59,10 @@ class Servers:
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         raft_pb2_grpc.add_RaftServiceServicer_to_server(raft, self._mesh)
         mesh_pb2_grpc.add_RenewalServiceServicer_to_server(renewal, self._mesh)
+        backup_pb2_grpc.add_BackupServiceServicer_to_server(backup, self._local)
         common = (BOARD_SERVICE, MESH_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection((*common, RAFT_SERVICE, RENEWAL_SERVICE), self._mesh)
-        reflection.enable_server_reflection(common, self._local)
+        reflection.enable_server_reflection((*common, BACKUP_SERVICE), self._local)
 
     async def start(self) -> None:
         """Listen on both.

@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "task": Lazy("weftmesh.cli.commands.task:task", "Tasks."),
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),
+    "backup": Lazy("weftmesh.cli.commands.backup:backup", "Back up the board, encrypted."),
+    "restore": Lazy("weftmesh.cli.commands.restore:restore", "Put a backup onto a fresh node."),
     "dev": Lazy("weftmesh.cli.commands.dev:dev", "A whole mesh on this machine, to try things."),
     "bench": Lazy("weftmesh.cli.commands.bench:bench", "Measure a mesh."),
     "config": Lazy("weftmesh.cli.commands.config:config", "The configuration in force."),

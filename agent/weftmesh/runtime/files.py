@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from weftmesh.core.errors import PreconditionError
 
 PRIVATE_FILE_MODE: Final = 0o600
 PRIVATE_DIRECTORY_MODE: Final = 0o700
 _OTHERS: Final = 0o077
+_PRIVATE_FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE_FILE_MODE) -> None:
@@ -22,15 +25,24 @@ def write_atomic(path: Path, content: bytes, *, mode: int = PRIVATE_FILE_MODE) -
     Raises:
         OSError: the disk refused; the old file is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    with replacing(path, mode=mode) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = PRIVATE_FILE_MODE, suffix: str = ".tmp") -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its place when the block ends, durably, as in `write_atomic`.
+
+    After an error in the block nothing of it is left. Its `name` is its path until then.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, mode)  # the umask had its say when the file was made
-            _give_to_owner_of(path.parent, descriptor)
-            stream.write(content)
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags | _PRIVATE_FLAGS, mode)) as stream:
+            os.fchmod(stream.fileno(), mode)  # the umask had its say when the file was made
+            _give_to_owner_of(path.parent, stream.fileno())
+            yield stream
             stream.flush()
-            os.fsync(descriptor)
+            os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
