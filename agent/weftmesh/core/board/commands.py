@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from weftmesh.core.board.model import FieldValue, MergePolicy
+from weftmesh.core.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Header:
     """What every command carries."""
 
@@ -22,7 +23,7 @@ class Header:
     """Of the caller's request: the same id with another digest is refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateProject:
     """Make a project."""
 
@@ -33,7 +34,7 @@ class CreateProject:
     merge_policy: MergePolicy = MergePolicy.ASK
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UpdateProject:
     """Change a project's title or merge policy; None leaves a field as it is."""
 
@@ -45,7 +46,7 @@ class UpdateProject:
     """The version the writer saw; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeleteProject:
     """Hide a project and its tasks."""
 
@@ -54,7 +55,7 @@ class DeleteProject:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UndeleteProject:
     """Bring a project back."""
 
@@ -62,7 +63,7 @@ class UndeleteProject:
     project_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class CreateTask:
     """Make a task. `fields` maps paths to values; `title` is required."""
 
@@ -75,7 +76,7 @@ class CreateTask:
     """The key's number to take if it is free; 0 for the next one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UpdateTask:
     """Change fields of a task, by three-way merge where `base` or `version` says what the writer saw."""
 
@@ -90,7 +91,7 @@ class UpdateTask:
     """Written without a quorum: a collision is stored, not refused."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ClaimTask:
     """Assign a task and set it in progress, if nobody else holds it."""
 
@@ -99,7 +100,7 @@ class ClaimTask:
     assignee: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RevertTask:
     """Set every field back to what it was at an earlier version."""
 
@@ -110,7 +111,7 @@ class RevertTask:
     """The version the writer saw; 0 for none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DeleteTask:
     """Hide a task."""
 
@@ -119,7 +120,7 @@ class DeleteTask:
     version: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class UndeleteTask:
     """Bring a task back."""
 
@@ -127,7 +128,7 @@ class UndeleteTask:
     task_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ResolveConflict:
     """Settle a stored conflict: `take_yours` names the paths whose waiting value wins."""
 

@@ -7,6 +7,7 @@ their histories, and remembered requests. Messages for people are left out: they
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -26,6 +27,11 @@ from weftmesh.core.board.state import RememberedRequest
 HASH_BYTES: Final = 16
 HASH_MASK: Final = (1 << 8 * HASH_BYTES) - 1
 
+_EMPTY_DIGEST: Final = blake2b(digest_size=HASH_BYTES)
+"""Copied for each row: 0.4 us quicker than to configure a new one."""
+_NONE: Final = "n"
+_NO_ITEMS: Final = "e0:"
+
 
 def task_hash(task: Task) -> int:
     """Of a task without its history."""
@@ -36,8 +42,12 @@ def task_hash(task: Task) -> int:
         f"{conflicts} {task.next_conflict_number} {task.parent} "
         f"{len(task.title)}:{task.title}{len(task.description)}:{task.description}"
         f"{len(task.assignee)}:{task.assignee}{len(task.origin)}:{task.origin}{len(task.updated_by)}:{task.updated_by}"
-        f"{encoded(task.labels)}{encoded(task.depends_on)}{encoded(task.estimate)}{encoded(task.due)}"
-        f"{_encoded_custom(task)}"
+        # What most tasks do not have is written without a call: a third of the time of a row.
+        f"{encoded(task.labels) if task.labels else _NO_ITEMS}"
+        f"{encoded(task.depends_on) if task.depends_on else _NO_ITEMS}"
+        f"{_NONE if task.estimate is None else encoded(task.estimate)}"
+        f"{_NONE if task.due is None else encoded(task.due)}"
+        f"{_encoded_custom(task.custom) if task.custom else ''}"
     )
 
 
@@ -45,9 +55,10 @@ def change_hash(owner_id: str, change: Change) -> int:
     """Of one history entry of the task or project `owner_id`."""
     fields = "".join([_encoded_field(one) for one in change.fields]) if change.fields else ""
     waiting = "" if change.conflict is None else _encoded_conflict(change.conflict)
+    actor = change.actor
     return _digest(
         f"change {owner_id} {change.version} {change.revision} {int(change.verb)} {change.stamp} "
-        f"{change.request_id.hex()} {encoded(change.actor)}{fields}|{waiting}"
+        f"{change.request_id.hex()} s{len(actor)}:{actor}{fields}|{waiting}"
     )
 
 
@@ -63,16 +74,17 @@ def project_hash(project: Project) -> int:
 def request_hash(entry: RememberedRequest) -> int:
     """Of one remembered request, without its message."""
     outcome = entry.outcome
+    subject = outcome.subject
     return _digest(
         f"request {entry.request_id.hex()} {entry.digest} {entry.order} {int(outcome.kind)} {outcome.revision} "
-        f"{encoded(outcome.subject)}{outcome.current_version}"
+        f"s{len(subject)}:{subject}{outcome.current_version}"
     )
 
 
 def encoded(value: FieldValue) -> str:
     """A text that no other value has, and that no order of insertion changes."""
     if value is None:
-        return "n"
+        return _NONE
     if isinstance(value, str):
         return f"s{len(value)}:{value}"
     if isinstance(value, frozenset):
@@ -84,10 +96,8 @@ def encoded(value: FieldValue) -> str:
     return _encoded_due(value)
 
 
-def _encoded_custom(task: Task) -> str:
-    if not task.custom:
-        return ""
-    return "".join([f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(task.custom.items())])
+def _encoded_custom(custom: Mapping[str, str]) -> str:
+    return "".join([f"{len(key)}:{key}{len(value)}:{value}" for key, value in sorted(custom.items())])
 
 
 def _encoded_due(due: DueDate | DueAt) -> str:
@@ -95,8 +105,9 @@ def _encoded_due(due: DueDate | DueAt) -> str:
 
 
 def _encoded_field(one: FieldChange) -> str:
-    values = f"{encoded(one.before)}{encoded(one.after)}{encoded(one.loser)}"
-    return f"{encoded(one.path)}{values}{encoded(one.loser_actor)}"
+    path, actor = one.path, one.loser_actor
+    loser = _NONE if one.loser is None else encoded(one.loser)
+    return f"s{len(path)}:{path}{encoded(one.before)}{encoded(one.after)}{loser}s{len(actor)}:{actor}"
 
 
 def _encoded_conflict(conflict: Conflict) -> str:
@@ -110,4 +121,6 @@ def _encoded_collision(one: Collision) -> str:
 
 
 def _digest(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=HASH_BYTES).digest(), "big")
+    digest = _EMPTY_DIGEST.copy()
+    digest.update(text.encode())
+    return int.from_bytes(digest.digest(), "big")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from weftmesh.core.board.compact import packed
 from weftmesh.core.board.evolve import evolved
@@ -20,6 +20,8 @@ from weftmesh.core.board.model import (
     Task,
     Verb,
 )
+
+_ENUMS: Final[Mapping[str, type[Status] | type[Priority]]] = {"status": Status, "priority": Priority}
 
 
 def with_values(task: Task, values: Mapping[str, FieldValue], **others: Any) -> Task:
@@ -41,11 +43,8 @@ def with_values(task: Task, values: Mapping[str, FieldValue], **others: Any) -> 
 
 def _as_declared(path: str, value: FieldValue) -> FieldValue:
     """Histories that were stored hold plain numbers."""
-    if path == "status" and isinstance(value, int):
-        return Status(value)
-    if path == "priority" and isinstance(value, int):
-        return Priority(value)
-    return value
+    kind = _ENUMS.get(path)
+    return value if kind is None or type(value) is kind or not isinstance(value, int) else kind(value)
 
 
 def at_version(task: Task, version: int) -> Task:

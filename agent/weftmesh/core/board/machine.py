@@ -76,7 +76,7 @@ class Board:
         if first is not None:
             return first, ()
         plan, outcome = self._decide(command)
-        events = () if isinstance(plan, Unchanged | None) else (self._commit(plan, header),)
+        events = () if plan is None or isinstance(plan, Unchanged) else (self._commit(plan, header),)
         if self._remembers(header):
             self._hash += self._requests.remember(header.request_id, header.request_digest, outcome, outcome.revision)
         self._hash -= self._requests.forget_old(self._store.revision)

@@ -6,13 +6,13 @@ A path that is absent from `base` was not seen by the writer, who then overwrite
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from weftmesh.core.board.history import last_write
 from weftmesh.core.board.model import SET_PATHS, Collision, FieldChange, FieldValue, Task
+from weftmesh.core.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Merged:
     """A write laid over the board; all tuples in the order of the paths."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
+
+from weftmesh.core.records import record
 
 
 class Status(IntEnum):
@@ -49,7 +50,7 @@ class Verb(IntEnum):
     RESOLVE = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DueDate:
     """A day: it has no zone and never shifts."""
 
@@ -57,7 +58,7 @@ class DueDate:
     """ISO 8601, such as 2026-11-21."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class DueAt:
     """An instant, and the zone the person meant it in."""
 
@@ -120,7 +121,7 @@ class Limits:
     """Events kept for a watcher that resumes; older ones make it list again."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class FieldChange:
     """What one change did to one field."""
 
@@ -133,7 +134,7 @@ class FieldChange:
     """Who wrote the losing value; empty when there is none."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Change:
     """One entry of a task's history. The first entry (CREATE) carries no fields: its values follow from the rest."""
 
@@ -148,7 +149,7 @@ class Change:
     """What CONFLICT stored or RESOLVE settled."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Collision:
     """The same field, changed by two writers since the same base."""
 
@@ -161,7 +162,7 @@ class Collision:
     theirs_actor: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Conflict:
     """A write that was queued offline and collided: waits on the task until somebody resolves it."""
 
@@ -172,7 +173,7 @@ class Conflict:
     fields: tuple[Collision, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Task:
     """One piece of work. Stamps are hybrid logical clocks (see `core.clock`); 0 means never."""
 
@@ -230,7 +231,7 @@ class Task:
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Project:
     """A team's list of tasks, and where it lives."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from weftmesh.core.board.model import Collision, Project, Task
+from weftmesh.core.records import record
 
 
 class OutcomeKind(IntEnum):
@@ -30,7 +30,7 @@ CHANGED = frozenset({OutcomeKind.APPLIED, OutcomeKind.STORED_CONFLICT})
 SUCCESS = CHANGED | {OutcomeKind.UNCHANGED}
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Outcome:
     """The answer to one command. A conflict is an outcome, not an exception."""
 
@@ -52,7 +52,7 @@ class Outcome:
         return self.kind in SUCCESS
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TaskChanged:
     """A task was made or changed; `task.history[-1]` says by whom and how. `before` is None for a new task."""
 
@@ -61,7 +61,7 @@ class TaskChanged:
     before: Task | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProjectChanged:
     """A project was made or changed."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from weftmesh.core.board.commands import Header
 from weftmesh.core.board.compact import shared_text
 from weftmesh.core.board.model import Change, Collision, Conflict, FieldChange, Project, Task, Verb
 from weftmesh.core.board.outcomes import OutcomeKind
+from weftmesh.core.records import record
 
 _QUOTED_CHARACTERS = 80
 _QUOTED_BITS = 256
@@ -35,7 +36,7 @@ class Refusal(Exception):  # noqa: N818 - not an error: it travels from a rule t
         self.current_version = current_version
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class TaskWrite:
     """A task as it will be; `before` is None for a new one."""
 
@@ -46,7 +47,7 @@ class TaskWrite:
     mergeable_paths: tuple[str, ...] = field(default=())
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class ProjectWrite:
     """A project as it will be; `before` is None for a new one."""
 
@@ -54,7 +55,7 @@ class ProjectWrite:
     after: Project
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unchanged:
     """The board says so already."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from weftmesh.core.board.model import Project, Task
 from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class RememberedRequest:
     """The first answer to a request id."""
 
@@ -20,7 +19,7 @@ class RememberedRequest:
     """The board revision when it was answered."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class EventRef:
     """One event of the watch log by reference: the change that made `version` of a task, or of a project."""
 
@@ -31,7 +30,7 @@ class EventRef:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class BoardState:
     """Everything a board knows. Who decodes one shares repeated small values by `compact`, or it needs more memory."""
 

@@ -11,7 +11,6 @@ from weftmesh.core.board.history import value_at, with_values
 from weftmesh.core.board.links import check_links
 from weftmesh.core.board.model import (
     CUSTOM_PREFIX,
-    SET_PATHS,
     Conflict,
     FieldChange,
     FieldValue,
@@ -73,12 +72,9 @@ def _split(values: Mapping[str, FieldValue]) -> tuple[dict[str, Any], dict[str, 
 
 
 def _check_new(store: Store, task_id: str, project_id: str, origin: str) -> None:
-    existing = store.tasks.get(task_id)
-    what = f"task id {task_id}"
-    if existing is None and origin:
-        existing = store.by_origin(project_id, origin)
-        what = f"origin {quoted(origin)}"
+    existing = store.tasks.get(task_id) or store.by_origin(project_id, origin)
     if existing is not None:
+        what = f"task id {task_id}" if existing.id == task_id else f"origin {quoted(origin)}"
         raise Refusal(
             OutcomeKind.ALREADY_EXISTS,
             f"{what} is {existing.key} already; update that task instead",
@@ -192,10 +188,8 @@ def check_sizes(task: Task) -> None:
     if task.custom is not None and len(task.custom) > Limits.CUSTOM_FIELDS:
         count, limit = len(task.custom), Limits.CUSTOM_FIELDS
         raise invalid(f"custom: would hold {count} fields, the limit is {limit}; remove some")
-    for path in sorted(SET_PATHS):
-        items = task.value(path)
-        if isinstance(items, frozenset):
-            check_set_size(path, items)
+    check_set_size("depends_on", task.depends_on)
+    check_set_size("labels", task.labels)
 
 
 def write_values(

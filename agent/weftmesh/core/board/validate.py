@@ -129,7 +129,7 @@ def _description(where: str, value: FieldValue) -> str:
 
 def _status(where: str, value: FieldValue) -> Status:
     if isinstance(value, int) and not isinstance(value, bool) and value in _STATUSES:
-        return Status(value)
+        return _STATUSES[value]
     raise invalid(f"{where}: {quoted(value)} is none of 1 (todo), 2 (doing), 3 (blocked), 4 (done), 5 (cancelled)")
 
 
@@ -137,12 +137,12 @@ def _priority(where: str, value: FieldValue) -> Priority:
     if value is None:
         return Priority.NONE
     if isinstance(value, int) and not isinstance(value, bool) and value in _PRIORITIES:
-        return Priority(value)
+        return _PRIORITIES[value]
     raise invalid(f"{where}: {quoted(value)} is none of 0 (none), 1 (low), 2 (normal), 3 (high), 4 (urgent)")
 
 
-_STATUSES: Final = frozenset(map(int, Status))
-_PRIORITIES: Final = frozenset(map(int, Priority))
+_STATUSES: Final = {int(status): status for status in Status}
+_PRIORITIES: Final = {int(priority): priority for priority in Priority}
 
 
 def _items(where: str, value: FieldValue) -> frozenset[str]:
