@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from weftmesh.agent.raft.campaigning import Campaigning
 from weftmesh.agent.raft.journal import Item
 from weftmesh.agent.raft.membership import quorum_size
 from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
-from weftmesh.agent.raft.voting import Voting
 from weftmesh.mesh.v1 import raft_pb2
 
 HELD_LIMIT = 1024
@@ -25,7 +25,7 @@ class HeldAcknowledgement:
     match_index: int
 
 
-class Durability(Voting):
+class Durability(Campaigning):
     """Acknowledgements wait for the disk, and so does a leader's own copy."""
 
     def __init__(self, parts: CoreParts) -> None:

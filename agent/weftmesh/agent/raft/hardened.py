@@ -37,10 +37,12 @@ H20 installing clears acknowledged entries behind the snapshot   _adopt         
 H21 an old snapshot is installed over newer state                _on_snapshot_chunk                   v5
 H22 chunks are glued over a gap                                  receive by offset                    v6
 H23 the log goes before the snapshot is durable                  _finish, finish_receive              (snapshots)
-elections (`voting`)
+elections (`campaigning`)
 H5  messages are counted, not voters                             _on_vote_response                    h5
 --  a node outside of the configuration campaigns                _settle_campaign                     removed_node
 --  a node that was cut off deposes a working leader             _on_vote_request                     stickiness
+--  it comes back with a term that nobody else has               _canvass                             (prevote)
+--  a hand-over waits until the old leader is forgotten          _on_vote_request                     (hand_over)
 membership (`voting`, `leading`)
 --  voters come from the command line, changes are pickled       Configurations                       membership
 --  a change of a past term and one of this overlap (2015)       _may_change                          ongaro_2015
@@ -145,7 +147,8 @@ class HardenedSyncObj(Leading):
 
     def status(self) -> RaftStatus:
         """A consistent moment."""
-        role = Role.LEADER if self.leads else Role.CANDIDATE if self._role == CANDIDATE else Role.FOLLOWER
+        campaigns = self._role == CANDIDATE or self._canvassing
+        role = Role.LEADER if self.leads else Role.CANDIDATE if campaigns else Role.FOLLOWER
         return RaftStatus(
             node=self._parts.name,
             role=role if self.votes or self.leads else Role.JOINING,

@@ -127,7 +127,7 @@ class StockCore(SyncObj):  # type: ignore[misc]  # pysyncobj has no annotations
         self._parts = parts
         self._settings = parts.settings
         self._storage = parts.storage
-        super().__init__(peer_of(parts.name), [], self._configuration(), transport=Outbox(parts.send))
+        super().__init__(peer_of(parts.name), [], self._configuration(), transport=Outbox(self._send_stock))
         self._poller = NoPoller()
         # there is no dump file: the snapshot is loaded before the first message, not at the first tick
         self._SyncObj__needLoadDumpFile = False
@@ -146,6 +146,10 @@ class StockCore(SyncObj):  # type: ignore[misc]  # pysyncobj has no annotations
             useFork=False,
             onStateChanged=self._on_state_changed,
         )
+
+    def _send_stock(self, name: str, message: raft_pb2.RaftMessage) -> bool:
+        """What the original itself has to say."""
+        return self._parts.send(name, message)
 
     def _on_state_changed(self, _old: int, _new: int) -> None:
         """Called by the original after each change of role."""

@@ -1,13 +1,11 @@
-"""Who votes, who may campaign, and whose vote counts: the hazards of elections and of membership."""
+"""Who votes, and in which term: the hazards of membership."""
 
 from __future__ import annotations
 
-from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.membership import NO_VOTERS, Configurations, Voters
-from weftmesh.agent.raft.pin import CANDIDATE, FOLLOWER, LEADER, monotonic_s
+from weftmesh.agent.raft.pin import FOLLOWER, LEADER, monotonic_s
 from weftmesh.agent.raft.stock import CoreParts, Peer, StockCore, peer_of
-from weftmesh.mesh.v1 import raft_pb2
 
 LONG_AGO_S = float("-inf")
 SEEDS_LIMIT = 256
@@ -20,7 +18,6 @@ class Voting(StockCore):
     def __init__(self, parts: CoreParts) -> None:
         self._configurations = Configurations(0, NO_VOTERS)
         self._heard_leader_s = LONG_AGO_S
-        self._granted: tuple[int, set[Peer]] = (0, set())
         self._handing_over = False
         self._settled = False
         self._seeds = dict(parts.seeds)
@@ -74,56 +71,6 @@ class Voting(StockCore):
             return
         self._seeds = {**self._seeds, name: address} if len(self._seeds) < SEEDS_LIMIT else {name: address}
         self._parts.set_peers(self._addresses())
-
-    # elections
-
-    def _may_campaign(self) -> bool:
-        """A node outside of its own configuration, removed or still joining, never starts an election."""
-        return self.votes
-
-    def _settle_campaign(self) -> None:
-        """Before pysyncobj looks at its deadline: hold back who may not campaign, and let a sole voter go at once."""
-        if self.leads:
-            return
-        if not self._may_campaign():
-            self._told_to_campaign = False
-            self._new_election_deadline()
-        elif len(self.voters) == 1:
-            self._election_deadline_s = 0.0
-        elif self._election_deadline_s < monotonic_s() and not self._SyncObj__connectedToAnyone():
-            self._new_election_deadline()
-
-    def _SyncObj__connectedToAnyone(self) -> bool:  # noqa: N802 - pysyncobj's name
-        """Only connected voters make an election worth its term."""
-        return not self._others or not self._others.isdisjoint(self._connected)
-
-    def _heard_recently(self) -> bool:
-        """Whether a leader is at work, as far as this node knows: then nobody is helped to depose it."""
-        if self.leads:
-            return not self._handing_over
-        return monotonic_s() - self._heard_leader_s < self._settings.election_min_s
-
-    def _on_vote_request(self, candidate: Peer, message: raft_pb2.RaftMessage) -> None:
-        """Leader stickiness: a node that was cut off or removed must not disturb a working mesh."""
-        if not self._heard_recently():
-            self._to_stock(candidate, message)
-
-    def _on_vote_response(self, voter: Peer, message: raft_pb2.RaftMessage) -> None:
-        """Where messages were counted, a vote counts once, for its term, and only from a voter."""
-        if self._superseded(voter, message.term) or message.term != self._term or self._role != CANDIDATE:
-            return
-        if self._granted[0] != self._term:
-            self._granted = (self._term, set())
-        if voter in self._others and voter not in self._granted[1]:
-            self._granted[1].add(voter)
-            self._to_stock(voter, message)
-
-    def _on_timeout_now(self, leader: Peer, message: raft_pb2.RaftMessage) -> None:
-        """The leader hands over: campaign at the next tick."""
-        self._to_stock(leader, message)
-
-    def _to_stock(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
-        self._SyncObj__onMessageReceived(peer, codec.decode_stock(message))
 
     # terms
 

@@ -54,4 +54,7 @@ def test_a_leader_that_stays_away_afterwards_is_replaced() -> None:
     with Cluster("hardened", "ABC") as c:
         install(c)
         c.step("B", 10.0)
+        c.deliver("B", "C")
+        c.deliver("C", "B")
+        c.step("B", 0.0)
         assert c["B"].core.status().term == 3
