@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import uuid
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import Message
@@ -14,6 +13,9 @@ from weftmesh.core.ids import new_ulid
 from weftmesh.runtime.clock import wall_ms
 
 _ENTROPY = random.SystemRandom()
+_UUID_VERSION_4: Final = 4 << 76 | 2 << 62
+"""RFC 9562: version 4, variant 10..."""
+_UUID_MASK: Final = (1 << 128) - 1 & ~(15 << 76 | 3 << 62)
 
 Write = (
     board_pb2.CreateProjectRequest
@@ -40,8 +42,9 @@ _CASES: Final = {
 
 
 def new_request_id() -> str:
-    """A fresh request id."""
-    return str(uuid.UUID(int=_ENTROPY.getrandbits(128), version=4))
+    """A fresh request id, a random UUID; spelled out here, because the class takes ten times as long."""
+    digits = f"{_ENTROPY.getrandbits(128) & _UUID_MASK | _UUID_VERSION_4:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def new_task_id() -> str:

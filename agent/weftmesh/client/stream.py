@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -38,7 +39,8 @@ class _Pending:
     sent: bool = False
     maybe_applied: bool = False
     """Whether an attempt ended without saying what became of it."""
-    backoff: Backoff = field(default_factory=Backoff)
+    backoff: Backoff | None = None
+    """Made for the first retry."""
 
     @property
     def request_id(self) -> str:
@@ -68,6 +70,7 @@ class WriteStream:
         self._next_sequence = 1
         self._failures = 0
         self._backoff = Backoff()
+        self._timer: asyncio.TimerHandle | None = None
         self._runner: asyncio.Task[None] | None = None
 
     async def submit(self, entry: board_pb2.WriteRequest, timeout_s: float) -> Answer:
@@ -88,9 +91,9 @@ class WriteStream:
             ) from None
         answer: Answer = loop.create_future()
         pending = _Pending(entry, entry.ByteSize(), answer, deadline)
-        timer = loop.call_at(deadline, self._expire, pending)
-        answer.add_done_callback(lambda _: self._forget(pending, timer))
+        answer.add_done_callback(partial(self._forget, pending))
         self._open.add(pending)
+        self._expire_at(deadline)
         self._queue(pending)
         if self._runner is None:
             self._runner = loop.create_task(self._run())
@@ -102,6 +105,9 @@ class WriteStream:
             self._runner.cancel()
             await asyncio.gather(self._runner, return_exceptions=True)
             self._runner = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for pending in list(self._open):
             self._fail(pending, self._lost(pending))
 
@@ -179,6 +185,7 @@ class WriteStream:
 
     def _retry_or_fail(self, pending: _Pending, error: WeftmeshError) -> None:
         loop = asyncio.get_running_loop()
+        pending.backoff = pending.backoff or Backoff()
         pause_s = pending.backoff.next_pause_s()
         if not is_retryable(error):
             self._fail(pending, error)
@@ -211,16 +218,29 @@ class WriteStream:
         if self._unsent:
             self._wake.set()
 
-    def _expire(self, pending: _Pending) -> None:
-        self._fail(pending, self._lost(pending))
+    def _expire_at(self, deadline: float) -> None:
+        """See to it that expired writes are told by `deadline`: one timer for all, which many writes never move."""
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for pending in [pending for pending in self._open if pending.deadline <= now]:
+            self._fail(pending, self._lost(pending))
+        left = [pending.deadline for pending in self._open if not pending.answer.done()]
+        if left:
+            self._expire_at(min(left))
 
     def _lost(self, pending: _Pending) -> WeftmeshError:
         if pending.sent:
             return unknown_outcome(self._target, pending.request_id)
         return unreachable(self._target, "the write was not sent")
 
-    def _forget(self, pending: _Pending, timer: asyncio.TimerHandle) -> None:
-        timer.cancel()
+    def _forget(self, pending: _Pending, _answer: Answer) -> None:
         self._open.discard(pending)
         self._unanswered.pop(pending.entry.sequence, None)
         self._slots.release()

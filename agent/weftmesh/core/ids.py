@@ -14,6 +14,9 @@ ALL_PROJECTS: Final = "projects/-"
 
 _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ULID_CHARACTERS: Final = 26
+_PAIRS: Final = [first + second for first in _CROCKFORD for second in _CROCKFORD]
+"""Every two characters: half the steps, and every new task has an id."""
+_PAIR_SHIFTS: Final = range(5 * (_ULID_CHARACTERS - 2), -1, -10)
 _ULID_RANDOM_BITS: Final = 80
 _ULID_TIME_BITS: Final = 48
 _ULID: Final = re.compile(f"[0-7][{_CROCKFORD}]{{25}}")
@@ -36,7 +39,7 @@ def new_ulid(now_ms: int, rng: random.Random) -> str:
     if not 0 <= now_ms < 1 << _ULID_TIME_BITS:
         raise InvalidInputError(f"a ULID cannot hold the time {now_ms} ms; set this machine's clock")
     value = now_ms << _ULID_RANDOM_BITS | rng.getrandbits(_ULID_RANDOM_BITS)
-    return "".join(_CROCKFORD[value >> shift & 31] for shift in range(5 * (_ULID_CHARACTERS - 1), -1, -5))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in _PAIR_SHIFTS])
 
 
 def is_ulid(text: str) -> bool:

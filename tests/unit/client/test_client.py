@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.fakes.board_server import BoardServer, board_server
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client import Client, connect
 from weftmesh.client.gateway import ClientGateway
-from weftmesh.client.requests import as_write
+from weftmesh.client.requests import as_write, new_request_id
 from weftmesh.client.stream import WriteStream
 from weftmesh.client.target import open_channel
 from weftmesh.core.errors import (
@@ -46,6 +47,14 @@ async def client(server: BoardServer) -> AsyncIterator[Client]:
 
 def create(title: str) -> board_pb2.CreateTaskRequest:
     return board_pb2.CreateTaskRequest(parent=PROJECT, task=board_pb2.Task(title=title))
+
+
+def test_request_ids_are_random_uuids() -> None:
+    ids = [new_request_id() for _ in range(1_000)]
+    assert len(set(ids)) == 1_000
+    for text in ids:
+        parsed = uuid.UUID(text)
+        assert (parsed.version, parsed.variant, str(parsed)) == (4, uuid.RFC_4122, text)
 
 
 async def test_connect_reports_a_missing_node_at_once(tmp_path: Path) -> None:
