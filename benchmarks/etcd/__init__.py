@@ -1,0 +1,1 @@
+"""The race against a real etcd: `python -m benchmarks.etcd`."""
