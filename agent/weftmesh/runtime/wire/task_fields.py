@@ -23,6 +23,8 @@ ZONE_CHARACTERS_MAX: Final = 64
 _ZONE_SHAPE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 _ALL: Final = "*"
 _CUSTOM: Final = "custom"
+_PRESENCE: Final = frozenset({"estimate", "due"})
+"""Fields that say whether they are set; of the others, the default counts as not set."""
 
 Resolve = Callable[[str], str]
 """From a task's resource name, key or id to its id; raises NotFoundError."""
@@ -39,7 +41,12 @@ def written_paths(task: board_pb2.Task, mask: Iterable[str], known_custom_keys: 
     Raises:
         InvalidInputError: a path is not one that can be written.
     """
-    given = list(mask) or _populated(task)
+    given = list(mask)
+    if not given:
+        given = _populated(task)
+        if not task.custom:
+            return given
+        given += [CUSTOM_PREFIX + key for key in sorted(task.custom)]
     paths: dict[str, None] = {}
     for path in given:
         if path == _ALL:
@@ -59,16 +66,7 @@ def written_paths(task: board_pb2.Task, mask: Iterable[str], known_custom_keys: 
 
 
 def _populated(task: board_pb2.Task) -> list[str]:
-    paths = [path for path in PLAIN_PATHS if _is_set(task, path)]
-    return [*paths, *(CUSTOM_PREFIX + key for key in sorted(task.custom))]
-
-
-def _is_set(task: board_pb2.Task, path: str) -> bool:
-    if path == "estimate":
-        return task.HasField("estimate")
-    if path == "due":
-        return task.HasField("due")
-    return bool(getattr(task, path))
+    return [path for path in PLAIN_PATHS if (task.HasField(path) if path in _PRESENCE else getattr(task, path))]
 
 
 def field_values(task: board_pb2.Task, paths: Iterable[str], resolve: Resolve) -> dict[str, FieldValue]:
