@@ -6,7 +6,7 @@ from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.membership import quorum_size
 from weftmesh.agent.raft.pin import CANDIDATE, monotonic_s
 from weftmesh.agent.raft.stock import CoreParts, Peer
-from weftmesh.agent.raft.voting import Voting
+from weftmesh.agent.raft.voting import LONG_AGO_S, Voting
 from weftmesh.mesh.v1 import raft_pb2
 
 DECIDED_S = 0.0
@@ -23,6 +23,7 @@ class Campaigning(Voting):
         self._would_vote: tuple[int, set[Peer]] = (0, set())
         self._canvass_until_s = DECIDED_S
         self._campaign_by_transfer = False
+        self._missed: tuple[Peer | None, float] = (None, LONG_AGO_S)
         super().__init__(parts)
         # this process may replace one that heard a leader a moment ago
         self._heard_leader_s = monotonic_s()
@@ -57,6 +58,37 @@ class Campaigning(Voting):
     def _SyncObj__connectedToAnyone(self) -> bool:  # noqa: N802 - pysyncobj's name
         """Only connected voters make an election worth its term."""
         return not self._others or not self._others.isdisjoint(self._connected)
+
+    # a leader whose process may have ended
+
+    def _SyncObj__onNodeDisconnected(self, node: Peer) -> None:  # noqa: N802
+        """A stream that breaks is most often a process that ended, and the kernel tells at once.
+
+        The leader then has one idle heartbeat's time to be heard, instead of an election timeout. One that was heard
+        by a majority keeps its place: nobody who hears it would vote.
+        """
+        super()._SyncObj__onNodeDisconnected(node)
+        if node == self._leader:
+            now_s = monotonic_s()
+            self._missed = (node, now_s + self._settings.election_max_s)
+            deadline_s = now_s + self._SyncObj__generateRaftTimeout()
+            self._election_deadline_s = min(self._election_deadline_s, deadline_s)
+
+    def _SyncObj__onNodeConnected(self, node: Peer) -> None:  # noqa: N802
+        super()._SyncObj__onNodeConnected(node)
+        if node == self._missed[0]:
+            self._missed = (None, LONG_AGO_S)
+
+    def _misses_leader(self) -> bool:
+        """Whether the stream to the leader broke a moment ago, and there is no other leader since."""
+        missed, until_s = self._missed
+        return missed is not None and self._leader in (None, missed) and monotonic_s() < until_s
+
+    def _SyncObj__generateRaftTimeout(self) -> float:  # noqa: N802
+        timeout_s = float(super()._SyncObj__generateRaftTimeout())
+        if self._misses_leader():
+            timeout_s *= self._settings.missed_leader_s / self._settings.election_min_s
+        return timeout_s
 
     @property
     def _canvassing(self) -> bool:
@@ -110,7 +142,8 @@ class Campaigning(Voting):
         """Whether a leader is at work, as far as this node knows: then nobody is helped to depose it."""
         if self.leads:
             return not self._handing_over
-        return monotonic_s() - self._heard_leader_s < self._settings.election_min_s
+        patience_s = self._settings.missed_leader_s if self._misses_leader() else self._settings.election_min_s
+        return monotonic_s() - self._heard_leader_s < patience_s
 
     def _is_complete(self, request: raft_pb2.VoteRequest) -> bool:
         """Whether the candidate's log has all that this node's may have committed."""

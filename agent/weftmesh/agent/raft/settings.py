@@ -69,6 +69,11 @@ class RaftSettings:
             )
 
     @property
+    def missed_leader_s(self) -> float:
+        """How long a leader whose stream broke may be silent: a living one sends an idle heartbeat in that time."""
+        return min(1.2 * self.idle_heartbeat_s, self.election_min_s)
+
+    @property
     def patience_s(self) -> float:
         """How long an answer is waited for: never so long that a peer could miss its leader meanwhile."""
         return min(self.resend_s, self.election_min_s / 2)
