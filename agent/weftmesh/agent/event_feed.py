@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Final
 
 from weftmesh.agent.machines import BoardMachine
@@ -21,6 +21,8 @@ class EventFeed:
         self._commit_times_kept = commit_times_kept
         self._waiters: set[asyncio.Future[None]] = set()
         self._commit_times: dict[int, int] = {}
+        self._oldest_first: deque[int] = deque()
+        """The revisions in `_commit_times`: a dict would search for its first key behind all that were deleted."""
         self._handed_over: list[Callable[[int], None]] = []
         machine.on_applied(self._on_applied)
         machine.on_restored(self._wake)
@@ -51,6 +53,7 @@ class EventFeed:
         if commit_time_us:
             for event in events:
                 self._commit_times[event.revision] = commit_time_us
+                self._oldest_first.append(event.revision)
             self._forget_old()
         self._wake()
         if commit_time_us and self._handed_over:
@@ -62,10 +65,8 @@ class EventFeed:
             listener(commit_time_us)
 
     def _forget_old(self) -> None:
-        surplus = len(self._commit_times) - self._commit_times_kept
-        if surplus > 0:
-            for revision in list(islice(self._commit_times, surplus)):
-                del self._commit_times[revision]
+        for _ in range(len(self._oldest_first) - self._commit_times_kept):
+            self._commit_times.pop(self._oldest_first.popleft(), None)
 
     def _wake(self) -> None:
         for waiter in self._waiters:

@@ -50,16 +50,17 @@ class BoardMachine:
             return [self._refused(f"log entry {index} does not parse: {error}")]
         outcomes: list[Outcome] = []
         events: list[Event] = []
+        now_ms = wall_ms()
         for item in commands:
-            outcome, caused = self._apply_one(item)
+            outcome, caused = self._apply_one(item, now_ms)
             outcomes.append(outcome)
-            events.extend(caused)
+            events += caused
         if events:
             for listener in self._listeners:
                 listener(events, commit_time_us)
         return outcomes
 
-    def _apply_one(self, item: raft_pb2.MachineCommand) -> tuple[Outcome, tuple[Event, ...]]:
+    def _apply_one(self, item: raft_pb2.MachineCommand, now_ms: int) -> tuple[Outcome, tuple[Event, ...]]:
         if item.WhichOneof("machine") != "board":
             return self._refused("this version knows no such machine; upgrade this node"), ()
         try:
@@ -69,7 +70,7 @@ class BoardMachine:
         if isinstance(command, CreateTask) and (elsewhere := self._elsewhere(command.project_id)):
             return self._refused(f"the tasks of {command.project_id} live at {elsewhere}; write them there"), ()
         # What this node writes next must come after what it has seen.
-        self._clock.observe(command.header.stamp, wall_ms())
+        self._clock.observe(command.header.stamp, now_ms)
         return self.board.apply(command)
 
     def _elsewhere(self, project_id: str) -> str:
