@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -25,6 +26,9 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
 """EX_CONFIG of sysexits.h: restarting will not help."""
+
+DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""What a full or failing disk says."""
 
 
 async def run_node(config: Config) -> None:
@@ -53,6 +57,16 @@ def main() -> None:
         uvloop.run(run_node(config))
     except WeftmeshError as error:
         structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        structlog.get_logger("weftmesh").critical(
+            "the node stopped",
+            why=f"{error}: the disk that holds {config.node.data_dir} takes no more writes; nothing was acknowledged that "
+            "is not on disk. Make room or mend it, then start the node again",
+            reason="DISK_FAILED",
+        )
         sys.exit(EXIT_FAILED)
     sys.exit(EXIT_OK)
 
