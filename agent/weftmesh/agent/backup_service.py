@@ -25,6 +25,8 @@ from weftmesh.runtime.wire.snapshot_file import encode
 BACKUPS_MAX: Final = 2
 """At a time: each holds on to the board as it was."""
 PIECE_BYTES: Final = 256 * 1024
+MAJORITY_S: Final = 10.0
+"""To hear from a majority; the transfer itself may take longer."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger("weftmesh.backup")
@@ -61,7 +63,7 @@ class BackupServicer(backup_pb2_grpc.BackupServiceServicer):  # type: ignore[mis
         try:
             homes = self._homes.all() if request.include_local else (self._homes.mesh,)
             for home in homes:
-                await home.engine.read_barrier(call.remaining_s)
+                await home.engine.read_barrier(min(call.remaining_s, MAJORITY_S))
             # Frozen together, with nothing awaited between: what the boards say of one another fits.
             pictures = [self._freeze(home) for home in homes]
             async for part in self._parts(pictures):

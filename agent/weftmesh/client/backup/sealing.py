@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import pyrage
 
-from weftmesh.core.errors import AlreadyExistsError, DataCorruptionError, InvalidInputError, NotFoundError
+from weftmesh.core.errors import (
+    AlreadyExistsError,
+    DataCorruptionError,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionError,
+)
 from weftmesh.runtime.files import read_private, write_atomic
 
 RECIPIENTS_MAX: Final = 16
@@ -82,7 +88,7 @@ def sealed(out: BinaryIO, recipients: Sequence[Recipient]) -> Iterator[BinaryIO]
     """What is written to the yielded stream arrives in `out` encrypted; complete when the block has ended.
 
     Raises:
-        OSError: `out` does not take it.
+        PreconditionError: `out` does not take it.
     """
     reading, writing = _pipe()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="age") as thread:
@@ -91,9 +97,18 @@ def sealed(out: BinaryIO, recipients: Sequence[Recipient]) -> Iterator[BinaryIO]
             with writing:
                 yield writing
         except BrokenPipeError:
-            work.result()  # says why nobody reads any more
+            _check_written(work)  # says why nobody reads any more
             raise
+        _check_written(work)
+
+
+def _check_written(work: Future[None]) -> None:
+    try:
         work.result()
+    except (pyrage.EncryptError, OSError) as error:
+        raise PreconditionError(
+            f"the disk does not take the backup ({error}); make room, or put it somewhere else"
+        ) from error
 
 
 @contextmanager
