@@ -13,6 +13,8 @@ from google.protobuf.message import Message
 from weftmesh.agent.board_writes import BoardWrites
 from weftmesh.agent.callers import Callers
 from weftmesh.agent.homes import Home, Homes
+from weftmesh.agent.offline.service import OfflineWrites
+from weftmesh.agent.offline.servicer import QueuedWritesCalls
 from weftmesh.agent.requests import DEADLINE_DEFAULT_S, Call, await_freshness, begin_call, freshness_of
 from weftmesh.agent.watching import Watching, WatchPlan
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
@@ -48,12 +50,15 @@ Item = TypeVar("Item", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
+class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.board.v1.BoardService; the protos document each method."""
 
-    def __init__(self, homes: Homes, writes: BoardWrites, callers: Callers, watchers_max: int) -> None:
+    def __init__(
+        self, homes: Homes, writes: BoardWrites, offline: OfflineWrites, callers: Callers, watchers_max: int
+    ) -> None:
         self._homes = homes
         self._writes = writes
+        self._offline = offline
         self._callers = callers
         self._watchers_max = watchers_max
         self.watchers = 0
@@ -116,6 +121,8 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
     async def GetTask(self, request: board_pb2.GetTaskRequest, context: Context) -> board_pb2.Task:  # noqa: N802
         """See board.proto."""
         call = begin_call(self._callers, context)
+        if request.with_pending and (waiting := await self._with_pending(request, call)) is not None:
+            return waiting
         home, task = await self._find_task(request.name, call, request.consistency, request.min_revision)
         if request.at_revision:
             _check_revision(home, request.at_revision)
@@ -235,9 +242,21 @@ class BoardServicer(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc] 
         home = self._homes.local if project.home == self._homes.local.name else self._homes.mesh
         return project_message(project, home.board.count_tasks(project.id))
 
-    @staticmethod
-    def _task(home: Home, task: Task) -> board_pb2.Task:
-        return task_message(task, home.project_of)
+    def _task(self, home: Home, task: Task) -> board_pb2.Task:
+        message = task_message(task, home.project_of)
+        if home is self._homes.mesh and (waiting := self._offline.queue.count_of(task.id)):
+            message.pending_writes = waiting
+        return message
+
+    async def _with_pending(self, request: board_pb2.GetTaskRequest, call: Call) -> board_pb2.Task | None:
+        """A task with this node's queue laid over it; None for one that the queue does not concern."""
+        if request.at_revision:
+            raise InvalidInputError("with_pending and at_revision exclude each other; leave one of them out")
+        ref = parse_task_name(request.name)
+        home = self._homes.of_project(ref.project_id)
+        await await_freshness(home, call, request.consistency, request.min_revision)
+        task = self._offline.overlay.find_task(ref) if home is self._homes.mesh else None
+        return None if task is None else self._offline.overlay.message(task)
 
     def _parent(self, parent: str) -> tuple[Home, str | None]:
         if parent == f"projects/{ALL_PROJECTS}":

@@ -61,14 +61,14 @@ class BoardWrites:
         return home, outcome
 
     async def _begin(self, request: Message, call: Call) -> tuple[Home, Awaitable[Outcome]]:
-        home = self._home_of(request)
+        home = self.home_of(request)
         try:
             command = command_from_request(request, self._context(home, call))
             _check_project_known(home, command)
         except NotFoundError:
             # Another node may have acknowledged what this one has not applied yet.
             await home.engine.read_barrier(call.remaining_s)
-            home = self._home_of(request)
+            home = self.home_of(request)
             command = command_from_request(request, self._context(home, call))
             _check_project_known(home, command)
         validate_only = getattr(request, "validate_only", False)
@@ -100,7 +100,12 @@ class BoardWrites:
         project = self._homes.mesh.board.project(command.project_id)
         return outcome.kind is OutcomeKind.ALREADY_EXISTS and project is not None and project.home == command.home
 
-    def _home_of(self, request: Message) -> Home:
+    def home_of(self, request: Message) -> Home:
+        """The home that a write is for.
+
+        Raises:
+            WeftmeshError: its name is none, or its project lives on another node.
+        """
         if isinstance(request, board_pb2.CreateProjectRequest):
             return self._homes.mesh
         if isinstance(request, board_pb2.CreateTaskRequest):

@@ -23,6 +23,9 @@ from weftmesh.agent.joining import become_member
 from weftmesh.agent.local_socket import LocalSocketRelay
 from weftmesh.agent.machines import BoardMachine
 from weftmesh.agent.mesh_service import MeshServicer
+from weftmesh.agent.offline.queue import WriteQueue
+from weftmesh.agent.offline.replayer import Replayer
+from weftmesh.agent.offline.service import OfflineWrites
 from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.null_transport import NullTransport
@@ -31,6 +34,7 @@ from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.raft.snapshots import SnapshotStore
 from weftmesh.agent.raft.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
 from weftmesh.agent.raft.wal import WriteAheadLog
+from weftmesh.agent.raft.wal_disk import SystemDisk
 from weftmesh.agent.servers import Servers
 from weftmesh.agent.status import NodeFacts, StatusReporter
 from weftmesh.agent.sync_meter import SyncMeter
@@ -106,8 +110,11 @@ class Node:
         upstream = run_dir / "internal" / "grpc.sock"
         relay = LocalSocketRelay(run_dir / "api.sock", upstream, group=self._config.mesh.group)
         callers = Callers(self._record.node, self._record.cluster, relay.nonce, self._is_member)
-        writes = BoardWrites(self._homes, self._clock, lambda: new_ulid(wall_ms(), self._random))
-        board = BoardServicer(self._homes, writes, callers, self._config.limits.watchers)
+        queue = WriteQueue.open(data_dir / "offline", SystemDisk(fsync=self._config.raft.fsync))
+        stack.push_async_callback(queue.close)
+        writes = BoardWrites(self._homes, self._clock, self._new_ulid)
+        offline = OfflineWrites(self._homes, writes, queue, self._clock, self._new_ulid)
+        board = BoardServicer(self._homes, writes, offline, callers, self._config.limits.watchers)
         facts = NodeFacts(
             node=self._record.node,
             cluster=self._record.cluster,
@@ -115,7 +122,7 @@ class Node:
             fsync=self._config.raft.fsync,
             started_at=datetime.now(UTC),
         )
-        reporter = StatusReporter(facts, self._homes, self._meter, board, self._identity)
+        reporter = StatusReporter(facts, self._homes, self._meter, board, self._identity, queue)
         admission = Admission(self._config, self._store, self._identity, self._members)
         mesh_service = MeshServicer(self._record.node, mesh.engine, reporter, callers, admission.tokens, self._left)
         servers = Servers(self._config, self._identity, upstream)
@@ -135,9 +142,13 @@ class Node:
         stack.push_async_callback(relay.close)
         await admission.start()
         stack.push_async_callback(admission.stop)
-        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers)):
+        replay = Replayer(self._homes, queue).run()
+        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), replay):
             self._supervise(stack, work)
         log.info("ready", node=self._record.node, cluster=self._record.cluster, address=self._record.address)
+
+    def _new_ulid(self) -> str:
+        return new_ulid(wall_ms(), self._random)
 
     def _home(self, name: str, directory: Path, transport: Transport, *, founding: bool) -> Home:
         raft = self._config.raft

@@ -12,6 +12,7 @@ from typing import Final
 
 from weftmesh.agent.board_service import BoardServicer
 from weftmesh.agent.homes import Homes
+from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.raft.engine import RaftStatus, Role
 from weftmesh.agent.sync_meter import PROMISE_MS, WINDOW_MS, SyncMeter
 from weftmesh.mesh.v1 import mesh_pb2
@@ -41,13 +42,20 @@ class StatusReporter:
     """Answers GetStatus and ListMembers from what the parts of the node know."""
 
     def __init__(
-        self, facts: NodeFacts, homes: Homes, meter: SyncMeter, board: BoardServicer, identity: NodeIdentity
+        self,
+        facts: NodeFacts,
+        homes: Homes,
+        meter: SyncMeter,
+        board: BoardServicer,
+        identity: NodeIdentity,
+        queue: WriteQueue,
     ) -> None:
         self._facts = facts
         self._homes = homes
         self._meter = meter
         self._board = board
         self._identity = identity
+        self._queue = queue
 
     def node_status(self) -> mesh_pb2.NodeStatus:
         """A moment of this node."""
@@ -77,6 +85,9 @@ class StatusReporter:
             watchers=self._board.watchers,
             listen_address=self._facts.listen_address,
             members=self.members(raft),
+            queued_writes=len(self._queue) - self._queue.refused_count,
+            failed_queued_writes=self._queue.refused_count,
+            damaged_queue_parts=self._queue.damaged_parts,
         )
         status.start_time.FromDatetime(self._facts.started_at)
         status.certificate_expire_time.FromDatetime(self._identity.material.not_after)

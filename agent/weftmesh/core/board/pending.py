@@ -21,7 +21,9 @@ from weftmesh.core.board.commands import (
 )
 from weftmesh.core.board.history import last_write, value_at
 from weftmesh.core.board.machine import Board
-from weftmesh.core.board.model import SET_PATHS, Change, FieldValue, MergePolicy, Project, Task
+from weftmesh.core.board.model import SET_PATHS, Change, FieldValue, MergePolicy, Project, Task, Verb
+from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.ids import conflict_name
 
 ProjectCommand = CreateProject | UpdateProject | DeleteProject | UndeleteProject
 
@@ -94,6 +96,25 @@ def applied_change(board: Board, command: Command) -> Change | None:
         task = board.find_task(command.task_id)
         history = () if task is None else task.history
     return next((change for change in reversed(history) if change.request_id == request_id), None)
+
+
+def applied_outcome(board: Board, command: Command) -> Outcome | None:
+    """What `command` was answered if it changed the board before; None where `applied_change` is."""
+    change = applied_change(board, command)
+    if change is None:
+        return None
+    kind = OutcomeKind.STORED_CONFLICT if change.verb is Verb.CONFLICT else OutcomeKind.APPLIED
+    project_id, task_id = subject_of(command, board)
+    return Outcome(kind, change.revision, task_id or project_id, current_version=change.version)
+
+
+def stored_conflict(board: Board, outcome: Outcome) -> str:
+    """The resource name of the conflict that a write was stored as; empty when it was applied in full."""
+    task = board.find_task(outcome.subject)
+    if outcome.kind is not OutcomeKind.STORED_CONFLICT or task is None:
+        return ""
+    change = task.history[outcome.current_version - 1]
+    return "" if change.conflict is None else conflict_name(task.project_id, task.id, change.conflict.number)
 
 
 def subject_of(command: Command, board: Board) -> tuple[str, str]:

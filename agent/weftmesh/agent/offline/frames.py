@@ -1,0 +1,97 @@
+"""How records follow one another in the queue's file: found again behind a damaged one, and never mistaken.
+
+A record is a header and a payload. The header is a mark, the payload's length and its CRC-32, and the CRC-32 of all
+that. Both sums begin with the record's place in the file, so that a copy of a record inside another one, which a task's
+text may contain, is not one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+from zlib import crc32
+
+_MARK: Final = b"\x9dWq\n"
+_FIELDS: Final = struct.Struct(">4sII")
+_SUM: Final = struct.Struct(">I")
+_PLACE: Final = struct.Struct(">Q")
+HEADER_BYTES: Final = _FIELDS.size + _SUM.size
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a file holds."""
+
+    payloads: list[bytes] = field(default_factory=list)
+    damaged: list[tuple[int, int]] = field(default_factory=list)
+    """Begin and end of what is no record and is not explained by a write that was cut short."""
+    end: int = 0
+    """Where the last whole record ends; what follows was never acknowledged."""
+
+
+def frames(payloads: Iterable[bytes], offset: int) -> bytes:
+    """Records for `payloads`, the first one at `offset` of the file."""
+    parts = []
+    for payload in payloads:
+        fields = _FIELDS.pack(_MARK, len(payload), crc32(payload, _seed(offset)))
+        parts += [fields, _SUM.pack(crc32(fields, _seed(offset))), payload]
+        offset += HEADER_BYTES + len(payload)
+    return b"".join(parts)
+
+
+def read_frames(data: bytes) -> Contents:
+    """Every record of a file that verifies, in order."""
+    contents = Contents()
+    place = 0
+    while place < len(data):
+        end = _end_of(data, place)
+        if end is not None and end <= len(data) and _verifies(data, place, end):
+            contents.payloads.append(data[place + HEADER_BYTES : end])
+            contents.end = place = end
+            continue
+        following = _next_record(data, place + 1)
+        if following == len(data) and _is_cut_short(data, place, end):
+            break
+        contents.damaged.append((place, following))
+        contents.end = place = following
+    return contents
+
+
+def _seed(offset: int) -> int:
+    return crc32(_PLACE.pack(offset))
+
+
+def _end_of(data: bytes, place: int) -> int | None:
+    """Where the record at `place` ends by its header, perhaps behind the file's end; None if there is no header."""
+    header = data[place : place + HEADER_BYTES]
+    if len(header) < HEADER_BYTES or not header.startswith(_MARK):
+        return None
+    (checksum,) = _SUM.unpack_from(header, _FIELDS.size)
+    if crc32(header[: _FIELDS.size], _seed(place)) != checksum:
+        return None
+    length: int = _FIELDS.unpack_from(header)[1]
+    return place + HEADER_BYTES + length
+
+
+def _verifies(data: bytes, place: int, end: int) -> bool:
+    checksum: int = _FIELDS.unpack_from(data, place)[2]
+    return crc32(memoryview(data)[place + HEADER_BYTES : end], _seed(place)) == checksum
+
+
+def _next_record(data: bytes, place: int) -> int:
+    """Where the next record that verifies begins, the end of the data if there is none."""
+    while (place := data.find(_MARK, place)) >= 0:
+        end = _end_of(data, place)
+        if end is not None and end <= len(data) and _verifies(data, place, end):
+            return place
+        place += 1
+    return len(data)
+
+
+def _is_cut_short(data: bytes, place: int, end: int | None) -> bool:
+    """Whether the rest of the file is the beginning of one record, as a process leaves it that dies while it writes."""
+    if end is not None:
+        return end > len(data)
+    return len(data) - place < HEADER_BYTES and _MARK.startswith(data[place : place + len(_MARK)])
