@@ -19,18 +19,20 @@ from typing import Any, Protocol
 import pytest
 from pysyncobj import journal, serializer, syncobj
 from tests.fakes.raft_engines import Register
+from tests.fakes.snapshot_calls import SnapshotCalls, SnapshotMessage
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
 from weftmesh.agent.raft import pin
 from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.engine import Applied
 from weftmesh.agent.raft.hardened import HardenedSyncObj
+from weftmesh.agent.raft.installing import Prepared
 from weftmesh.agent.raft.membership import NO_VOTERS, Voters, to_membership
-from weftmesh.agent.raft.ports import Entry
+from weftmesh.agent.raft.ports import Entry, SnapshotInfo
 from weftmesh.agent.raft.proposals import Proposals
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.raft.stock import CoreParts, peer_of
-from weftmesh.core.errors import UnknownOutcomeError, WeftmeshError
+from weftmesh.core.errors import DataCorruptionError, NotFoundError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 
 CLOCK_CALL_S = 0.0002
@@ -38,6 +40,7 @@ CLOCK_CALL_S = 0.0002
 FIRST_FREE_INDEX = 3
 """Entry 2 of a node made here is the voters', or in the original a no-op."""
 ROUND_S = 0.15
+CALL_TIMEOUT_S = 5.0
 NEVER_S = 1e18
 SETTINGS = RaftSettings(
     heartbeat_s=0.1,
@@ -219,15 +222,22 @@ class HardenedNode:
         self._syncs.clear()
         self.peers: Mapping[str, str] = {}
         self.proposals = Proposals(first_id, 1000)
+        self.received: list[raft_pb2.SnapshotChunk] = []
+        self._deadlines: list[tuple[float, str, int]] = []
+        """When calls that send snapshots break at the latest: a message of them may be lost."""
         self.core = HardenedSyncObj(
             CoreParts(
                 name=self.name, address=f"{self.name}:1", cluster="test", storage=self.log_storage,
                 snapshots=self.snapshots, machine=self.machine, proposals=self.proposals, send=self._send,
-                set_peers=self._set_peers, write_snapshot=self._write_snapshot, wall_us=lambda: 1,
-                settings=self._settings, seeds=self.seeds,
+                set_peers=self._set_peers, write_snapshot=self._write_snapshot, send_snapshot=self._send_snapshot,
+                prepare_snapshot=self.received.append, wall_us=lambda: 1, settings=self._settings, seeds=self.seeds,
             )
         )  # fmt: skip
+        self.calls = SnapshotCalls(first_id, self._queue, self.core.receive_snapshot, self.core.snapshot_sent)
         self.core.load()
+
+    def _queue(self, peer: str, message: SnapshotMessage) -> bool:
+        return self._network.queue(self.name, peer, message)
 
     def _collect(self, callback: Callable[[], None]) -> None:
         self._syncs.append(callback)
@@ -241,6 +251,15 @@ class HardenedNode:
     def _write_snapshot(self, header: raft_pb2.SnapshotHeader, rows: Callable[[], Iterator[bytes]]) -> None:
         self.jobs.append((header, list(rows())))
 
+    def _send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, info: SnapshotInfo) -> bool:
+        def read(offset: int) -> bytes:
+            return self.snapshots.read_chunk(info, offset, self._settings.chunk_bytes)
+
+        number = self.calls.begin(peer, offer, read)
+        if number:
+            self._deadlines.append((pin.monotonic_s() + CALL_TIMEOUT_S, peer, number))
+        return number != 0
+
     def crash(self, keep: int = 0) -> None:
         """Cut the power; `start` continues."""
         self.log_storage, self.snapshots = self.log_storage.crash(keep), self.snapshots.crash()
@@ -248,6 +267,8 @@ class HardenedNode:
 
     def tick(self) -> None:
         """One tick."""
+        while self._deadlines and self._deadlines[0][0] < pin.monotonic_s():
+            self.calls.end(*self._deadlines.pop(0)[1:])
         self.core.tick()
 
     def begin_sync(self) -> None:
@@ -260,10 +281,11 @@ class HardenedNode:
             self._syncs.pop(0)()
 
     def sync(self) -> None:
-        """Disk and snapshot writer catch up."""
+        """Disk and snapshot threads catch up."""
         self.begin_sync()
         self.finish_sync()
         self.finish_snapshot()
+        self.finish_install()
 
     def finish_snapshot(self) -> None:
         """The writer thread is done."""
@@ -271,12 +293,29 @@ class HardenedNode:
             header, rows = self.jobs.pop(0)
             self.core.snapshot_written(self.snapshots.write(header, rows))
 
-    def receive(self, sender: str, message: raft_pb2.RaftMessage) -> None:
-        """One message."""
-        self.core.receive(sender, message)
+    def finish_install(self) -> None:
+        """The thread that prepares what was received is done."""
+        while self.received:
+            self.core.snapshot_prepared(self._prepare(self.received.pop(0)))
+
+    def _prepare(self, chunk: raft_pb2.SnapshotChunk) -> Prepared | None:
+        try:
+            info = self.snapshots.finish_receive(chunk)
+        except (DataCorruptionError, NotFoundError):
+            return None
+        return Prepared(info, self.machine.prepare_restore(self.snapshots.rows(info)))
+
+    def receive(self, sender: str, message: raft_pb2.RaftMessage | SnapshotMessage) -> None:
+        """One message, or one of a call that sends a snapshot."""
+        if isinstance(message, SnapshotMessage):
+            self.calls.receive(sender, message)
+        else:
+            self.core.receive(sender, message)
 
     def link(self, peer: str, up: bool) -> None:
         """A stream came up or broke."""
+        if not up:
+            self.calls.end(peer)
         (self.core.connected if up else self.core.disconnected)(peer)
 
     def write(self, command: bytes) -> Write:
@@ -528,11 +567,11 @@ class Cluster:
         info = node.snapshots.latest()
         for offset in range(0, info.size_bytes, self.settings.chunk_bytes):
             chunk = raft_pb2.SnapshotChunk(
-                index=info.header.last_index, snapshot_term=info.header.last_term, offset=offset,
+                term=term, index=info.header.last_index, snapshot_term=info.header.last_term, offset=offset,
                 size_bytes=info.size_bytes, sha256=info.sha256,
                 data=node.snapshots.read_chunk(info, offset, self.settings.chunk_bytes),
             )  # fmt: skip
-            messages.append(raft_pb2.RaftMessage(term=term, snapshot_chunk=chunk))
+            messages.append(SnapshotMessage(0, chunk))
         return messages
 
     def damage_snapshot(self, name: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
+from weftmesh.agent.raft.engine import Swap
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.agent.raft.settings import RaftSettings
@@ -44,11 +45,17 @@ class Register:
         rows = list(self.commands)
         return lambda: iter(rows)
 
-    def restore(self, rows: Iterable[bytes]) -> None:
-        """Replace everything."""
-        self.commands = list(rows)
-        self.times_us = [0] * len(self.commands)
-        self.restored += 1
+    def prepare_restore(self, rows: Iterable[bytes]) -> Swap:
+        """Replace everything when it is called."""
+        prepared = list(rows)
+
+        def swap() -> Iterator[None]:
+            self.commands = prepared
+            self.times_us = [0] * len(self.commands)
+            self.restored += 1
+            return iter(())
+
+        return swap
 
     def digest(self) -> str:
         """Equal for equal contents."""
@@ -64,6 +71,7 @@ class MemoryTransport:
         self.peers: dict[str, str] = {}
         self.up: set[str] = set()
         self._outbox: dict[str, list[bytes]] = {}
+        self._snapshots: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, events: TransportEvents) -> None:
         """As `Transport.start`."""
@@ -78,6 +86,8 @@ class MemoryTransport:
     def leave(self) -> None:
         """Vanish from the network, as a killed process does."""
         self.events = None
+        for call in self._snapshots.values():
+            call.cancel()
         self._network.transports.pop(self._name, None)
         self._network.settle()
 
@@ -100,6 +110,34 @@ class MemoryTransport:
     def connected(self, peer: str) -> bool:
         """As `Transport.connected`."""
         return peer in self.up
+
+    def send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, read: Callable[[int], bytes]) -> bool:
+        """As `Transport.send_snapshot`."""
+        if peer not in self.up or peer in self._snapshots:
+            return False
+        self._snapshots[peer] = asyncio.get_running_loop().create_task(self._send_snapshot(peer, offer, read))
+        return True
+
+    async def _send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, read: Callable[[int], bytes]) -> None:
+        answer, chunk = None, offer
+        while True:
+            await asyncio.sleep(0)
+            receiver = self._network.transports.get(peer)
+            if peer not in self.up or receiver is None or receiver.events is None:
+                answer = None
+                break
+            sent = raft_pb2.SnapshotChunk.FromString(chunk.SerializeToString())
+            answer = receiver.events.on_snapshot_chunk(self._name, sent)
+            self._network.chunks += bool(chunk.data)
+            unexpected = chunk.data and answer is not None and answer.next_offset != chunk.offset + len(chunk.data)
+            if answer is None or unexpected or answer.next_offset >= offer.size_bytes:
+                break
+            chunk = raft_pb2.SnapshotChunk()
+            chunk.CopyFrom(offer)
+            chunk.offset, chunk.data = answer.next_offset, read(answer.next_offset)
+        del self._snapshots[peer]
+        if self.events is not None:
+            self.events.on_snapshot_sent(peer, answer)
 
     def set_up(self, peer: str, up: bool) -> None:
         """The network's: a stream to a peer came up or broke."""
@@ -126,6 +164,7 @@ class MemoryNetwork:
     def __init__(self) -> None:
         self.transports: dict[str, MemoryTransport] = {}
         self.sent = 0
+        self.chunks = 0
         self._cut: set[frozenset[str]] = set()
         self._settling = False
 

@@ -261,6 +261,10 @@ class FakeSnapshotStorage:
         reader.header()
         yield from reader.rows()
 
+    def holds(self, info: SnapshotInfo) -> bool:
+        """As `SnapshotStorage.holds`."""
+        return info.path in self.files
+
     def read_chunk(self, info: SnapshotInfo, offset: int, size: int) -> bytes:
         """As `SnapshotStorage.read_chunk`."""
         if info.path not in self.files:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.agent.raft.engine import Swap
 from weftmesh.core.board.commands import CreateTask
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Event, Outcome, OutcomeKind
@@ -86,8 +87,14 @@ class BoardMachine:
         frozen = self.board.freeze()
         return lambda: rows_of(frozen)
 
-    def restore(self, rows: Iterable[bytes]) -> None:
-        """Replace the board by a snapshot's."""
-        self.board = Board.thaw(state_from_rows(rows))
-        for listener in self._restored:
-            listener()
+    def prepare_restore(self, rows: Iterable[bytes]) -> Swap:
+        """Make a board of a snapshot; what is returned puts it in the place of the present one."""
+        prepared = Board.thaw(state_from_rows(rows))
+
+        def swap() -> Iterator[None]:
+            former, self.board = self.board, prepared
+            for listener in self._restored:
+                listener()
+            return former.dismantle()
+
+        return swap

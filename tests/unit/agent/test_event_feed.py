@@ -75,7 +75,7 @@ async def test_a_restored_snapshot_wakes_as_a_change_does() -> None:
     waiting = asyncio.ensure_future(fed.feed.wait_for(3))
     await asyncio.sleep(0)
 
-    fed.machine.restore(ahead.machine.snapshot()())
+    fed.machine.prepare_restore(ahead.machine.snapshot()())()
 
     await asyncio.wait_for(waiting, PATIENCE_S)
 

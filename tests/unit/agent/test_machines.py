@@ -99,7 +99,7 @@ def test_a_snapshot_restores_the_same_board() -> None:
     machine.apply(3, entry(task(50)), COMMIT_US)
 
     restored = BoardMachine("mesh", HybridClock())
-    restored.restore(rows())
+    restored.prepare_restore(rows())()
 
     restored.board.check()
     assert restored.board.state_hash == frozen_hash
@@ -125,7 +125,7 @@ def test_a_restore_is_announced() -> None:
     restored_to: list[int] = []
     machine.on_restored(lambda: restored_to.append(machine.board.revision))
 
-    machine.restore(other.snapshot()())
+    machine.prepare_restore(other.snapshot()())()
 
     assert restored_to == [3]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from tests.fakes.certificates import CertificateAuthority, NodeCertificate
 
 from weftmesh.agent.raft.peer_stream import BATCH_BYTES_MAX, EXCHANGE, HELLO, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
 from weftmesh.agent.raft.ports import Transport
+from weftmesh.agent.raft.snapshot_stream import INSTALL, SnapshotCall
 from weftmesh.agent.raft.transport import (
     CHANNEL_OPTIONS,
     SERVER_OPTIONS,
@@ -34,8 +36,9 @@ def vote(term: int) -> raft_pb2.RaftMessage:
     return raft_pb2.RaftMessage(term=term, vote_response=raft_pb2.VoteResponse())
 
 
-def chunk(term: int, size_bytes: int) -> raft_pb2.RaftMessage:
-    return raft_pb2.RaftMessage(term=term, snapshot_chunk=raft_pb2.SnapshotChunk(data=bytes(size_bytes)))
+def large(term: int, size_bytes: int) -> raft_pb2.RaftMessage:
+    entry = raft_pb2.LogEntry(payload=bytes(size_bytes))
+    return raft_pb2.RaftMessage(term=term, append_entries=raft_pb2.AppendEntries(entries=[entry]))
 
 
 @dataclass
@@ -49,6 +52,12 @@ class Recorder:
     def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
         self.terms += [message.term for message in messages]
         self.batches.append(len(messages))
+
+    def on_snapshot_chunk(self, peer: str, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse | None:
+        return None
+
+    def on_snapshot_sent(self, peer: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
+        self.log.append(f"{peer} answered {answer}")
 
     def on_connected(self, peer: str) -> None:
         self.log.append(f"+{peer}")
@@ -137,7 +146,7 @@ async def test_what_is_queued_while_a_write_is_under_way_leaves_as_one_batch() -
     a, b = pair()
     async with nodes(a, b):
         await connect(a, b)
-        a.transport.send("b", chunk(0, 8 * 1024 * 1024))
+        a.transport.send("b", large(0, 8 * 1024 * 1024))
         await asyncio.sleep(0)
         for term in range(1, 50):
             a.transport.send("b", vote(term))
@@ -152,8 +161,8 @@ async def test_a_large_batch_is_split_and_a_larger_message_is_refused() -> None:
     async with nodes(a, b):
         await connect(a, b)
         third = BATCH_BYTES_MAX * 3 // 8
-        assert all(a.transport.send("b", chunk(term, third)) for term in range(5))
-        assert not a.transport.send("b", chunk(9, BATCH_BYTES_MAX))
+        assert all(a.transport.send("b", large(term, third)) for term in range(5))
+        assert not a.transport.send("b", large(9, BATCH_BYTES_MAX))
         await until(lambda: len(b.events.terms) == 5)
         assert b.events.batches == [2, 2, 1]
         assert a.transport.connected("b")
@@ -161,7 +170,7 @@ async def test_a_large_batch_is_split_and_a_larger_message_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("message", "fitting"),
-    [(vote(1), QUEUE_MESSAGES_MAX), (chunk(1, BATCH_BYTES_MAX - 100), QUEUE_BYTES_MAX // BATCH_BYTES_MAX)],
+    [(vote(1), QUEUE_MESSAGES_MAX), (large(1, BATCH_BYTES_MAX - 100), QUEUE_BYTES_MAX // BATCH_BYTES_MAX)],
 )
 async def test_a_queue_that_overflows_is_a_disconnect(message: raft_pb2.RaftMessage, fitting: int) -> None:
     a, b = pair()
@@ -192,9 +201,9 @@ async def test_a_queue_that_overflows_during_a_write_is_a_disconnect_too() -> No
     b.servicer = Deaf("test", b.members.__contains__, "b")
     async with nodes(a, b):
         await connect(a, b)
-        assert a.transport.send("b", chunk(1, BATCH_BYTES_MAX - 100))
+        assert a.transport.send("b", large(1, BATCH_BYTES_MAX - 100))
         await asyncio.sleep(0.1)
-        while a.transport.send("b", chunk(1, BATCH_BYTES_MAX - 100)):
+        while a.transport.send("b", large(1, BATCH_BYTES_MAX - 100)):
             pass
         await until(lambda: a.events.log == ["+b", "-b", "+b"])
 
@@ -302,7 +311,7 @@ async def raw_stream(certificate: NodeCertificate, to: Node) -> AsyncIterator[Ex
         yield channel.stream_stream(EXCHANGE)()
 
 
-async def refusal(call: ExchangeCall) -> tuple[grpc.StatusCode, str]:
+async def refusal(call: ExchangeCall | SnapshotCall) -> tuple[grpc.StatusCode, str]:
     async with asyncio.timeout(WAIT_S):
         return await call.code(), await call.details() or ""
 
@@ -344,7 +353,7 @@ async def received(queue: asyncio.Queue[raft_pb2.RaftBatch]) -> AsyncIterator[ra
 
 async def test_what_an_older_stream_received_before_the_newer_began_is_not_delivered_after() -> None:
     _, b = pair()
-    b.servicer.attach(b.events.on_messages, lambda _: None)
+    b.servicer.attach(b.events.on_messages, b.events.on_snapshot_chunk, lambda _: None)
     queues: list[asyncio.Queue[raft_pb2.RaftBatch]] = [asyncio.Queue(), asyncio.Queue()]
     context = cast(ExchangeContext, InProcessContext())
     older = asyncio.ensure_future(b.servicer.Exchange(received(queues[0]), context))
@@ -489,3 +498,139 @@ def test_no_certificate_names_nobody() -> None:
     with pytest.raises(ForbiddenError, match="other"):
         peer_name({"x509_subject_alternative_name": [b"spiffe://other/node/a"]}, "test")
     assert peer_name({"x509_subject_alternative_name": [b"a.test.weftmesh", b"spiffe://test/node/a"]}, "test") == "a"
+
+
+CHUNK_BYTES = 1000
+CONTENT = bytes(range(250)) * 20
+
+
+@dataclass
+class Receiver(Recorder):
+    """Takes snapshots as a core does."""
+
+    content: bytearray = field(default_factory=bytearray)
+    chunks: list[raft_pb2.SnapshotChunk] = field(default_factory=list)
+    term: int = 1
+    stops_at: int = len(CONTENT)
+    answers: list[raft_pb2.InstallSnapshotResponse | None] = field(default_factory=list)
+
+    def on_snapshot_chunk(self, peer: str, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse | None:
+        self.chunks.append(chunk)
+        if chunk.term < self.term:
+            return raft_pb2.InstallSnapshotResponse(term=self.term, next_offset=chunk.size_bytes)
+        if len(self.content) >= self.stops_at:
+            return None
+        if chunk.offset == len(self.content):
+            self.content += chunk.data
+        return raft_pb2.InstallSnapshotResponse(term=self.term, next_offset=len(self.content))
+
+    def on_snapshot_sent(self, peer: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
+        self.answers.append(answer)
+
+
+def receivers() -> tuple[Node, Node, Receiver, Receiver]:
+    a, b = pair()
+    sender, receiver = Receiver(), Receiver()
+    a.events, b.events = sender, receiver
+    return a, b, sender, receiver
+
+
+def offered(term: int = 1) -> raft_pb2.SnapshotChunk:
+    return raft_pb2.SnapshotChunk(term=term, index=9, snapshot_term=1, size_bytes=len(CONTENT), sha256=bytes(32))
+
+
+def piece(offset: int) -> bytes:
+    return CONTENT[offset : offset + CHUNK_BYTES]
+
+
+async def test_a_snapshot_arrives_beside_the_messages() -> None:
+    a, b, sender, receiver = receivers()
+    async with nodes(a, b):
+        assert not a.transport.send_snapshot("b", offered(), piece)
+        await connect(a, b)
+        assert a.transport.send_snapshot("b", offered(), piece)
+        assert not a.transport.send_snapshot("b", offered(), piece), "one at a time"
+        assert a.transport.send("b", vote(1))
+        await until(lambda: sender.answers != [] and b.events.terms == [1])
+        assert receiver.content == CONTENT
+        assert sender.answers == [raft_pb2.InstallSnapshotResponse(term=1, next_offset=len(CONTENT))]
+        assert [len(chunk.data) for chunk in receiver.chunks] == [0, *[CHUNK_BYTES] * (len(CONTENT) // CHUNK_BYTES)]
+        assert a.transport.send_snapshot("b", offered(), piece), "the next one"
+
+
+async def test_a_snapshot_goes_on_where_the_receiver_wants() -> None:
+    a, b, sender, receiver = receivers()
+    receiver.content += CONTENT[:1500]
+    async with nodes(a, b):
+        await connect(a, b)
+        assert a.transport.send_snapshot("b", offered(), piece)
+        await until(lambda: sender.answers != [])
+        assert receiver.content == CONTENT
+        assert [chunk.offset for chunk in receiver.chunks] == [0, 1500, 2500, 3500, 4500]
+
+
+async def test_a_stale_sender_is_told_the_term_and_sends_nothing() -> None:
+    a, b, sender, receiver = receivers()
+    receiver.term = 7
+    async with nodes(a, b):
+        await connect(a, b)
+        assert a.transport.send_snapshot("b", offered(), piece)
+        await until(lambda: sender.answers != [])
+        assert [answer.term for answer in sender.answers if answer] == [7]
+        assert len(receiver.chunks) == 1
+
+
+async def test_a_call_ends_when_a_chunk_is_not_taken() -> None:
+    a, b, sender, receiver = receivers()
+    receiver.stops_at = 2000
+    async with nodes(a, b):
+        await connect(a, b)
+        assert a.transport.send_snapshot("b", offered(), piece)
+        await until(lambda: sender.answers != [])
+        assert sender.answers == [None]
+        assert a.transport.connected("b")
+
+
+@pytest.mark.parametrize("failure", [OSError("gone"), b""])
+async def test_a_file_that_cannot_be_read_ends_the_call(failure: OSError | bytes) -> None:
+    def read(offset: int) -> bytes:
+        if offset < 2000:
+            return piece(offset)
+        if isinstance(failure, OSError):
+            raise failure
+        return failure
+
+    a, b, sender, receiver = receivers()
+    async with nodes(a, b):
+        await connect(a, b)
+        assert a.transport.send_snapshot("b", offered(), read)
+        await until(lambda: sender.answers != [])
+        assert sender.answers == [None]
+        assert len(receiver.content) == 2000
+
+
+async def test_a_peer_that_is_dropped_gets_no_more_of_a_snapshot() -> None:
+    a, b, sender, _ = receivers()
+    held = threading.Event()
+
+    def read(offset: int) -> bytes:
+        held.wait(WAIT_S)
+        return piece(offset)
+
+    async with nodes(a, b):
+        await connect(a, b)
+        assert a.transport.send_snapshot("b", offered(), read)
+        await asyncio.sleep(0.05)
+        a.transport.set_peers({})
+        await until(lambda: sender.answers == [None])
+        held.set()
+
+
+async def test_no_snapshot_of_a_stranger_reaches_the_core() -> None:
+    _, b, _, receiver = receivers()
+    async with nodes(b), CA.node("c").dial("b", b.address) as channel:
+        call: SnapshotCall = channel.stream_unary(
+            INSTALL, request_serializer=raft_pb2.SnapshotChunk.SerializeToString
+        )()
+        assert (await refusal(call))[0] is grpc.StatusCode.PERMISSION_DENIED
+        assert receiver.chunks == []

@@ -78,7 +78,7 @@ class Bench:
         return Watching(self.home, plan, lambda: board_pb2.Freshness(revision=self.home.board.revision)).messages()
 
     def restore_from(self, other: Bench) -> None:
-        self.home.machine.restore(other.home.machine.snapshot()())
+        self.home.machine.prepare_restore(other.home.machine.snapshot()())()
 
 
 Done = Callable[[list[board_pb2.WatchEvent]], bool]

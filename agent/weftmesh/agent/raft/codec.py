@@ -85,15 +85,17 @@ def _check_append_response(response: raft_pb2.AppendResponse, _term: int) -> Non
     _require(max(response.match_index, response.prev_index, response.hint_index) < NUMBER_LIMIT, "index")
 
 
-def _check_chunk(chunk: raft_pb2.SnapshotChunk, term: int) -> None:
-    _require(1 <= chunk.index < NUMBER_LIMIT and chunk.snapshot_term <= term, "snapshot position")
+def check_chunk(chunk: raft_pb2.SnapshotChunk) -> None:
+    """Check a piece of a peer's snapshot, or its offer without data.
+
+    Raises:
+        ProtocolError: no correct peer sends this.
+    """
+    _require(chunk.term < NUMBER_LIMIT, "term")
+    _require(1 <= chunk.index < NUMBER_LIMIT and chunk.snapshot_term <= chunk.term, "snapshot position")
     _require(0 < chunk.size_bytes <= SNAPSHOT_LIMIT_BYTES, "snapshot size")
-    _require(bool(chunk.data) and chunk.offset + len(chunk.data) <= chunk.size_bytes, "chunk outside of the snapshot")
+    _require(chunk.offset + len(chunk.data) <= chunk.size_bytes, "chunk outside of the snapshot")
     _require(len(chunk.sha256) == SHA256_BYTES, "digest")
-
-
-def _check_snapshot_response(response: raft_pb2.SnapshotResponse, _term: int) -> None:
-    _require(response.index < NUMBER_LIMIT and response.next_offset <= SNAPSHOT_LIMIT_BYTES, "snapshot position")
 
 
 def _check_forward(forward: raft_pb2.ForwardProposals, _term: int) -> None:
@@ -111,8 +113,6 @@ _CHECKS: dict[str, Callable[[Any, int], None]] = {
     "vote_request": _check_vote_request,
     "append_entries": _check_append,
     "append_response": _check_append_response,
-    "snapshot_chunk": _check_chunk,
-    "snapshot_response": _check_snapshot_response,
     "forward_proposals": _check_forward,
     "reject_proposals": _check_reject,
 }

@@ -61,8 +61,12 @@ class Applied:
     """What the state machine returned for it here."""
 
 
+Swap = Callable[[], Iterator[None]]
+"""Puts a prepared state in place; see `StateMachine.prepare_restore`."""
+
+
 class StateMachine(Protocol):
-    """What the log drives. Called on the event loop only, but for the iterator that `snapshot` returns."""
+    """What the log drives. Called on the event loop only, but for what is said to be called in a thread."""
 
     def apply(self, index: int, command: bytes, commit_time_us: int) -> Any:
         """Apply one committed command and return the outcome. Must never raise: a bad command is an outcome.
@@ -79,8 +83,12 @@ class StateMachine(Protocol):
         yields the rows of the copy, each a serialized message of at most a few MiB.
         """
 
-    def restore(self, rows: Iterable[bytes]) -> None:
-        """Replace the whole state by the rows of a snapshot.
+    def prepare_restore(self, rows: Iterable[bytes]) -> Swap:
+        """Make a whole state of the rows of a snapshot, beside the present one. Called in a thread, or at the start.
+
+        Returns:
+            What puts it in the place of the present one, on the loop and within milliseconds. The iterator that it
+            returns lets go of the former state bit by bit; it is run down in a thread.
 
         Raises:
             DataCorruptionError: a row does not parse or does not fit.

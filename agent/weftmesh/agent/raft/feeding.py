@@ -102,6 +102,9 @@ class Feeding(Following):
         storage = self._storage
         if progress.next_index <= storage.base_index:
             self._feed_snapshot(peer, progress, now_s)
+            if now_s >= progress.sent_at_s + self._heartbeat_s():
+                # it is refused, and yet says that a leader is at work, and hears that the peer listens
+                self._append(peer, progress, storage.base_index, ())
         elif progress.next_index <= storage.last_index and (not progress.flight_last or now_s >= progress.resend_at_s):
             entries = storage.entries_from(progress.next_index, self._settings.append_limit_bytes)
             progress.resend_at_s = now_s + self._settings.patience_s
@@ -167,10 +170,13 @@ class Feeding(Following):
         if peer in self._others:
             self._match[peer] = progress.match_index
 
-    def _on_snapshot_response(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
-        progress = self._answered(peer, message)
-        if progress is not None:
-            self._chunk_taken(progress, message.snapshot_response)
+    def snapshot_sent(self, name: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
+        """The call that was sending a snapshot to a peer is over: with its last answer, or None when it broke."""
+        peer = peer_of(name)
+        if answer is not None and self._superseded(peer, answer.term):
+            return
+        if peer in self._progress:
+            self._snapshot_offered(self._progress[peer])
 
     # streams
 

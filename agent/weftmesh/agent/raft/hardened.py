@@ -34,9 +34,9 @@ H17 an older snapshot replaces a newer one                       snapshot_writte
 H18 the log is trimmed apart from its snapshot                   snapshot_written                     v4_start
 H19 a damaged snapshot is swallowed: an empty state votes (S9)   load                                 s9, h19
 H20 installing clears acknowledged entries behind the snapshot   _adopt                               v4
-H21 an old snapshot is installed over newer state                _on_snapshot_chunk                   v5
+H21 an old snapshot is installed over newer state                _place, snapshot_prepared            v5
 H22 chunks are glued over a gap                                  receive by offset                    v6
-H23 the log goes before the snapshot is durable                  _finish, finish_receive              (snapshots)
+H23 the log goes before the snapshot is durable                  finish_receive, snapshot_prepared    (snapshots)
 elections (`campaigning`)
 H5  messages are counted, not voters                             _on_vote_response                    h5
 --  a node outside of the configuration campaigns                _settle_campaign                     removed_node
@@ -178,8 +178,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "vote_response": HardenedSyncObj._on_vote_response,
     "append_entries": HardenedSyncObj._on_append_entries,
     "append_response": HardenedSyncObj._on_append_response,
-    "snapshot_chunk": HardenedSyncObj._on_snapshot_chunk,
-    "snapshot_response": HardenedSyncObj._on_snapshot_response,
     "timeout_now": HardenedSyncObj._on_timeout_now,
     "forward_proposals": HardenedSyncObj._on_forward_proposals,
     "reject_proposals": HardenedSyncObj._on_reject_proposals,

@@ -1,18 +1,34 @@
-"""Snapshots: taken, loaded, sent and received. The hazards of snapshots."""
+"""Snapshots: taken, loaded, sent and received. The hazards of snapshots.
+
+What takes long happens in threads beside the loop: to write one, to send one, and to read one that came. The core only
+decides, and what it decided it checks again when the thread is done, because everything may have changed meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from weftmesh.agent.raft.applying import Applying
-from weftmesh.agent.raft.codec import ProtocolError, parse_payload
+from weftmesh.agent.raft.codec import ProtocolError, check_chunk, parse_payload
+from weftmesh.agent.raft.engine import Swap
 from weftmesh.agent.raft.membership import NO_VOTERS, from_membership, to_membership
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.agent.raft.progress import FIRST_INDEX, Progress, Transfer
-from weftmesh.agent.raft.stock import CoreParts, Peer
-from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
+from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
+from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.mesh.v1 import raft_pb2
 
 FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A snapshot that is durable here, and the state that it holds."""
+
+    info: SnapshotInfo
+    swap: Swap
 
 
 class Installing(Applying):
@@ -22,6 +38,7 @@ class Installing(Applying):
         self._snapshot: SnapshotInfo | None = None
         self._snapshot_index = FIRST_INDEX
         self._writing_snapshot = False
+        self._preparing = False
         super().__init__(parts)
 
     # loading
@@ -34,7 +51,7 @@ class Installing(Applying):
         """
         info = self._parts.snapshots.latest()
         if info is not None:
-            self._adopt(info)
+            self._adopt(Prepared(info, self._parts.machine.prepare_restore(self._parts.snapshots.rows(info))))
         elif self._storage.base_index != FIRST_INDEX:
             raise DataCorruptionError(
                 f"the log begins after entry {self._storage.base_index} and there is no snapshot of what was before; "
@@ -48,8 +65,9 @@ class Installing(Applying):
         self._storage.sync()
         self._configuration_changed()
 
-    def _adopt(self, info: SnapshotInfo) -> None:
-        """Make a durable snapshot this node's state, and keep what the log has behind it."""
+    def _adopt(self, prepared: Prepared) -> Iterator[None]:
+        """Make a durable snapshot this node's state, and keep what the log has behind it; the former state returns."""
+        info = prepared.info
         header, storage = info.header, self._storage
         if header.format != FORMAT or header.cluster != self._parts.cluster:
             raise DataCorruptionError(
@@ -63,10 +81,11 @@ class Installing(Applying):
             )
         if storage.term_at(header.last_index) != header.last_term:
             storage.reset(header.last_index, header.last_term)
-        self._parts.machine.restore(self._parts.snapshots.rows(info))
+        former = prepared.swap()
         self._snapshot, self._snapshot_index, self._applied_bytes = info, header.last_index, 0
         self._applied = self._commit = self._leader_commit = header.last_index
         self._configurations.reset(header.last_index, from_membership(header.membership))
+        return former
 
     def _read_configurations(self) -> None:
         """The configurations in the entries that no snapshot covers."""
@@ -147,75 +166,83 @@ class Installing(Applying):
 
     # receiving
 
-    def _on_snapshot_chunk(self, leader: Peer, message: raft_pb2.RaftMessage) -> None:
-        """Chunks are placed by offset and answered with the offset wanted next, so none is glued over a gap."""
-        chunk = message.snapshot_chunk
-        if message.term < self._term:
-            self._send(leader, append_response=raft_pb2.AppendResponse(accepted=False))
-            return
-        self._follow(leader, message.term)
+    def receive_snapshot(self, name: str, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse:
+        """Take a piece of a peer's snapshot, or its offer without data; the answer says which piece is wanted next.
+
+        Pieces are placed by offset, so none is glued over a gap, and a broken transfer goes on where it broke.
+
+        Raises:
+            ProtocolError: it is malformed or impossible; nothing was changed by it but perhaps the term.
+        """
+        check_chunk(chunk)
+        if name == self._parts.name:
+            raise ProtocolError(f"a peer presents itself as {name}, which is this node")
+        wanted = chunk.size_bytes
+        if chunk.term >= self._term:
+            self._follow(peer_of(name), chunk.term)
+            wanted = self._place(peer_of(name), chunk)
+        return raft_pb2.InstallSnapshotResponse(term=self._term, next_offset=wanted)
+
+    def _place(self, leader: Peer, chunk: raft_pb2.SnapshotChunk) -> int:
+        """The offset wanted next; the size when there is nothing to send now."""
         if chunk.index <= self._commit:
             # an old snapshot must not take back newer state; what it covers is here
             self._acknowledge(leader, chunk.index)
-            return
+            return chunk.size_bytes
+        if self._preparing:
+            return chunk.size_bytes  # this one or another: whoever leads then offers again what is still missing
         try:
             wanted = self._parts.snapshots.receive_chunk(chunk)
         except InvalidInputError as error:
             raise ProtocolError(str(error)) from error
-        if wanted >= chunk.size_bytes and self._finish(chunk):
-            self._acknowledge(leader, chunk.index)
-            return
-        answer = raft_pb2.SnapshotResponse(index=chunk.index, next_offset=wanted if wanted < chunk.size_bytes else 0)
-        self._send(leader, snapshot_response=answer)
+        if wanted >= chunk.size_bytes:
+            self._preparing = True
+            self._parts.prepare_snapshot(chunk)
+        return wanted
 
-    def _finish(self, chunk: raft_pb2.SnapshotChunk) -> bool:
-        """Install a complete snapshot; False when it does not verify, so that it is sent again."""
-        try:
-            info = self._parts.snapshots.finish_receive(chunk)
-        except (DataCorruptionError, NotFoundError):
-            return False
-        self._adopt(info)
+    def snapshot_prepared(self, prepared: Prepared | None) -> Iterator[None]:
+        """Install what was prepared, unless this node has come further by itself; None if it did not verify.
+
+        Returns:
+            What lets go of the former state, in a thread.
+        """
+        self._preparing = False
+        if prepared is None or self.leads or prepared.info.header.last_index <= self._commit:
+            # who leads has it all in its log, and newer state must not be taken back
+            return iter(())
+        former = self._adopt(prepared)
         self._read_configurations()
         self._commit_times.clear()
         self._parts.proposals.covered()
         self._configuration_changed()
-        # to restore may take longer than an election: the leader was not silent, this node did not listen
-        self._heard_leader_s = monotonic_s()
-        self._new_election_deadline()
-        return True
+        if self._leader is not None:
+            self._acknowledge(self._leader, prepared.info.header.last_index)
+        return former
 
     # sending
 
     def _feed_snapshot(self, peer: Peer, progress: Progress, now_s: float) -> None:
-        """Send the next chunk to a peer whose next entry is no longer in the log, one at a time."""
+        """Offer a snapshot to a peer whose next entry is no longer in the log, until it says that it has it."""
         transfer = progress.transfer
-        if transfer is None:
+        if transfer is None or not (transfer.under_way or self._parts.snapshots.holds(transfer.info)):
             if self._snapshot is None:
                 raise DataCorruptionError("the log was compacted and there is no snapshot; restore it or re-join")
             transfer = progress.transfer = Transfer(self._snapshot)
-        if now_s < transfer.resend_at_s:
+        if transfer.under_way or now_s < transfer.offer_at_s:
             return
-        try:
-            data = self._parts.snapshots.read_chunk(transfer.info, transfer.offset, self._settings.chunk_bytes)
-        except NotFoundError:
-            progress.transfer, progress.sent_at_s = None, now_s  # replaced on disk: begin with the newer one
-            return
-        header = transfer.info.header
-        chunk = raft_pb2.SnapshotChunk(
-            index=header.last_index,
-            snapshot_term=header.last_term,
-            offset=transfer.offset,
-            size_bytes=transfer.info.size_bytes,
-            data=data,
-            sha256=transfer.info.sha256,
+        info = transfer.info
+        offer = raft_pb2.SnapshotChunk(
+            term=self._term,
+            index=info.header.last_index,
+            snapshot_term=info.header.last_term,
+            size_bytes=info.size_bytes,
+            sha256=info.sha256,
         )
-        progress.sent_at_s = now_s
-        transfer.resend_at_s = now_s + self._settings.patience_s
-        self._send(peer, snapshot_chunk=chunk)
+        transfer.offer_at_s = now_s + self._settings.patience_s
+        transfer.under_way = self._parts.send_snapshot(peer.name, offer, info)
 
-    def _chunk_taken(self, progress: Progress, response: raft_pb2.SnapshotResponse) -> None:
-        transfer = progress.transfer
-        if transfer is None or transfer.info.header.last_index != response.index:
-            return
-        if response.next_offset < transfer.info.size_bytes:
-            transfer.offset, transfer.resend_at_s = response.next_offset, 0.0
+    def _snapshot_offered(self, progress: Progress) -> None:
+        """The call is over: it is offered again, until the peer acknowledges that it has what the snapshot covers."""
+        if progress.transfer is not None and progress.transfer.under_way:
+            progress.transfer.under_way = False
+            progress.transfer.offer_at_s = monotonic_s() + self._settings.patience_s

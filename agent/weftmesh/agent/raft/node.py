@@ -13,11 +13,13 @@ import structlog
 from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.engine import Applied, RaftStatus, StateMachine
 from weftmesh.agent.raft.hardened import HardenedSyncObj
+from weftmesh.agent.raft.installing import Prepared
 from weftmesh.agent.raft.membership import NO_VOTERS, to_membership
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
 from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, Waiter, no_quorum, unknown
 from weftmesh.agent.raft.settings import RaftSettings
+from weftmesh.agent.raft.snapshot_installer import SnapshotInstaller
 from weftmesh.agent.raft.snapshot_writer import SnapshotWriter
 from weftmesh.agent.raft.stock import CoreParts
 from weftmesh.core.errors import InvalidInputError, PreconditionError, UnknownOutcomeError, WeftmeshError
@@ -89,7 +91,9 @@ class PysyncobjEngine:
         self._name = name
         self._settings = settings
         self._storage = storage
+        self._snapshots = snapshots
         self._snapshot_writer = SnapshotWriter(snapshots, self._snapshot_written)
+        self._snapshot_installer = SnapshotInstaller(snapshots, machine, self._snapshot_prepared)
         self._transport = transport
         self._on_fatal = on_fatal
         self._proposals = Proposals(secrets.randbits(ID_BITS), settings.pending_limit)
@@ -104,6 +108,8 @@ class PysyncobjEngine:
             send=transport.send,
             set_peers=transport.set_peers,
             write_snapshot=self._snapshot_writer.begin,
+            send_snapshot=self._send_snapshot,
+            prepare_snapshot=self._snapshot_installer.begin,
             wall_us=lambda: time.time_ns() // 1000,
             founding=founding,
             seeds=seeds,
@@ -144,6 +150,7 @@ class PysyncobjEngine:
             if healthy:
                 await self._take_last_snapshot()
             await self._snapshot_writer.finish(0)
+            await self._snapshot_installer.finish()
         finally:
             self._storage.close()
 
@@ -240,6 +247,27 @@ class PysyncobjEngine:
             except ProtocolError as error:
                 self._complain(peer, error)
         self._sync()
+
+    def on_snapshot_chunk(self, peer: str, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse | None:
+        """See TransportEvents."""
+        answers: list[raft_pb2.InstallSnapshotResponse] = []
+        self._guarded(lambda: self._take_chunk(peer, chunk, answers))
+        self._schedule()
+        return answers[0] if answers else None
+
+    def _take_chunk(
+        self, peer: str, chunk: raft_pb2.SnapshotChunk, answers: list[raft_pb2.InstallSnapshotResponse]
+    ) -> None:
+        try:
+            answers.append(self._core.receive_snapshot(peer, chunk))
+        except ProtocolError as error:
+            self._complain(peer, error)
+        self._sync()
+
+    def on_snapshot_sent(self, peer: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
+        """See TransportEvents."""
+        self._guarded(lambda: self._core.snapshot_sent(peer, answer))
+        self._schedule()
 
     def on_connected(self, peer: str) -> None:
         """See TransportEvents."""
@@ -352,6 +380,21 @@ class PysyncobjEngine:
             self._fail(error)
         elif not task.cancelled():
             self._guarded(lambda: self._core.snapshot_written(task.result()))
+            self._schedule()
+
+    def _send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, info: SnapshotInfo) -> bool:
+        def read(offset: int) -> bytes:
+            return self._snapshots.read_chunk(info, offset, self._settings.chunk_bytes)
+
+        return self._transport.send_snapshot(peer, offer, read)
+
+    def _snapshot_prepared(self, task: asyncio.Future[Prepared | None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)
+        elif not task.cancelled():
+            self._guarded(lambda: self._snapshot_installer.let_go(self._core.snapshot_prepared(task.result())))
+            self._sync()
             self._schedule()
 
     async def _take_last_snapshot(self) -> None:

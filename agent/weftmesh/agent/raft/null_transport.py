@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.mesh.v1 import raft_pb2
@@ -21,6 +21,15 @@ class NullTransport:
         """Nobody to connect to."""
 
     def send(self, peer: str, message: raft_pb2.RaftMessage) -> bool:  # noqa: ARG002, there is no peer
+        """Nobody to send to."""
+        return False
+
+    def send_snapshot(
+        self,
+        peer: str,  # noqa: ARG002, there is no peer
+        offer: raft_pb2.SnapshotChunk,  # noqa: ARG002
+        read: Callable[[int], bytes],  # noqa: ARG002
+    ) -> bool:
         """Nobody to send to."""
         return False
 

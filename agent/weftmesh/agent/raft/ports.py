@@ -112,8 +112,15 @@ class SnapshotStorage(Protocol):
     def rows(self, info: SnapshotInfo) -> Iterator[bytes]:
         """The rows behind the header, each verified."""
 
+    def holds(self, info: SnapshotInfo) -> bool:
+        """Whether the file is still there; two newer ones replace it."""
+
     def read_chunk(self, info: SnapshotInfo, offset: int, size: int) -> bytes:
-        """A piece of the file, for a peer."""
+        """A piece of the file, for a peer. Called in a thread.
+
+        Raises:
+            NotFoundError: two newer ones have replaced it.
+        """
 
     def receive_chunk(self, chunk: raft_pb2.SnapshotChunk) -> int:
         """Put a piece of a peer's snapshot in place; returns the offset that is wanted next.
@@ -123,7 +130,8 @@ class SnapshotStorage(Protocol):
         """
 
     def finish_receive(self, chunk: raft_pb2.SnapshotChunk) -> SnapshotInfo:
-        """Verify the complete file and make it the newest, durable at return.
+        """Verify the complete file and make it the newest, durable at return. Called in a thread, with no piece
+        received meanwhile.
 
         Raises:
             DataCorruptionError: size, digest or a row does not fit; the partial file is gone.
@@ -135,6 +143,15 @@ class TransportEvents(Protocol):
 
     def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
         """Messages from an authenticated peer, in its order."""
+
+    def on_snapshot_chunk(self, peer: str, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse | None:
+        """A piece of an authenticated peer's snapshot, or its offer without data; what is answered to it.
+
+        None for what no correct peer sends, and from an engine that has stopped: the call is to be ended.
+        """
+
+    def on_snapshot_sent(self, peer: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
+        """What `send_snapshot` began is over: with the peer's last answer, or None when the call broke."""
 
     def on_connected(self, peer: str) -> None:
         """This node can send to `peer`."""
@@ -157,6 +174,15 @@ class Transport(Protocol):
 
     def send(self, peer: str, message: raft_pb2.RaftMessage) -> bool:
         """Queue a message; False when the peer is not connected. What one loop iteration queues leaves together."""
+
+    def send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, read: Callable[[int], bytes]) -> bool:
+        """Begin to send a snapshot beside the messages; False when the peer is not connected or one is on its way.
+
+        Args:
+            peer: whom to.
+            offer: a chunk without data. The peer answers with the offset that it wants the chunks to begin at.
+            read: gives the piece at an offset; called in a thread, and whatever it raises ends the call.
+        """
 
     def connected(self, peer: str) -> bool:
         """Whether this node can send to `peer`."""

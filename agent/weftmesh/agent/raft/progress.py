@@ -15,9 +15,10 @@ class Transfer:
     """A snapshot on its way."""
 
     info: SnapshotInfo
-    offset: int = 0
-    """Where the peer wants the next chunk to begin."""
-    resend_at_s: float = 0.0
+    under_way: bool = False
+    """A call is sending it; otherwise it was not taken yet, or it was and is being installed."""
+    offer_at_s: float = 0.0
+    """When it may be offered again."""
 
 
 @dataclass(slots=True)
@@ -60,13 +61,15 @@ class Progress:
         self.sent_at_s = self.resend_at_s = 0.0
         self.sent_commit = 0
         self.live = False
-        self.transfer = None
+        if self.transfer is not None and not self.transfer.under_way:
+            self.transfer = None
 
     def due_s(self, heartbeat_s: float) -> float:
         """When there is something to send again, or a heartbeat."""
-        if self.transfer is not None:
-            return self.transfer.resend_at_s
-        return min(self.sent_at_s + heartbeat_s, self.resend_at_s if self.flight_last else float("inf"))
+        resend_at_s = self.resend_at_s if self.flight_last else float("inf")
+        if self.transfer is not None and not self.transfer.under_way:
+            resend_at_s = min(resend_at_s, self.transfer.offer_at_s)
+        return min(self.sent_at_s + heartbeat_s, resend_at_s)
 
     @property
     def end_of_flight(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,7 +26,11 @@ _DIGEST_BYTES = 32
 
 
 class SnapshotStore:
-    """`SnapshotStorage` on disk. `write` (one at a time) and `rows` may run in a thread, the rest runs on the loop."""
+    """`SnapshotStorage` on disk.
+
+    In threads run `write` (one at a time), `rows`, `read_chunk`, and `finish_receive` (with no piece received
+    meanwhile); the rest runs on the loop.
+    """
 
     def __init__(self, directory: Path, cluster: str) -> None:
         self._directory = directory
@@ -33,6 +38,8 @@ class SnapshotStore:
         self._disk = SystemDisk()
         self._transfer: SnapshotTransfer | None = None
         self._verified: SnapshotInfo | None = None
+        self._publishing = threading.Lock()
+        """One written here and one received may be complete at the same time."""
         make_directory(directory, self._disk)
         for leftover in directory.glob(f"*{PARTIAL_SUFFIX}"):
             leftover.unlink()
@@ -66,11 +73,10 @@ class SnapshotStore:
         partial = path.with_name(f"{path.name}.write{PARTIAL_SUFFIX}")
         try:
             size_bytes, sha256 = _write_file(partial, encode(header, rows))
-            self._publish(partial, path)
+            return self._publish(partial, SnapshotInfo(header, path, size_bytes, sha256))
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        return self._remember(SnapshotInfo(header, path, size_bytes, sha256))
 
     def rows(self, info: SnapshotInfo) -> Iterator[bytes]:
         """The rows behind the header, each verified.
@@ -82,6 +88,10 @@ class SnapshotStore:
             reader = SnapshotReader(stream, info.path)
             reader.header()
             yield from reader.rows()
+
+    def holds(self, info: SnapshotInfo) -> bool:
+        """Whether the file is still there; two newer ones replace it."""
+        return info.path.exists()
 
     def read_chunk(self, info: SnapshotInfo, offset: int, size: int) -> bytes:
         """A piece of the file, for a peer; shorter at its end.
@@ -130,10 +140,9 @@ class SnapshotStore:
         try:
             header = self._accept(transfer, chunk)
             path = self._path(chunk.index, chunk.snapshot_term)
-            self._publish(transfer.path, path)
+            return self._publish(transfer.path, SnapshotInfo(header, path, chunk.size_bytes, chunk.sha256))
         finally:
             self._discard_transfer()
-        return self._remember(SnapshotInfo(header, path, chunk.size_bytes, chunk.sha256))
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))
@@ -170,16 +179,15 @@ class SnapshotStore:
             raise DataCorruptionError(refused + f"it holds the state at entry {header.last_index}")
         return header
 
-    def _publish(self, partial: Path, path: Path) -> None:
-        self._disk.rename(partial, path)
-        self._disk.sync_directory(self._directory)
-
-    def _remember(self, info: SnapshotInfo) -> SnapshotInfo:
-        paths = self._paths()
-        if paths[-1] == info.path:
-            self._verified = info
-        for old in paths[:-KEEP]:
-            self._disk.unlink(old)
+    def _publish(self, partial: Path, info: SnapshotInfo) -> SnapshotInfo:
+        with self._publishing:
+            self._disk.rename(partial, info.path)
+            self._disk.sync_directory(self._directory)
+            paths = self._paths()
+            if paths[-1] == info.path:
+                self._verified = info
+            for old in paths[:-KEEP]:
+                self._disk.unlink(old)
         return info
 
     def _begin_transfer(self, chunk: raft_pb2.SnapshotChunk) -> SnapshotTransfer:

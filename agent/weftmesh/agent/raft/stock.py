@@ -14,7 +14,7 @@ from weftmesh.agent.raft.engine import StateMachine
 from weftmesh.agent.raft.journal import StorageJournal
 from weftmesh.agent.raft.membership import NO_VOTERS, Voters
 from weftmesh.agent.raft.pin import LEADER, Node, SyncObj, SyncObjConf, Transport, monotonic_s
-from weftmesh.agent.raft.ports import LogStorage, SnapshotStorage
+from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage
 from weftmesh.agent.raft.proposals import Proposals
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.mesh.v1 import raft_pb2
@@ -97,6 +97,10 @@ class CoreParts:
     set_peers: Callable[[Voters], None]
     write_snapshot: Callable[[raft_pb2.SnapshotHeader, Callable[[], Iterator[bytes]]], None]
     """Write header and rows in a thread and call `snapshot_written` with the result."""
+    send_snapshot: Callable[[str, raft_pb2.SnapshotChunk, SnapshotInfo], bool]
+    """Begin to send a snapshot to a peer and call `snapshot_sent` at the end; False if that is not possible now."""
+    prepare_snapshot: Callable[[raft_pb2.SnapshotChunk], None]
+    """Finish a snapshot that was received, and read it, in a thread; then call `snapshot_prepared`."""
     wall_us: Callable[[], int]
     """Microseconds since 1970."""
     founding: bool = False

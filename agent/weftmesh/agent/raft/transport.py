@@ -1,4 +1,7 @@
-"""Carries Raft messages between nodes: one gRPC stream per ordered pair, named by certificates on both ends."""
+"""Carries Raft messages between nodes: one gRPC stream per ordered pair, named by certificates on both ends.
+
+A snapshot has a call of its own beside it; see `snapshot_stream`.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from weftmesh.agent.raft.peer_stream import (
     PeerStream,
 )
 from weftmesh.agent.raft.ports import TransportEvents
+from weftmesh.agent.raft.snapshot_stream import Read, SnapshotContext, SnapshotSender, Take, receive_snapshot
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.mesh.v1 import raft_pb2, raft_pb2_grpc
 from weftmesh.runtime.identity.certificates import split_node_uri
@@ -86,25 +90,29 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         self._is_member = is_member
         self._self_name = self_name
         self._deliver: Deliver | None = None
+        self._take: Take = _nothing_taken
         self._admitted: Callable[[str], None] = lambda _peer: None
         self._newest: dict[str, asyncio.Future[None]] = {}
         """Per peer, what ends its newest stream; kept when the stream has ended. As many as ever were members."""
         self._refusals: dict[tuple[str, str], float] = {}
         """(peer, reason) to when it was last logged."""
 
-    def attach(self, deliver: Deliver, admitted: Callable[[str], None]) -> None:
+    def attach(self, deliver: Deliver, take: Take, admitted: Callable[[str], None]) -> None:
         """Admit streams from now on.
 
         Args:
             deliver: called within the event loop, in each peer's order.
+            take: answers a piece of a peer's snapshot; None ends the call.
             admitted: called when a peer's stream begins.
         """
         self._deliver = deliver
+        self._take = take
         self._admitted = admitted
 
     def detach(self) -> None:
         """Drop every stream and admit no more; nothing is delivered after this."""
         self._deliver = None
+        self._take = _nothing_taken
         for ended in self._newest.values():
             ended.cancel()
         self._newest.clear()
@@ -129,7 +137,18 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         finally:
             receiving.cancel()
 
-    async def _admit(self, context: ExchangeContext) -> str:
+    async def InstallSnapshot(  # noqa: N802 - the name is the protocol's
+        self, request_iterator: AsyncIterator[raft_pb2.SnapshotChunk], context: SnapshotContext
+    ) -> raft_pb2.InstallSnapshotResponse:
+        """Receive a snapshot from one peer."""
+        peer = await self._admit(context)
+
+        def take(chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse | None:
+            return self._take(peer, chunk) if self._is_member(peer) else None
+
+        return await receive_snapshot(request_iterator, context, take)
+
+    async def _admit(self, context: ExchangeContext | SnapshotContext) -> str:
         """The name of a peer that may speak; aborts the call of any other."""
         if self._deliver is None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "this node is starting or stopping")
@@ -144,7 +163,7 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
             await self._refuse(context, peer, f"not a member of {self._cluster}")
         return peer
 
-    async def _refuse(self, context: ExchangeContext, peer: str, reason: str) -> None:
+    async def _refuse(self, context: ExchangeContext | SnapshotContext, peer: str, reason: str) -> None:
         now_s = time.monotonic()
         if now_s - self._refusals.get((peer, reason), float("-inf")) >= REFUSAL_LOG_INTERVAL_S:
             if len(self._refusals) >= REFUSALS_REMEMBERED:
@@ -179,6 +198,10 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
             self._deliver(peer, messages)
 
 
+def _nothing_taken(_peer: str, _chunk: raft_pb2.SnapshotChunk) -> None:
+    return None
+
+
 class GrpcTransport:
     """The `Transport` of production. Every on_connected is followed by one on_disconnected, but for `stop`.
 
@@ -203,11 +226,12 @@ class GrpcTransport:
         self._peers: Mapping[str, str] = {}
         self._streams: dict[str, PeerStream] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._snapshots = SnapshotSender(dial, self._snapshot_sent)
 
     async def start(self, events: TransportEvents) -> None:
         """Begin to connect and to deliver."""
         self._events = events
-        self._servicer.attach(events.on_messages, self._hurry)
+        self._servicer.attach(events.on_messages, events.on_snapshot_chunk, self._hurry)
         self.set_peers(self._peers)
 
     async def stop(self) -> None:
@@ -216,6 +240,7 @@ class GrpcTransport:
         self._servicer.detach()
         for name in list(self._streams):
             self._drop(name)
+        await self._snapshots.close()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def set_peers(self, peers: Mapping[str, str]) -> None:
@@ -235,6 +260,11 @@ class GrpcTransport:
         stream = self._streams.get(peer)
         return stream is not None and stream.send(message)
 
+    def send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, read: Read) -> bool:
+        """Begin to send a snapshot; False when the peer is not connected or one is on its way there."""
+        stream = self._streams.get(peer)
+        return stream is not None and stream.connected and self._snapshots.begin(peer, stream.address, offer, read)
+
     def connected(self, peer: str) -> bool:
         """Whether this node can send to `peer`."""
         stream = self._streams.get(peer)
@@ -244,7 +274,12 @@ class GrpcTransport:
         if stream := self._streams.get(name):
             stream.hurry()
 
+    def _snapshot_sent(self, peer: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
+        if self._events is not None:
+            self._events.on_snapshot_sent(peer, answer)
+
     def _drop(self, name: str) -> None:
+        self._snapshots.drop(name)
         task = self._streams.pop(name).stop()
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -6,7 +6,7 @@ the plan is laid into the store, and the answer is remembered under the request 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from weftmesh.core.board import project_plans, reading, task_plans, update_plans
@@ -26,6 +26,7 @@ from weftmesh.core.board.commands import (
     UpdateProject,
     UpdateTask,
 )
+from weftmesh.core.board.dismantling import emptied
 from weftmesh.core.board.evolve import evolved
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK, change_hash, project_hash, task_hash
 from weftmesh.core.board.history import at_revision, project_at_revision
@@ -313,7 +314,7 @@ class Board:
             projects=tuple(self._store.projects.values()),
             tasks=tuple(self._store.tasks.values()),
             requests=tuple(self._requests),
-            events=tuple(self._watch.after(self._watch.floor)),
+            events=tuple(self._watch),
         )
 
     @classmethod
@@ -331,6 +332,11 @@ class Board:
         board._stamp = state.stamp
         board._hash = int.from_bytes(state.state_hash, "big")
         return board
+
+    def dismantle(self) -> Iterator[None]:
+        """Lets go of what a board that was replaced holds, a little at each step."""
+        yield from emptied(self._store.tasks)
+        yield from self._requests.dismantle()
 
 
 def _refused(refusal: Refusal, revision: int) -> Outcome:

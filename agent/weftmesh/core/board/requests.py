@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
+from weftmesh.core.board.dismantling import emptied
 from weftmesh.core.board.hashing import request_hash
 from weftmesh.core.board.model import Limits
 from weftmesh.core.board.outcomes import Outcome
@@ -50,6 +51,10 @@ class RequestMemory:
             self._text_characters -= _text_characters(oldest)
             dropped += request_hash(oldest)
         return dropped
+
+    def dismantle(self) -> Iterator[None]:
+        """Lets go of what nobody asks for any more, a little at each step."""
+        return emptied(self._entries)
 
     def is_beyond_limits(self, revision: int) -> bool:
         """Whether the oldest request has to go at `revision`."""

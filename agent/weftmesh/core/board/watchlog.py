@@ -5,7 +5,7 @@ References cost little to keep and to snapshot; an event is rebuilt from the tas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from weftmesh.core.board.history import at_version, project_at_version
 from weftmesh.core.board.model import Limits, Task
@@ -23,6 +23,9 @@ class WatchLog:
 
     def __len__(self) -> int:
         return len(self._events)
+
+    def __iter__(self) -> Iterator[EventRef]:
+        return iter(self._events.values())
 
     def append(self, event: EventRef) -> None:
         """Adds the event of the next revision; the oldest makes room."""

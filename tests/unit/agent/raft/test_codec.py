@@ -37,9 +37,9 @@ def forward(proposal_id: int, *named: int) -> raft_pb2.RaftMessage:
     return raft_pb2.RaftMessage(forward_proposals=raft_pb2.ForwardProposals(proposals=[proposal]))
 
 
-def chunk(**fields: int | bytes) -> raft_pb2.RaftMessage:
-    whole = {"index": 7, "snapshot_term": 2, "offset": 0, "size_bytes": 10, "data": b"x", "sha256": bytes(32), **fields}
-    return raft_pb2.RaftMessage(term=3, snapshot_chunk=raft_pb2.SnapshotChunk(**whole))  # type: ignore[arg-type]
+def chunk(**fields: int | bytes) -> raft_pb2.SnapshotChunk:
+    whole = {"term": 3, "index": 7, "snapshot_term": 2, "size_bytes": 10, "data": b"x", "sha256": bytes(32), **fields}
+    return raft_pb2.SnapshotChunk(**whole)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,6 @@ def chunk(**fields: int | bytes) -> raft_pb2.RaftMessage:
         (append(entry(6), entry(7)), "append_entries"),
         (append(entry(6, payload=b"")), "append_entries"),
         (append(entry(6, payload=membership(("a", "a:1")))), "append_entries"),
-        (chunk(), "snapshot_chunk"),
         (forward(9, 9), "forward_proposals"),
         (raft_pb2.RaftMessage(term=4, vote_request=raft_pb2.VoteRequest(last_log_term=3)), "vote_request"),
         (raft_pb2.RaftMessage(timeout_now=raft_pb2.TimeoutNow()), "timeout_now"),
@@ -74,12 +73,6 @@ def test_well_formed(message: raft_pb2.RaftMessage, kind: str) -> None:
         append(entry(6, payload=membership(("a", "a:1"), ("a", "b:1")))),
         append(entry(6, payload=membership(("", "a:1")))),
         append(entry(6, payload=membership())),
-        chunk(size_bytes=0),
-        chunk(size_bytes=codec.SNAPSHOT_LIMIT_BYTES + 1),
-        chunk(offset=10),
-        chunk(data=b""),
-        chunk(sha256=b"short"),
-        chunk(snapshot_term=4),
         forward(9),
         forward(9, 8),
         forward(9, 9, 10),
@@ -165,3 +158,25 @@ def test_quorum_sizes() -> None:
 def test_the_same_voters_are_the_same_bytes() -> None:
     one, other = to_membership({"a": "1", "b": "2"}), to_membership({"b": "2", "a": "1"})
     assert one.SerializeToString() == other.SerializeToString()
+
+
+def test_a_chunk_and_an_offer_pass() -> None:
+    codec.check_chunk(chunk())
+    codec.check_chunk(chunk(data=b""))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        chunk(size_bytes=0),
+        chunk(size_bytes=codec.SNAPSHOT_LIMIT_BYTES + 1),
+        chunk(offset=10),
+        chunk(sha256=b"short"),
+        chunk(snapshot_term=4),
+        chunk(term=1 << 62),
+        chunk(index=0),
+    ],
+)
+def test_a_chunk_that_no_correct_peer_sends_is_refused(bad: raft_pb2.SnapshotChunk) -> None:
+    with pytest.raises(codec.ProtocolError):
+        codec.check_chunk(bad)

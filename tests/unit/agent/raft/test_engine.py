@@ -241,14 +241,14 @@ async def test_hostile_messages_change_nothing(mesh: Engines) -> None:
         raft_pb2.RaftMessage(term=term, append_entries=raft_pb2.AppendEntries(prev_index=5, commit_index=1 << 40)),
         raft_pb2.RaftMessage(term=term, append_response=raft_pb2.AppendResponse(accepted=True, match_index=1 << 50)),
         raft_pb2.RaftMessage(term=term, append_response=raft_pb2.AppendResponse(prev_index=last, hint_index=0)),
-        raft_pb2.RaftMessage(term=term, snapshot_chunk=raft_pb2.SnapshotChunk(index=1 << 40, size_bytes=1 << 50)),
-        raft_pb2.RaftMessage(term=term, snapshot_response=raft_pb2.SnapshotResponse(index=7, next_offset=1 << 30)),
         raft_pb2.RaftMessage(term=term, reject_proposals=raft_pb2.RejectProposals(proposal_ids=[1], reason="why")),
         raft_pb2.RaftMessage(term=term, timeout_now=raft_pb2.TimeoutNow()),
     ]
     for host in mesh.hosts.values():
         for peer in ("mallory", "b"):
             host.up.on_messages(peer, messages)
+            assert host.up.on_snapshot_chunk(peer, raft_pb2.SnapshotChunk(index=1 << 40, size_bytes=1 << 50)) is None
+            host.up.on_snapshot_sent(peer, raft_pb2.InstallSnapshotResponse(term=0, next_offset=1 << 62))
     await mesh.elected()
     await b.up.propose(b"y", 5)
     await mesh.converged()

@@ -15,6 +15,7 @@ import pytest
 from pysyncobj import journal, serializer, syncobj, tcp_connection
 from pysyncobj import pickle as own_pickle
 from tests.fakes.raft_cluster import Cluster
+from tests.fakes.snapshot_calls import SnapshotMessage
 
 import weftmesh.agent.raft
 from weftmesh.agent.raft import pin
@@ -75,7 +76,7 @@ def test_no_module_of_the_engine_imports_pickle() -> None:
             assert not {"pickle", "marshal", "shelve", "dill"} & {*names, module}, path
 
 
-def hostile_messages(bomb: bytes) -> Iterator[raft_pb2.RaftMessage]:
+def hostile_messages(bomb: bytes) -> Iterator[raft_pb2.RaftMessage | SnapshotMessage]:
     for prefix in (b"", b"\0", b"\1", b"\2", b"\3"):
         payload = raft_pb2.LogPayload(proposal_ids=[7], command=prefix + bomb)
         entries = [raft_pb2.LogEntry(index=3, term=5, payload=p) for p in (payload.SerializeToString(), prefix + bomb)]
@@ -85,9 +86,9 @@ def hostile_messages(bomb: bytes) -> Iterator[raft_pb2.RaftMessage]:
         proposal = raft_pb2.Proposal(proposal_id=7, payload=payload)
         yield raft_pb2.RaftMessage(term=5, forward_proposals=raft_pb2.ForwardProposals(proposals=[proposal]))
         chunk = raft_pb2.SnapshotChunk(
-            index=9, snapshot_term=5, size_bytes=len(prefix + bomb), data=prefix + bomb, sha256=bytes(32)
+            term=5, index=9, snapshot_term=5, size_bytes=len(prefix + bomb), data=prefix + bomb, sha256=bytes(32)
         )
-        yield raft_pb2.RaftMessage(term=5, snapshot_chunk=chunk)
+        yield SnapshotMessage(0, chunk)
 
 
 def test_a_pickle_from_a_peer_is_data(bomb: bytes, mark: Path) -> None:
