@@ -63,8 +63,8 @@ def main() -> None:
             raise
         structlog.get_logger("weftmesh").critical(
             "the node stopped",
-            why=f"{error}: the disk that holds {config.node.data_dir} takes no more writes; nothing was acknowledged that "
-            "is not on disk. Make room or mend it, then start the node again",
+            why=f"{error}: the disk that holds {config.node.data_dir} takes no more writes; nothing was acknowledged "
+            "that is not on disk. Make room or mend it, then start the node again",
             reason="DISK_FAILED",
         )
         sys.exit(EXIT_FAILED)
