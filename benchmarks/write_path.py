@@ -22,19 +22,20 @@ import uvloop
 
 from benchmarks import report
 from benchmarks.report import Row
-from weftmesh.agent.board_service import BoardServicer, Context
 from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.callers import Caller, Callers
+from weftmesh.agent.callers import Caller
 from weftmesh.agent.command_writer import COMMANDS_PER_ENTRY_MAX
 from weftmesh.agent.homes import MESH, Home, Homes
 from weftmesh.agent.machines import BoardMachine
 from weftmesh.agent.raft.engine import Applied, RaftEngine
+from weftmesh.agent.requests import Call
 from weftmesh.agent.watching import Watching, WatchPlan
 from weftmesh.board.v1 import board_pb2, command_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.hashing import change_hash, request_hash, task_hash
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.model import FieldValue, Limits, Status
+from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.board.state import RememberedRequest
 from weftmesh.core.clock import HybridClock
@@ -45,6 +46,7 @@ from weftmesh.runtime.rpc import ErrorInterceptor
 from weftmesh.runtime.wire.commands import command_to_bytes, decode_command, encode_command
 from weftmesh.runtime.wire.outcomes import applied_message
 from weftmesh.runtime.wire.requests import WriteContext, command_from_request
+from weftmesh.runtime.wire.resources import task_message
 
 WRITES: Final = 4_096
 REPEATS: Final = 7
@@ -191,19 +193,20 @@ class Node:
         homes = Homes(self.home, Home("node:n1", local, cast("RaftEngine", AppliesAtOnce(local)), 1))
         rng = secrets.SystemRandom()
         self.writes = BoardWrites(homes, HybridClock(), lambda: new_ulid(wall_ms(), rng))
-        self.servicer = BoardServicer(homes, self.writes, cast("Callers", _KnowsAnn()), watchers_max=16)
 
+    async def create_task(self, request: board_pb2.CreateTaskRequest, _context: object) -> board_pb2.Task:
+        """As the servicer answers a unary call."""
+        _, outcome = await self.writes.write(request, Call.within(ANN, DEADLINE_S))
+        return self._task_of(outcome)
 
-class _KnowsAnn:
-    def of(self, _context: object) -> Caller:
-        return ANN
+    def show(self, _request: object, _home: Home, outcome: Outcome, applied: board_pb2.WriteApplied) -> None:
+        """As the servicer shows what a streamed write left."""
+        applied.task.CopyFrom(self._task_of(outcome))
 
-
-class _CallContext:
-    """As much of a servicer context as one write asks of it."""
-
-    def time_remaining(self) -> float:
-        return DEADLINE_S
+    def _task_of(self, outcome: Outcome) -> board_pb2.Task:
+        task = self.home.board.find_task(outcome.subject)
+        assert task is not None  # noqa: S101, it was just made
+        return task_message(self.home.board.task_at(task, outcome.revision) or task, self.home.project_of)
 
 
 def _decoding(material: Material) -> Iterator[Stage]:
@@ -326,8 +329,11 @@ async def _watch(home: Home, last: int) -> None:
 def _calling(material: Material) -> Iterator[Stage]:
     count = len(material.ids)
     in_flight = 64
-    for size in (COMMANDS_PER_ENTRY_MAX, 1):
-        writes = [board_pb2.WriteRequest(sequence=1, create_task=request) for request in material.creates]
+    for size, resource in ((COMMANDS_PER_ENTRY_MAX, False), (COMMANDS_PER_ENTRY_MAX, True), (1, True)):
+        writes = [
+            board_pb2.WriteRequest(sequence=1, create_task=request, return_resource=resource)
+            for request in material.creates
+        ]
         batches = [
             board_pb2.WriteRequest(batch=board_pb2.WriteBatch(writes=chunk)).SerializeToString()
             for chunk in _chunks(writes, size)
@@ -336,7 +342,8 @@ def _calling(material: Material) -> Iterator[Stage]:
         def stream(batches: list[bytes] = batches) -> Run:
             return lambda: uvloop.run(_streamed(material, batches))
 
-        yield Stage(f"LEADER: streamed, {size} in a message", stream, count)
+        answer = "the task" if resource else "its revision"
+        yield Stage(f"LEADER: stream, {size} a message, {answer}", stream, count)
     yield Stage(
         f"LEADER: unary, {in_flight} in flight", lambda: lambda: uvloop.run(_called(material, in_flight)), count
     )
@@ -349,15 +356,19 @@ async def _streamed(material: Material, batches: list[bytes]) -> None:
             await asyncio.sleep(0)
 
     node = Node(material)
-    async for response in node.servicer.Write(requests(), cast("Context", _CallContext())):
+
+    def begin(_write: object) -> Call:
+        return Call.within(ANN, DEADLINE_S)
+
+    async for response in node.writes.stream(requests(), begin, node.show):
         response.SerializeToString()
 
 
 async def _called(material: Material, in_flight: int) -> None:
-    """Through the interceptor and the servicer, as gRPC calls them."""
+    """Through the interceptor, as gRPC calls it."""
     node = Node(material)
     handler = grpc.unary_unary_rpc_method_handler(
-        node.servicer.CreateTask, board_pb2.CreateTaskRequest.FromString, board_pb2.Task.SerializeToString
+        node.create_task, board_pb2.CreateTaskRequest.FromString, board_pb2.Task.SerializeToString
     )
 
     async def continuation(_details: object) -> grpc.RpcMethodHandler[Any, Any]:
@@ -370,7 +381,7 @@ async def _called(material: Material, in_flight: int) -> None:
     async def caller() -> None:
         for data in pending:
             wrapped: Any = await interceptor.intercept_service(continuation, details)
-            answer = await wrapped.unary_unary(wrapped.request_deserializer(data), _CallContext())
+            answer = await wrapped.unary_unary(wrapped.request_deserializer(data), None)
             wrapped.response_serializer(answer)
 
     await asyncio.gather(*[caller() for _ in range(in_flight)])

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
 from weftmesh.agent.homes import MESH, Home, Homes
 from weftmesh.agent.requests import Call, fresh_request_id
+from weftmesh.agent.write_stream import Begin, Show, WriteStream
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
-from weftmesh.core.errors import InvalidInputError, NotFoundError, OverloadedError
-from weftmesh.core.ids import parse_conflict_name, parse_project_name, parse_task_name
+from weftmesh.core.errors import NotFoundError
+from weftmesh.core.ids import parse_conflict_name
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.rpc import to_write_failed, what_is_told
 from weftmesh.runtime.wire.commands import encode_command
-from weftmesh.runtime.wire.outcomes import applied_message, error_of
-from weftmesh.runtime.wire.requests import WriteContext, command_from_request
-
-STREAM_WRITES_MAX: Final = 8_192
-"""Unanswered writes of one stream; beyond it the node stops reading until some are answered."""
-BATCH_WRITES_MAX: Final = 1_024
-RESPONSES_PER_MESSAGE_MAX: Final = 1_024
-
-
-Begin = Callable[[board_pb2.WriteRequest], Call]
-Show = Callable[[Any, Home, Outcome, board_pb2.WriteApplied], None]
+from weftmesh.runtime.wire.outcomes import error_of
+from weftmesh.runtime.wire.requests import WriteContext, command_from_request, project_in, task_in
 
 
 class WriteMessage(Protocol):
@@ -61,22 +52,42 @@ class BoardWrites:
         return home, outcome
 
     async def _begin(self, request: Message, call: Call) -> tuple[Home, Awaitable[Outcome]]:
-        home = self.home_of(request)
         try:
-            command = command_from_request(request, self._context(home, call))
-            _check_project_known(home, command)
+            home, command = self._command(request, call)
         except NotFoundError:
             # Another node may have acknowledged what this one has not applied yet.
-            await home.engine.read_barrier(call.remaining_s)
-            home = self.home_of(request)
-            command = command_from_request(request, self._context(home, call))
-            _check_project_known(home, command)
-        validate_only = getattr(request, "validate_only", False)
+            await self.home_of(request).engine.read_barrier(call.remaining_s)
+            home, command = self._command(request, call)
         if isinstance(command, CreateProject) and command.home != MESH:
-            return await self._create_local_project(command, call, validate_only)
-        if validate_only:
-            return home, _done(home.board.preview(command))
-        return home, home.writer.submit(encode_command(_identified(command)), call.deadline)
+            return await self._create_local_project(command, call, getattr(request, "validate_only", False))
+        return home, self._hand_over(home, command, request, call)
+
+    def begin_at_once(self, request: Message, call: Call) -> tuple[Home, asyncio.Future[Outcome]] | None:
+        """Hand a write to its log now; None for one that something has to be awaited for first.
+
+        Raises:
+            WeftmeshError: the write is refused.
+        """
+        try:
+            home, command = self._command(request, call)
+        except NotFoundError:
+            return None
+        if isinstance(command, CreateProject) and command.home != MESH:
+            return None
+        return home, self._hand_over(home, command, request, call)
+
+    def _command(self, request: Message, call: Call) -> tuple[Home, Command]:
+        """What a request comes to on the board it is for."""
+        home = self.home_of(request)
+        command = command_from_request(request, self._context(home, call))
+        _check_project_known(home, command)
+        return home, command
+
+    @staticmethod
+    def _hand_over(home: Home, command: Command, request: Message, call: Call) -> asyncio.Future[Outcome]:
+        if getattr(request, "validate_only", False):
+            return _done(home.board.preview(command))
+        return home.writer.submit(encode_command(_identified(command)), call.deadline)
 
     async def _create_local_project(
         self, command: CreateProject, call: Call, validate_only: bool
@@ -106,18 +117,20 @@ class BoardWrites:
         Raises:
             WeftmeshError: its name is none, or its project lives on another node.
         """
+        if isinstance(request, board_pb2.CreateTaskRequest):
+            return self._homes.of_project(project_in(request.parent))
+        if isinstance(request, board_pb2.UpdateTaskRequest):
+            return self._homes.of_project(task_in(request.task.name).project_id)
         if isinstance(request, board_pb2.CreateProjectRequest):
             return self._homes.mesh
-        if isinstance(request, board_pb2.CreateTaskRequest):
-            return self._homes.of_project(parse_project_name(request.parent))
         if isinstance(request, board_pb2.UpdateProjectRequest):
-            return self._homes.of_project(parse_project_name(request.project.name))
+            return self._homes.of_project(project_in(request.project.name))
         if isinstance(request, board_pb2.DeleteProjectRequest | board_pb2.UndeleteProjectRequest):
-            return self._homes.of_project(parse_project_name(request.name))
-        name = request.task.name if isinstance(request, board_pb2.UpdateTaskRequest) else getattr(request, "name", "")
+            return self._homes.of_project(project_in(request.name))
+        name = getattr(request, "name", "")
         if isinstance(request, board_pb2.ResolveConflictRequest):
             return self._homes.of_project(parse_conflict_name(name)[0].project_id)
-        return self._homes.of_project(parse_task_name(name).project_id)
+        return self._homes.of_project(task_in(name).project_id)
 
     def _context(self, home: Home, call: Call) -> WriteContext:
         return WriteContext(
@@ -142,96 +155,13 @@ class BoardWrites:
         Raises:
             InvalidInputError: a batch inside a batch, or one too large.
         """
-        stream = _WriteStream(self, begin, show)
+        stream = WriteStream(self, begin, show)
         reader = asyncio.create_task(stream.read(requests))
         try:
             async for response in stream.responses(reader):
                 yield response
         finally:
             reader.cancel()
-
-    def start(self, request: board_pb2.WriteRequest, call: Call) -> Awaitable[tuple[Home, Outcome]]:
-        """Begin one write of a stream."""
-        kind = request.WhichOneof("write")
-        if kind is None:
-            raise InvalidInputError(f"write {request.sequence} is empty; set one of WriteRequest.write")
-        return self.write(getattr(request, kind), call)
-
-
-class _WriteStream:
-    """The unanswered writes of one stream, and the answers that wait to leave."""
-
-    def __init__(self, writes: BoardWrites, begin: Begin, show: Show) -> None:
-        self._writes = writes
-        self._begin = begin
-        self._show = show
-        self._unanswered = 0
-        self._outbox: list[board_pb2.WriteResponse] = []
-        self._ready = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-
-    async def read(self, requests: AsyncIterator[board_pb2.WriteRequest]) -> None:
-        """Take in writes until the caller has sent all."""
-        try:
-            async for request in requests:
-                for write in _flatten(request):
-                    if self._unanswered >= STREAM_WRITES_MAX:
-                        self._room.clear()
-                        await self._room.wait()
-                    self._accept(write)
-        finally:
-            self._ready.set()
-
-    def _accept(self, write: board_pb2.WriteRequest) -> None:
-        self._unanswered += 1
-        task = asyncio.ensure_future(self._answer(write))
-        task.add_done_callback(lambda done: self._answered(done.result()))
-
-    async def _answer(self, write: board_pb2.WriteRequest) -> board_pb2.WriteResponse:
-        response = board_pb2.WriteResponse(sequence=write.sequence)
-        try:
-            home, outcome = await self._writes.start(write, self._begin(write))
-            response.applied.CopyFrom(applied_message(outcome, home.board))
-            if write.return_resource:
-                self._show(getattr(write, str(write.WhichOneof("write"))), home, outcome, response.applied)
-        except Exception as error:  # noqa: BLE001, the boundary of the process: one bad write must not end the stream
-            response.failed.CopyFrom(to_write_failed(what_is_told("Write", error)))
-        return response
-
-    def _answered(self, response: board_pb2.WriteResponse) -> None:
-        self._outbox.append(response)
-        self._ready.set()
-
-    async def responses(self, reader: asyncio.Task[None]) -> AsyncIterator[board_pb2.WriteResponse]:
-        """Every answer; ends when all writes are answered and no more will come."""
-        while True:
-            await self._ready.wait()
-            self._ready.clear()
-            outbox, self._outbox = self._outbox, []
-            for start in range(0, len(outbox), RESPONSES_PER_MESSAGE_MAX):
-                chunk = outbox[start : start + RESPONSES_PER_MESSAGE_MAX]
-                batch = board_pb2.WriteResponseBatch(responses=chunk)
-                yield chunk[0] if len(chunk) == 1 else board_pb2.WriteResponse(batch=batch)
-                # Not before the caller took them: one that never reads must not pile up answers here.
-                self._unanswered -= len(chunk)
-                self._room.set()
-            if reader.done() and not self._unanswered and not self._outbox:
-                reader.result()
-                return
-
-
-def _flatten(request: board_pb2.WriteRequest) -> Iterator[board_pb2.WriteRequest]:
-    if request.WhichOneof("write") != "batch":
-        yield request
-        return
-    writes = request.batch.writes
-    if len(writes) > BATCH_WRITES_MAX:
-        raise OverloadedError(f"a batch carries at most {BATCH_WRITES_MAX} writes, not {len(writes)}; send several")
-    for write in writes:
-        if write.WhichOneof("write") == "batch":
-            raise InvalidInputError("a batch may not contain a batch")
-        yield write
 
 
 def _identified(command: Any) -> Any:
@@ -249,7 +179,7 @@ def _check_project_known(home: Home, command: Command) -> None:
 
 def _resolve(home: Home, reference: str) -> str:
     """The id of the task that a resource name, a readable key or a ULID means."""
-    task = home.find_task(parse_task_name(reference)) if "/" in reference else home.board.find_task(reference)
+    task = home.find_task(task_in(reference)) if "/" in reference else home.board.find_task(reference)
     if task is None:
         raise NotFoundError(f"there is no task {reference}")
     return task.id

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
 from typing import Any, Final
 
 import grpc
@@ -13,6 +12,7 @@ from weftmesh.agent.callers import Caller, Callers
 from weftmesh.agent.homes import Home
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.errors import NoQuorumError, OutOfRangeError
+from weftmesh.core.records import record
 from weftmesh.runtime.clock import wall_ms
 
 DEADLINE_DEFAULT_S: Final = 15.0
@@ -24,7 +24,7 @@ DEADLINE_MARGIN_SHARE: Final = 0.1
 """Of a short deadline the margin takes no more than this."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Call:
     """One call in progress."""
 

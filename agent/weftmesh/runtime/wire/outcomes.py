@@ -34,15 +34,24 @@ class Lookup(Protocol):
 
 def applied_message(outcome: Outcome, board: Lookup) -> board_pb2.WriteApplied:
     """Return a successful outcome as an answer of the Write stream."""
+    message = board_pb2.WriteApplied()
+    fill_applied(message, outcome, board)
+    return message
+
+
+def fill_applied(message: board_pb2.WriteApplied, outcome: Outcome, board: Lookup) -> None:
+    """Set an empty `message` to a successful outcome."""
+    message.revision = outcome.revision
+    message.etag = etag_of(outcome.current_version)
     task = board.find_task(outcome.subject)
-    return board_pb2.WriteApplied(
-        revision=outcome.revision,
-        name=_name(outcome, board),
-        key=task.key if task is not None else "",
-        etag=etag_of(outcome.current_version),
-        unchanged=outcome.kind is OutcomeKind.UNCHANGED,
-        stored_conflict=outcome.kind is OutcomeKind.STORED_CONFLICT,
-    )
+    if task is not None:
+        message.name = task_name(task.project_id, task.id)
+        message.key = task.key
+    else:
+        message.name = _name(outcome, board)
+    if outcome.kind is not OutcomeKind.APPLIED:
+        message.unchanged = outcome.kind is OutcomeKind.UNCHANGED
+        message.stored_conflict = outcome.kind is OutcomeKind.STORED_CONFLICT
 
 
 def error_of(outcome: Outcome, board: Lookup, your_version: int = 0) -> WeftmeshError:
