@@ -51,6 +51,8 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
         self.tasks: dict[str, board_pb2.Task] = {}
         self.changes: dict[str, list[board_pb2.Change]] = {}
         self.events: list[board_pb2.WatchEvent] = []
+        self.queued: dict[str, board_pb2.QueuedWrite] = {}
+        """By request id."""
         self.revision = 0
         self.faults = Faults()
         self.batch_sizes: list[int] = []
@@ -206,6 +208,40 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
 
     async def ListProjects(self, request: Any, context: Any) -> board_pb2.ListProjectsResponse:  # noqa: N802
         return board_pb2.ListProjectsResponse(projects=self.projects.values(), freshness=self.freshness())
+
+    async def QueueWrite(self, request: board_pb2.WriteRequest, context: Any) -> board_pb2.QueuedWrite:  # noqa: N802
+        write: Any = getattr(request, str(request.WhichOneof("write")))
+        queued = board_pb2.QueuedWrite(
+            name=f"queuedWrites/{len(self.queued) + 1:026}",
+            write=request,
+            actor=ACTOR,
+            state=board_pb2.QUEUED_WRITE_STATE_PENDING,
+        )
+        if isinstance(write, board_pb2.CreateTaskRequest):
+            queued.task = f"{write.parent}/tasks/{write.task_id}"
+        else:
+            queued.task = self.find(write.task.name if request.HasField("update_task") else write.name).name
+            self.tasks[queued.task].pending_writes += 1
+        return self.queued.setdefault(write.request_id, queued)
+
+    async def ListQueuedWrites(self, request: Any, context: Any) -> board_pb2.ListQueuedWritesResponse:  # noqa: N802
+        writes = [write for write in self.queued.values() if request.parent in ("", write.task)]
+        return board_pb2.ListQueuedWritesResponse(writes=writes, freshness=self.freshness())
+
+    async def RetryQueuedWrite(self, request: Any, context: Any) -> board_pb2.QueuedWrite:  # noqa: N802
+        return self._queued(request.name)
+
+    async def DiscardQueuedWrite(self, request: Any, context: Any) -> board_pb2.QueuedWrite:  # noqa: N802
+        gone = self._queued(request.name)
+        if not request.validate_only:
+            self.queued = {key: write for key, write in self.queued.items() if write is not gone}
+        return gone
+
+    def _queued(self, name: str) -> board_pb2.QueuedWrite:
+        for write in self.queued.values():
+            if write.name == name:
+                return write
+        raise NotFoundError(f"{name} is not queued")
 
     async def ListTasks(self, request: board_pb2.ListTasksRequest, context: Any) -> board_pb2.ListTasksResponse:  # noqa: N802
         parent = "" if request.parent == "projects/-" else f"{request.parent}/"

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "token": Lazy("weftmesh.cli.commands.token:token", "Join tokens."),
     "project": Lazy("weftmesh.cli.commands.project:project", "Projects."),
     "task": Lazy("weftmesh.cli.commands.task:task", "Tasks."),
+    "pending": Lazy("weftmesh.cli.commands.pending:pending", "Writes that wait on this node for a quorum."),
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),
     "backup": Lazy("weftmesh.cli.commands.backup:backup", "Back up the board, encrypted."),
@@ -64,7 +65,7 @@ def cli(
 
     \b
     Exit status: 0 done, 1 error, 2 wrong usage, 3 node unreachable, 4 no quorum,
-    5 conflict, 6 forbidden, 7 not found.
+    5 conflict, 6 forbidden, 7 not found, 8 queued on this node until there is a quorum.
     """  # noqa: D301, click's mark for lines that stay as they are
     session = context.ensure_object(Session)
     session.config_path = config_path and config_path.absolute()

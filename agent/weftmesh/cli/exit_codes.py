@@ -28,6 +28,7 @@ class ExitCode(IntEnum):
     CONFLICT = 5
     FORBIDDEN = 6
     NOT_FOUND = 7
+    QUEUED = 8
 
 
 _BY_ERROR: Final[tuple[tuple[type[WeftmeshError], ExitCode], ...]] = (

@@ -39,6 +39,13 @@ def dry_run_option(function: C) -> C:
     )
 
 
+def no_queue_option(function: C) -> C:
+    """Accept `--no-queue` as `no_queue`."""
+    return click.option("--no-queue", is_flag=True, help="Without a quorum fail, instead of queueing on this node.")(
+        function
+    )
+
+
 def command(group: click.Group | None, name: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a command, in `group` if there is one, of a function that takes the Session first and may be async."""
 

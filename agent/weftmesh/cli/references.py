@@ -15,6 +15,8 @@ PREFIX_CHARACTERS_MIN: Final = 4
 PREFIX_SCAN_TASKS_MAX: Final = 100_000
 """How many tasks a search for an id's beginning reads at most."""
 MATCHES_SHOWN_MAX: Final = 5
+QUEUE_SEARCHED_MAX: Final = 1_000
+"""Queued writes that a search for an id's beginning reads at most."""
 
 
 def project_of(reference: str) -> str:
@@ -56,7 +58,7 @@ async def tasks_of(client: Client, references: Iterable[str]) -> dict[str, str]:
 
     names = {}
     for reference in references:
-        request = board_pb2.GetTaskRequest(name=await task_of(client, reference))
+        request = board_pb2.GetTaskRequest(name=await task_of(client, reference), with_pending=True)
         names[reference] = (await client.board.get_task(request)).name
     return names
 
@@ -92,9 +94,20 @@ async def _by_prefix(client: Client, reference: str) -> str:
                 break
         if seen >= PREFIX_SCAN_TASKS_MAX or len(matches) > MATCHES_SHOWN_MAX:
             break
+    if not matches and (queued := await _queued_by_prefix(client, prefix)):
+        return queued
     if not matches:
         raise NotFoundError(f"no task's id begins with {prefix}; see `weftmesh task ls`")
     if len(matches) > 1:
         keys = ", ".join(task.key for task in matches[:MATCHES_SHOWN_MAX])
         raise InvalidInputError(f"several tasks' ids begin with {prefix}: {keys} …; write more of it, or the key")
     return matches[0].name
+
+
+async def _queued_by_prefix(client: Client, prefix: str) -> str:
+    """The resource name of the task that only this node's queue has; empty unless it is one."""
+    from weftmesh.board.v1 import board_pb2
+
+    listed = await client.board.list_queued_writes(board_pb2.ListQueuedWritesRequest(page_size=QUEUE_SEARCHED_MAX))
+    names = {write.task for write in listed.writes if write.task.rpartition("/")[2].startswith(prefix)}
+    return names.pop() if len(names) == 1 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client.calls import Calls
 from weftmesh.client.coalescing import CoalescingWrites
+from weftmesh.client.requests import Write, as_write
 from weftmesh.client.stream import WriteStream
 
 
@@ -138,4 +139,39 @@ class BoardApi:
     ) -> board_pb2.Task:
         """Settle one stored conflict."""
         result: board_pb2.Task = await self._writes.carry(self._stub.ResolveConflict, request, timeout_s)
+        return result
+
+    async def queue_write(
+        self, request: Write | board_pb2.WriteRequest, *, timeout_s: float | None = None
+    ) -> board_pb2.QueuedWrite:
+        """Keep one write on the node until a quorum takes it; durable when this returns.
+
+        After a write that failed with NoQuorumError or UnknownOutcomeError, pass the very request that was sent, with
+        its request id: it is applied once at most.
+        """
+        entry = as_write(request)
+        result: board_pb2.QueuedWrite = await self._calls.repeated(self._stub.QueueWrite, entry, timeout_s)
+        return result
+
+    async def list_queued_writes(
+        self, request: board_pb2.ListQueuedWritesRequest, *, timeout_s: float | None = None
+    ) -> board_pb2.ListQueuedWritesResponse:
+        """One page of the node's queue, in its order."""
+        result: board_pb2.ListQueuedWritesResponse = await self._calls.read(
+            self._stub.ListQueuedWrites, request, timeout_s
+        )
+        return result
+
+    async def retry_queued_write(
+        self, request: board_pb2.RetryQueuedWriteRequest, *, timeout_s: float | None = None
+    ) -> board_pb2.QueuedWrite:
+        """Put a refused write at the end of the queue again."""
+        result: board_pb2.QueuedWrite = await self._calls.once(self._stub.RetryQueuedWrite, request, timeout_s)
+        return result
+
+    async def discard_queued_write(
+        self, request: board_pb2.DiscardQueuedWriteRequest, *, timeout_s: float | None = None
+    ) -> board_pb2.QueuedWrite:
+        """Take a write out of the queue for good; it is returned."""
+        result: board_pb2.QueuedWrite = await self._calls.once(self._stub.DiscardQueuedWrite, request, timeout_s)
         return result

@@ -42,6 +42,10 @@ class Calls:
         except UnknownOutcomeError as error:
             raise unreachable(self.target, "no answer in time") from error
 
+    async def repeated(self, method: Any, request: Message, timeout_s: float | None) -> Any:
+        """Send a request that comes to the same however often it arrives, again if need be."""
+        return await self._again_and_again(method, request, timeout_s)
+
     async def write(self, method: Any, request: Message, timeout_s: float | None) -> Any:
         """Send a write, again under the same request id if need be.
 

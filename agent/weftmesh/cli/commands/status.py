@@ -46,9 +46,22 @@ def _facts(found: mesh_pb2.NodeStatus) -> list[tuple[str, str] | tuple[str, str,
         fsync,
         ("memory", size_text(found.rss_bytes)),
         ("waiting", f"{found.pending_proposals} proposals, {found.watchers} watchers"),
+        _queue(found),
         ("up since", time_text(found.start_time)),
         ("certificate", f"until {time_text(found.certificate_expire_time)}"),
     ]
+
+
+def _queue(found: mesh_pb2.NodeStatus) -> tuple[str, str] | tuple[str, str, str]:
+    counts = (
+        (found.queued_writes, "wait for a quorum"),
+        (found.failed_queued_writes, "FAILED: retry or discard them"),
+        (found.damaged_queue_parts, "DAMAGED parts of the queue's file set aside, see the node's log"),
+    )
+    text = ", ".join(f"{count} {what}" for count, what in counts if count)
+    if not text:
+        return "queued", "no writes"
+    return "queued", f"{text} (weftmesh pending list)", BAD
 
 
 def _sync(latency: mesh_pb2.SyncLatency) -> tuple[str, str] | tuple[str, str, str]:

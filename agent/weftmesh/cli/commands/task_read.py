@@ -8,6 +8,7 @@ from typing import Final
 import click
 
 from weftmesh.board.v1 import board_pb2
+from weftmesh.cli.commands.pending import queued_writes, show_queue
 from weftmesh.cli.encoding import to_json
 from weftmesh.cli.options import command
 from weftmesh.cli.output import Output
@@ -78,6 +79,7 @@ def _show_tasks(output: Output, tasks: list[board_pb2.Task], freshness: board_pb
 
 def _row(task: board_pb2.Task) -> list[str]:
     marks = (" (deleted)" if task.HasField("delete_time") else "") + (" (conflict)" if task.open_conflicts else "")
+    marks += " (pending)" if task.pending_writes else ""
     return [
         task.key,
         status_word(task.status),
@@ -101,8 +103,12 @@ async def show(session: Session, task: str, at_revision: int | None) -> None:
         if found.open_conflicts and at_revision is None:
             listed = await client.board.list_conflicts(board_pb2.ListConflictsRequest(parent=found.name))
             conflicts = list(listed.conflicts)
+        queued: list[board_pb2.QueuedWrite] = []
+        if found.pending_writes and at_revision is None:
+            queued = list((await queued_writes(client, found.name, session.timeout_s)).writes)
     if session.output.as_json:
-        session.output.json({"task": to_json(found), "conflicts": [to_json(conflict) for conflict in conflicts]})
+        shown = {"conflicts": [to_json(one) for one in conflicts], "pending": [to_json(one) for one in queued]}
+        session.output.json({"task": to_json(found), **shown})
         return
     session.output.pairs(_facts(found))
     if found.description:
@@ -112,6 +118,10 @@ async def show(session: Session, task: str, at_revision: int | None) -> None:
     if conflicts:
         session.output.data("")
         show_conflicts(session.output, conflicts)
+    if queued:
+        session.output.data("")
+        show_queue(session.output, queued)
+        session.output.note("above is the task without these writes: they wait on this node for a quorum, or failed")
 
 
 def _facts(task: board_pb2.Task) -> list[tuple[str, str]]:
@@ -133,6 +143,7 @@ def _facts(task: board_pb2.Task) -> list[tuple[str, str]]:
         ("created", time_text(task.create_time)),
         ("updated", f"{time_text(task.update_time)} by {task.updated_by}"),
         ("deleted", time_text(task.delete_time)),
+        ("pending", f"{task.pending_writes} writes wait on this node" if task.pending_writes else ""),
     ]
 
 

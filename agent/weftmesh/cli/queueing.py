@@ -1,0 +1,102 @@
+"""Writes of the command line: tried first, and queued on the node when there is no quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from weftmesh.board.v1 import board_pb2
+from weftmesh.cli.encoding import to_json
+from weftmesh.cli.output import Output
+from weftmesh.cli.references import task_of
+from weftmesh.cli.session import Session
+from weftmesh.client import Client
+from weftmesh.client.requests import prepared
+from weftmesh.core.errors import NoQuorumError, NotFoundError, UnknownOutcomeError, WeftmeshError
+
+ATTEMPT_SHARE: Final = 0.5
+"""Of the time for a call: how long a write waits for a quorum before it is queued. An election takes some seconds."""
+WARNING: Final = "yellow"
+_WHY: Final[dict[type[WeftmeshError], str]] = {
+    NoQuorumError: "no quorum",
+    UnknownOutcomeError: "no majority answered in time",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A task as its writer sees it."""
+
+    task: board_pb2.Task
+    behind: bool
+    """Writes to it wait on this node, and the next one has to go behind them."""
+
+
+async def see(client: Client, reference: str, timeout_s: float) -> Seen:
+    """The task that a person means, with what this node has queued for it.
+
+    Raises:
+        NotFoundError: neither the board nor the queue has it.
+    """
+    name = await task_of(client, reference)
+    try:
+        task = await client.board.get_task(board_pb2.GetTaskRequest(name=name), timeout_s=timeout_s)
+    except NotFoundError:
+        queued = board_pb2.GetTaskRequest(name=name, with_pending=True)
+        return Seen(await client.board.get_task(queued, timeout_s=timeout_s), behind=True)
+    if not task.pending_writes or not await _any_waits(client, task.name, timeout_s):
+        return Seen(task, behind=False)
+    queued = board_pb2.GetTaskRequest(name=task.name, with_pending=True)
+    return Seen(await client.board.get_task(queued, timeout_s=timeout_s), behind=True)
+
+
+async def _any_waits(client: Client, name: str, timeout_s: float) -> bool:
+    listed = await client.board.list_queued_writes(board_pb2.ListQueuedWritesRequest(parent=name), timeout_s=timeout_s)
+    return any(write.state != board_pb2.QUEUED_WRITE_STATE_FAILED for write in listed.writes)
+
+
+async def carry_out(
+    session: Session, client: Client, call: Callable[..., Any], request: Any, *, no_queue: bool, behind: bool = False
+) -> board_pb2.Task | None:
+    """Write, or queue the write; None when it was queued, which has been said then.
+
+    Args:
+        session: says how long it may take.
+        client: of the node.
+        call: the method of `client.board` for the request.
+        request: a write.
+        no_queue: fail rather than queue.
+        behind: queue without an attempt.
+    """
+    if no_queue or request.validate_only:
+        task: board_pb2.Task = await call(request, timeout_s=session.timeout_s)
+        return task
+    # The attempt and the queue have to send the very same request.
+    request = prepared(request)
+    why = "earlier writes to this task wait"
+    if not behind:
+        try:
+            task = await call(request, timeout_s=session.timeout_s * ATTEMPT_SHARE)
+        except (NoQuorumError, UnknownOutcomeError) as error:
+            why = _WHY[type(error)]
+        else:
+            return task
+    queued = await client.board.queue_write(request, timeout_s=session.timeout_s)
+    if queued.state == board_pb2.QUEUED_WRITE_STATE_APPLIED:
+        return await client.board.get_task(board_pb2.GetTaskRequest(name=queued.applied.name))
+    _show_queued(session.output, queued, why)
+    return None
+
+
+def _show_queued(output: Output, queued: board_pb2.QueuedWrite, why: str) -> None:
+    """Say where the write is: the task's name to stdout, so that a script has it, the rest to people."""
+    if output.as_json:
+        output.json({"queued": to_json(queued)})
+        return
+    output.data(queued.task)
+    node = queued.actor.rpartition("@")[2]
+    output.error(
+        f"{why}: queued on {node} as {queued.name}; it is replayed when the mesh is back (see `weftmesh pending list`)",
+        style=WARNING,
+    )

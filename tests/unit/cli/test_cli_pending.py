@@ -1,0 +1,126 @@
+"""Without a quorum the command line queues what it writes, says so, and shows what waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes.board_server import BoardServer, board_server
+
+from weftmesh.cli.__main__ import run
+from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.core.errors import NoQuorumError, UnknownOutcomeError, WeftmeshError
+
+
+@dataclass
+class Ran:
+    code: ExitCode
+    out: str
+    err: str
+
+
+Weftmesh = Callable[..., Awaitable[Ran]]
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[BoardServer]:
+    async with board_server(tmp_path / "api.sock") as running:
+        yield running
+
+
+@pytest.fixture
+async def weftmesh(
+    server: BoardServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Weftmesh:
+    monkeypatch.setenv("WEFTMESH_SOCKET", str(server.socket))
+
+    async def call(*arguments: str) -> Ran:
+        code = await asyncio.to_thread(run, ("--timeout", "1", *arguments))
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    await call("project", "add", "PROJ")
+    await call("task", "add", "PROJ", "first")
+    return call
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(NoQuorumError("alone"), "no quorum"), (UnknownOutcomeError("silence"), "no majority answered")],
+)
+async def test_a_write_without_a_quorum_is_queued_as_the_same_request(
+    server: BoardServer, weftmesh: Weftmesh, error: WeftmeshError, words: str
+) -> None:
+    server.board.faults.refuse.extend([error] * 100)
+    ran = await weftmesh("task", "add", "PROJ", "second")
+    server.board.faults.refuse.clear()
+
+    assert ran.code == ExitCode.QUEUED
+    ((request_id, queued),) = server.board.queued.items()
+    create = queued.write.create_task
+    assert (create.request_id, create.task.title) == (request_id, "second")
+    assert ran.out == f"projects/PROJ/tasks/{create.task_id}\n"
+    assert words in ran.err
+    assert f"queued on fake as {queued.name}" in ran.err
+
+
+async def test_what_is_queued_is_json_too(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    ran = await weftmesh("--json", "task", "add", "PROJ", "second")
+    assert ran.code == ExitCode.QUEUED
+    queued = json.loads(ran.out)["queued"]
+    assert (queued["state"], queued["write"]["create_task"]["task"]["title"]) == ("pending", "second")
+
+
+async def test_no_queue_fails_instead(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    ran = await weftmesh("task", "add", "PROJ", "second", "--no-queue")
+    assert ran.code == ExitCode.NO_QUORUM
+    assert server.board.queued == {}
+
+
+async def test_a_write_goes_behind_those_that_wait_for_the_same_task(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    await weftmesh("task", "claim", "PROJ-1")
+    server.board.faults.refuse.clear()
+    attempts = len(server.board.seen_request_ids)
+
+    ran = await weftmesh("task", "set", "PROJ-1", "title=later")
+
+    assert ran.code == ExitCode.QUEUED
+    assert "earlier writes" in ran.err
+    assert len(server.board.seen_request_ids) == attempts
+    assert [write.write.WhichOneof("write") for write in server.board.queued.values()] == ["claim_task", "update_task"]
+
+
+async def test_the_queue_is_listed_and_seen_on_its_tasks(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    await weftmesh("task", "claim", "PROJ-1")
+    server.board.faults.refuse.clear()
+
+    assert "claim task" in (await weftmesh("pending", "list")).out
+    shown = await weftmesh("task", "show", "PROJ-1")
+    assert "1 writes wait on this node" in shown.out
+    assert "(pending)" in (await weftmesh("task", "ls", "PROJ")).out
+    assert json.loads((await weftmesh("--json", "task", "show", "PROJ-1")).out)["task"]["pending_writes"] == 1
+
+
+async def test_a_queued_write_is_discarded_by_the_beginning_of_its_id(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    await weftmesh("task", "claim", "PROJ-1")
+    server.board.faults.refuse.clear()
+
+    def waiting() -> list[Any]:
+        return list(server.board.queued.values())
+
+    assert (await weftmesh("pending", "discard", "0000", "--dry-run")).code == ExitCode.OK
+    assert len(waiting()) == 1
+    ran = await weftmesh("pending", "discard", "0000")
+    assert (ran.code, waiting()) == (ExitCode.OK, [])
+    assert "was discarded" in ran.err
+    assert (await weftmesh("pending", "retry", "0000")).code == ExitCode.NOT_FOUND
