@@ -287,20 +287,16 @@ class Simulation:
         name = self.any_up()
         host = self.hosts[name]
         floor = [write.command for write in self.writes if write.outcome == "ok"]
-        read = host.node.submit(raft_pb2.LogPayload())
         machine = host.node.machine
 
-        def check(outcome: Any, done: Callable[[Any], None]) -> None:
-            done(outcome)
-            if read.outcome == "ok":
+        def done(outcome: object) -> None:
+            if isinstance(outcome, int):
                 self.reads += 1
                 missing = set(floor) - set(machine.commands)
                 if missing:
                     self.violated("stale read", (name, missing))
 
-        waiter = host.node.proposals._queue[-1]
-        original = waiter.done
-        waiter.done = lambda outcome: check(outcome, original)
+        host.node.core.begin_read(done)
 
     def event_sync(self) -> None:
         name = self.any_up()

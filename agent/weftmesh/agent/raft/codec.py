@@ -109,12 +109,17 @@ def _check_reject(reject: raft_pb2.RejectProposals, _term: int) -> None:
     _require(reject.reason in REJECT_REASONS, "reason")
 
 
+def _check_read_index(response: raft_pb2.ReadIndexResponse, _term: int) -> None:
+    _require(response.index < NUMBER_LIMIT, "index")
+
+
 _CHECKS: dict[str, Callable[[Any, int], None]] = {
     "vote_request": _check_vote_request,
     "append_entries": _check_append,
     "append_response": _check_append_response,
     "forward_proposals": _check_forward,
     "reject_proposals": _check_reject,
+    "read_index_response": _check_read_index,
 }
 
 

@@ -23,6 +23,7 @@ class HeldAcknowledgement:
     peer: Peer
     term: int
     match_index: int
+    round: int
 
 
 class Durability(Campaigning):
@@ -33,30 +34,38 @@ class Durability(Campaigning):
         self._committable = 0
         super().__init__(parts)
 
-    def _acknowledge(self, leader: Peer, match_index: int) -> None:
+    def _acknowledge(self, leader: Peer, match_index: int, round_: int = 0) -> None:
         """Promise that everything up to `match_index` is as the leader's and durable; keep the promise until it is."""
         if match_index <= self._storage.durable_index:
-            self._send_acknowledgement(leader, match_index)
+            self._send_acknowledgement(leader, match_index, round_)
         elif not self._promised(leader, match_index):
-            held = HeldAcknowledgement(self._storage.written_mark, leader, self._term, match_index)
+            held = HeldAcknowledgement(self._storage.written_mark, leader, self._term, match_index, round_)
             self._held.append(held)
 
+    def _answer_heartbeat(self, leader: Peer, match_index: int, round_: int) -> None:
+        """Say at once that this node follows, with what is durable by now; the rest is promised."""
+        durable = min(match_index, self._storage.durable_index)
+        if match_index > durable:
+            self._acknowledge(leader, match_index)
+        self._send_acknowledgement(leader, durable, round_)
+
     def _promised(self, leader: Peer, match_index: int) -> bool:
-        """Whether the newest acknowledgement that waits says the same; a heartbeat needs none of its own then."""
+        """Whether the newest acknowledgement that waits says the same."""
         if not self._held:
             return False
         newest = self._held[-1]
         return (newest.peer, newest.term, newest.match_index) == (leader, self._term, match_index)
 
-    def _send_acknowledgement(self, leader: Peer, match_index: int) -> None:
-        self._send(leader, append_response=raft_pb2.AppendResponse(accepted=True, match_index=match_index))
+    def _send_acknowledgement(self, leader: Peer, match_index: int, round_: int) -> None:
+        response = raft_pb2.AppendResponse(accepted=True, match_index=match_index, round=round_)
+        self._send(leader, append_response=response)
 
     def release_acknowledgements(self) -> None:
         """After a sync."""
         while self._held and self._held[0].mark <= self._storage.durable_mark:
             held = self._held.popleft()
             if held.term == self._term:
-                self._send_acknowledgement(held.peer, held.match_index)
+                self._send_acknowledgement(held.peer, held.match_index, held.round)
 
     def _durable_at(self, name: str) -> int:
         if name == self._parts.name:

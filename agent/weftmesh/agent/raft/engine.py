@@ -124,7 +124,8 @@ class RaftEngine(Protocol):
             The applied index.
 
         Raises:
-            NoQuorumError, UnknownOutcomeError: no answer from a majority in time.
+            NoQuorumError: no answer from a majority in time.
+            OverloadedError: too many reads wait already.
         """
 
     async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:

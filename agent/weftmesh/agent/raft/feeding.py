@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weftmesh.agent.raft import codec
+from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.following import Following
-from weftmesh.agent.raft.membership import Voters
+from weftmesh.agent.raft.membership import Voters, quorum_size
 from weftmesh.agent.raft.pin import LEADER, monotonic_s
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.progress import Progress
 from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
 from weftmesh.mesh.v1 import raft_pb2
+
+ROUNDS_PER_S = 1_000_000
+"""A round is the clock in this unit, or the next number if that is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Feeding(Following):
     def __init__(self, parts: CoreParts) -> None:
         self._progress: dict[Peer, Progress] = {}
         self._leaving: dict[Peer, Leaving] = {}
+        self._round = 0
+        self._quorum_check_at_s = 0.0
         super().__init__(parts)
 
     # who is fed
@@ -94,6 +100,9 @@ class Feeding(Following):
 
     def _feed_peers(self) -> None:
         now_s = monotonic_s()
+        if now_s >= self._quorum_check_at_s and not self._keeps_quorum(now_s):
+            self._step_down()
+            return
         for peer, progress in self._progress.items():
             if self._is_connected(peer):
                 self._feed(peer, progress, now_s)
@@ -104,14 +113,16 @@ class Feeding(Following):
             self._feed_snapshot(peer, progress, now_s)
             if now_s >= progress.sent_at_s + self._heartbeat_s():
                 # it is refused, and yet says that a leader is at work, and hears that the peer listens
-                self._append(peer, progress, storage.base_index, ())
+                self._append(peer, progress, storage.base_index, (), self._next_round(progress))
         elif progress.next_index <= storage.last_index and (not progress.flight_last or now_s >= progress.resend_at_s):
             entries = storage.entries_from(progress.next_index, self._settings.append_limit_bytes)
             progress.resend_at_s = now_s + self._settings.patience_s
-            if self._append(peer, progress, progress.next_index - 1, entries):
+            if self._append(peer, progress, progress.next_index - 1, entries, self._next_round(progress)):
                 progress.flight_last = entries[-1].index
-        elif self._has_news(progress) or now_s >= progress.sent_at_s + self._heartbeat_s():
-            self._append(peer, progress, progress.end_of_flight, ())
+        elif self._has_news(progress):
+            self._append(peer, progress, progress.end_of_flight, (), 0)
+        elif now_s >= progress.sent_at_s + self._heartbeat_s():
+            self._append(peer, progress, progress.end_of_flight, (), self._next_round(progress))
 
     def _has_news(self, progress: Progress) -> bool:
         """Whether a commit can be announced that the peer can use now.
@@ -125,8 +136,17 @@ class Feeding(Following):
         busy = self._commit < self._storage.last_index
         return self._settings.heartbeat_s if busy else self._settings.idle_heartbeat_s
 
-    def _append(self, peer: Peer, progress: Progress, prev_index: int, entries: Sequence[Entry]) -> bool:
-        """Send entries that follow `prev_index`; without any it tells the commit index and that a leader is there."""
+    def _next_round(self, progress: Progress) -> int:
+        """A new round begins: an answer that repeats it was given after now."""
+        progress.sent_at_s = now_s = monotonic_s()
+        self._round = max(self._round + 1, int(now_s * ROUNDS_PER_S))
+        return self._round
+
+    def _append(self, peer: Peer, progress: Progress, prev_index: int, entries: Sequence[Entry], round_: int) -> bool:
+        """Send entries that follow `prev_index`; without any it tells the commit index and that a leader is there.
+
+        Only with a round, or with entries, an answer comes.
+        """
         prev_term = self._storage.term_at(prev_index)
         if prev_term is None:
             return False
@@ -137,8 +157,8 @@ class Feeding(Following):
             commit_index=self._commit,
             commit_time_us=self._commit_time_us if progress.live else 0,
             leader_address=self._parts.address,
+            round=round_,
         )
-        progress.sent_at_s = monotonic_s()
         sent = self._send(peer, append_entries=append)
         if sent:
             progress.sent_commit = min(self._commit, prev_index + len(entries))
@@ -153,15 +173,43 @@ class Feeding(Following):
         """
         if self._superseded(peer, message.term) or message.term != self._term or not self.leads:
             return None
-        if peer in self._others:
-            self._last_response_s[peer] = monotonic_s()
         return self._progress.get(peer)
+
+    def _count_as_heard(self, peer: Peer, progress: Progress, round_: int) -> None:
+        """The peer followed this leader when it answered; for how long that counts goes by when it was asked.
+
+        Raises:
+            ProtocolError: it repeats a round that has not begun.
+        """
+        if round_ > self._round:
+            raise ProtocolError(f"{peer.name} answers a message that was not sent")
+        progress.heard_round = max(progress.heard_round, round_)
+        if peer in self._others:
+            asked_s = round_ / ROUNDS_PER_S if round_ else progress.sent_at_s
+            self._last_response_s[peer] = max(self._last_response_s[peer], asked_s)
+
+    def _is_followed(self, now_s: float) -> bool:
+        """Whether most voters answered what was sent to them within an election timeout."""
+        since_s = now_s - self._settings.election_max_s
+        heard = sum(1 for peer in self._others if self._last_response_s[peer] > since_s)
+        return heard + self.votes >= quorum_size(self.voters)
+
+    def _keeps_quorum(self, now_s: float) -> bool:
+        """Check-quorum (Raft thesis, 6.2), in place of pysyncobj's.
+
+        If the process did not run for a while, nobody could be asked, and answers may be waiting here unread: it asks
+        first, and looks again at the next heartbeat.
+        """
+        slept = now_s - self._quorum_check_at_s > self._settings.election_min_s / 2
+        self._quorum_check_at_s = now_s + self._settings.idle_heartbeat_s
+        return slept or self._is_followed(now_s)
 
     def _on_append_response(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
         """Match and next index move forward only; backwards only for a refusal of what was sent last."""
         progress, response = self._answered(peer, message), message.append_response
         if progress is None:
             return
+        self._count_as_heard(peer, progress, response.round)
         if not response.accepted:
             progress.back_off(response.prev_index, response.hint_index)
             return

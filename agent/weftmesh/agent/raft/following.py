@@ -16,24 +16,25 @@ class Following(Installing):
     def _on_append_entries(self, leader: Peer, message: raft_pb2.RaftMessage) -> None:
         append = message.append_entries
         if message.term < self._term:
-            self._refuse(leader, append.prev_index, append.prev_index)
+            self._refuse(leader, append, append.prev_index)
             return
         self._follow(leader, message.term)
         if leader.name not in self.voters and append.leader_address:
             self._learn_leader(leader.name, append.leader_address)
         if not self._matches(append):
-            self._refuse(leader, append.prev_index, self._hint(append.prev_index))
+            self._refuse(leader, append, self._hint(append.prev_index))
             return
         self._take(from_log_entries(append.entries))
         proven = append.prev_index + len(append.entries)
-        committed_before = self._commit
         self._commit_proven(append, proven)
-        if append.entries or self._commit == committed_before:
-            # what only announced a commit needs no answer: a message costs more than all that it carries
-            self._acknowledge(leader, proven)
+        if append.entries:
+            self._acknowledge(leader, proven, append.round)
+        elif append.round:
+            # what only announces a commit asks for no answer: a message costs more than all that it carries
+            self._answer_heartbeat(leader, proven, append.round)
 
-    def _refuse(self, leader: Peer, prev_index: int, hint_index: int) -> None:
-        response = raft_pb2.AppendResponse(accepted=False, prev_index=prev_index, hint_index=hint_index)
+    def _refuse(self, leader: Peer, append: raft_pb2.AppendEntries, hint_index: int) -> None:
+        response = raft_pb2.AppendResponse(prev_index=append.prev_index, hint_index=hint_index, round=append.round)
         self._send(leader, append_response=response)
 
     def _matches(self, append: raft_pb2.AppendEntries) -> bool:

@@ -43,6 +43,11 @@ H5  messages are counted, not voters                             _on_vote_respon
 --  a node that was cut off deposes a working leader             _on_vote_request                     stickiness
 --  it comes back with a term that nobody else has               _canvass                             (prevote)
 --  a hand-over waits until the old leader is forgotten          _on_vote_request                     (hand_over)
+--  a leader without a majority goes by when an answer came      _count_as_heard, _is_followed        (check_quorum)
+reads (`reading`)
+--  a read of a leader that was deposed unnoticed                _is_confirmed, _next_round           (read_index)
+--  a read before an entry of the own term is committed          _begin_question                      (read_index)
+--  an answer to an earlier question, run or round counts        _is_confirmed, first_read_id         (read_index)
 membership (`voting`, `leading`)
 --  voters come from the command line, changes are pickled       Configurations                       membership
 --  a change of a past term and one of this overlap (2015)       _may_change                          ongaro_2015
@@ -57,16 +62,15 @@ from collections.abc import Callable, Mapping
 from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.engine import PeerStatus, RaftStatus, Role
-from weftmesh.agent.raft.leading import Leading
-from weftmesh.agent.raft.membership import quorum_size
 from weftmesh.agent.raft.pin import CANDIDATE, monotonic_s
+from weftmesh.agent.raft.reading import Reading
 from weftmesh.agent.raft.stock import Peer, peer_of
 from weftmesh.mesh.v1 import raft_pb2
 
 Handler = Callable[["HardenedSyncObj", Peer, raft_pb2.RaftMessage], None]
 
 
-class HardenedSyncObj(Leading):
+class HardenedSyncObj(Reading):
     """The core: messages, ticks and completed writes go in; messages and applied commands come out."""
 
     def receive(self, name: str, message: raft_pb2.RaftMessage) -> None:
@@ -96,6 +100,8 @@ class HardenedSyncObj(Leading):
         self._settle_configuration()
         self._continue_hand_over()
         self._leave_if_removed()
+        if self._reads_wait:
+            self._serve_reads()
 
     @property
     def behind(self) -> bool:
@@ -113,6 +119,8 @@ class HardenedSyncObj(Leading):
             deadline_s = self._election_deadline_s
         if self._can_hand_on():
             deadline_s = min(deadline_s, self._parts.proposals.next_try_s())
+        if self._reads_wait:
+            deadline_s = min(deadline_s, self._read_deadline_s())
         return deadline_s
 
     # handing over
@@ -135,11 +143,10 @@ class HardenedSyncObj(Leading):
     # what others see
 
     def _hears_majority(self) -> bool:
-        since_s = monotonic_s() - self._settings.election_max_s
-        if not self.leads:
-            return self._leader is not None and self._heard_leader_s > since_s
-        heard = sum(1 for peer in self._others if self._last_response_s.get(peer, 0.0) > since_s)
-        return heard + self.votes >= quorum_size(self.voters)
+        now_s = monotonic_s()
+        if self.leads:
+            return self._is_followed(now_s)
+        return self._leader is not None and self._heard_leader_s > now_s - self._settings.election_max_s
 
     def summary(self) -> tuple[object, ...]:
         """What observers want to hear of when it changes."""
@@ -181,4 +188,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "timeout_now": HardenedSyncObj._on_timeout_now,
     "forward_proposals": HardenedSyncObj._on_forward_proposals,
     "reject_proposals": HardenedSyncObj._on_reject_proposals,
+    "read_index_request": HardenedSyncObj._on_read_index_request,
+    "read_index_response": HardenedSyncObj._on_read_index_response,
 }

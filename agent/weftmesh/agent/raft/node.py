@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -14,42 +14,31 @@ from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.engine import Applied, RaftStatus, StateMachine
 from weftmesh.agent.raft.hardened import HardenedSyncObj
 from weftmesh.agent.raft.installing import Prepared
-from weftmesh.agent.raft.membership import NO_VOTERS, to_membership
+from weftmesh.agent.raft.membership import NO_VOTERS
+from weftmesh.agent.raft.membership_change import MembershipChange
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
-from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, Waiter, no_quorum, unknown
+from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, no_quorum, unknown
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.raft.snapshot_installer import SnapshotInstaller
 from weftmesh.agent.raft.snapshot_writer import SnapshotWriter
 from weftmesh.agent.raft.stock import CoreParts
-from weftmesh.core.errors import InvalidInputError, PreconditionError, UnknownOutcomeError, WeftmeshError
+from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 COMPLAINTS_LIMIT = 256
 """Peers whose first malformed message is logged."""
-BARRIER_TRIES = 16
-"""Attempts of one read_barrier within its time."""
 TIMER_FLOOR_S = 0.001
 """No timer is shorter: what is due at once is scheduled, not timed."""
-MEMBERSHIP_TRIES = 8
-"""Attempts of one change_voter while others change the voters, or a new leader settles."""
 
 
-@dataclass(slots=True)
-class _Submission:
-    """A proposal and those who wait for it."""
-
-    waiter: Waiter
-    outcome: asyncio.Future[Applied]
-    callers: int = 0
-
-
-def _settle(outcome: asyncio.Future[Applied], result: Applied | WeftmeshError) -> None:
+def _settle(outcome: asyncio.Future[T], result: T | WeftmeshError) -> None:
     if outcome.done():
         return
-    if isinstance(result, Applied):
+    if not isinstance(result, WeftmeshError):
         outcome.set_result(result)
     else:
         outcome.set_exception(result)
@@ -121,7 +110,6 @@ class PysyncobjEngine:
         self._stopped = False
         self._tick_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
-        self._barrier: _Submission | None = None
         self._callbacks: list[Callable[[RaftStatus], None]] = []
         self._seen: tuple[object, ...] = ()
         self._complained: set[str] = set()
@@ -160,46 +148,26 @@ class PysyncobjEngine:
             raise InvalidInputError(
                 f"a command of {len(command)} bytes exceeds the limit of {self._settings.command_limit_bytes}; split it"
             )
-        return await self._outcome(self._submit(raft_pb2.LogPayload(command=command)), timeout_s)
+        return await self._commit(raft_pb2.LogPayload(command=command), timeout_s)
 
     async def read_barrier(self, timeout_s: float) -> int:
-        """See RaftEngine. Commits an entry without effect; calls share it until it leaves this node's queue."""
-        deadline_s = monotonic_s() + timeout_s
-        for attempt in range(BARRIER_TRIES):
-            if self._barrier is None or self._barrier.waiter.stage is not Stage.QUEUED:
-                self._barrier = self._submit(raft_pb2.LogPayload())
-            try:
-                return (await self._outcome(self._barrier, deadline_s - monotonic_s())).index
-            except UnknownOutcomeError:
-                # nothing is lost by asking again while there is time
-                if attempt == BARRIER_TRIES - 1 or monotonic_s() >= deadline_s:
-                    raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        """See RaftEngine."""
+        self._check_running()
+        outcome: asyncio.Future[int] = self._loop.create_future()
+        ticket = self._core.begin_read(lambda result: _settle(outcome, result))
+        self._schedule()
+        try:
+            async with asyncio.timeout(max(timeout_s, 0.0)):
+                return await outcome
+        except TimeoutError:
+            raise no_quorum(f"no majority answered within {timeout_s:g} s") from None
+        finally:
+            self._core.forget_read(ticket)
 
     async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
         """See RaftEngine. Returns at once when the voters are that way and this is committed."""
-        deadline_s = monotonic_s() + timeout_s
-        for attempt in range(MEMBERSHIP_TRIES):
-            wanted = {voter: at for voter, at in self._core.voters.items() if voter != name}
-            if address is not None:
-                wanted[name] = address
-            if not wanted:
-                raise PreconditionError(f"{name} is the last voter and cannot be removed; add another one first")
-            left_s = max(deadline_s - monotonic_s(), 0.0)
-            if wanted == self._core.voters:
-                await self.read_barrier(left_s)
-                if self._core.voters.get(name) == address:
-                    return
-                continue
-            try:
-                await self._outcome(self._submit(raft_pb2.LogPayload(membership=to_membership(wanted))), left_s)
-            except PreconditionError:
-                if attempt == MEMBERSHIP_TRIES - 1 or monotonic_s() >= deadline_s:
-                    raise
-                await asyncio.sleep(self._settings.retry_s)
-            else:
-                return
-        raise PreconditionError(f"the voters keep changing while {name} is to be changed; try again")
+        change = MembershipChange(self._core, self._commit, self.read_barrier, self._settings.retry_s)
+        await change.make(name, address, timeout_s)
 
     async def transfer_leadership(self, timeout_s: float) -> bool:
         """See RaftEngine."""
@@ -349,28 +317,24 @@ class PysyncobjEngine:
 
     # proposals
 
-    def _submit(self, payload: raft_pb2.LogPayload) -> _Submission:
+    def _check_running(self) -> None:
         if not self._running:
             raise no_quorum("this node does not take part now")
+
+    async def _commit(self, payload: raft_pb2.LogPayload, timeout_s: float) -> Applied:
+        """Submit a payload and wait for its outcome; who stops waiting gives it up."""
+        self._check_running()
         outcome: asyncio.Future[Applied] = self._loop.create_future()
         waiter = self._proposals.submit(payload, lambda result: _settle(outcome, result))
         self._schedule()
-        return _Submission(waiter, outcome)
-
-    async def _outcome(self, submission: _Submission, timeout_s: float) -> Applied:
-        """Wait for the outcome; the last caller to leave gives the proposal up."""
-        submission.callers += 1
         try:
             async with asyncio.timeout(max(timeout_s, 0.0)):
-                return await asyncio.shield(submission.outcome)
+                return await outcome
         except TimeoutError:
-            certain = submission.waiter.stage is Stage.QUEUED
             why = f"no majority answered within {timeout_s:g} s"
-            raise (no_quorum(why) if certain else unknown(why)) from None
+            raise (no_quorum(why) if waiter.stage is Stage.QUEUED else unknown(why)) from None
         finally:
-            submission.callers -= 1
-            if not submission.callers:
-                self._proposals.give_up(submission.waiter, "nobody waits for it any more")
+            self._proposals.give_up(waiter, "nobody waits for it any more")
 
     # snapshots
 
@@ -422,3 +386,4 @@ class PysyncobjEngine:
         if self._timer is not None:
             self._timer.cancel()
         self._proposals.give_up_all(why)
+        self._core.give_up_reads(no_quorum(why))

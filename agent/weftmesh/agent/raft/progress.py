@@ -32,6 +32,9 @@ class Progress:
     """The last entry of the message on its way; 0 when there is none."""
     resend_at_s: float = 0.0
     sent_at_s: float = 0.0
+    """When something that is answered was sent last."""
+    heard_round: int = 0
+    """The latest round that it answered."""
     sent_commit: int = 0
     """The highest commit index this peer was told."""
     live: bool = False

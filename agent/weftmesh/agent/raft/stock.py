@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,12 +16,13 @@ from weftmesh.agent.raft.journal import StorageJournal
 from weftmesh.agent.raft.membership import NO_VOTERS, Voters
 from weftmesh.agent.raft.pin import LEADER, Node, SyncObj, SyncObjConf, Transport, monotonic_s
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage
-from weftmesh.agent.raft.proposals import Proposals
+from weftmesh.agent.raft.proposals import ID_BITS, Proposals
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.mesh.v1 import raft_pb2
 
 KNOWN_PEERS_LIMIT = 1024
 UNUSED_QUEUE_SIZE = 1
+NEVER_S = 1e9
 
 
 def private(name: str) -> Any:
@@ -103,6 +105,8 @@ class CoreParts:
     """Finish a snapshot that was received, and read it, in a thread; then call `snapshot_prepared`."""
     wall_us: Callable[[], int]
     """Microseconds since 1970."""
+    first_read_id: int = field(default_factory=lambda: secrets.randbits(ID_BITS))
+    """Reads are numbered from here on: an answer for an earlier run of this process matches nothing."""
     founding: bool = False
     seeds: Voters = field(default_factory=lambda: NO_VOTERS)
     """Peers to stay connected to while this node is no voter."""
@@ -144,7 +148,7 @@ class StockCore(SyncObj):  # type: ignore[misc]  # pysyncobj has no annotations
             raftMinTimeout=settings.election_min_s,
             raftMaxTimeout=settings.election_max_s,
             appendEntriesPeriod=settings.heartbeat_s,
-            leaderFallbackTimeout=settings.election_max_s,
+            leaderFallbackTimeout=NEVER_S,
             connectionTimeout=settings.election_max_s,
             journalFile=StorageJournal(self._storage),
             useFork=False,
