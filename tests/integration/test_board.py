@@ -179,6 +179,19 @@ async def test_a_watcher_that_comes_back_misses_nothing(mesh: DevMesh, clients: 
         assert await asyncio.wait_for(collect(fresh, first.revision, 30), 20) == made
 
 
+async def test_a_watcher_may_be_ahead_of_the_node_it_comes_to(clients: Clients) -> None:
+    """As when a node was away while the project was made: it has to catch up, not to deny the project."""
+    await new_project(clients, "BEFORE")
+    now = await clients["node2"].board.list_tasks(board_pb2.ListTasksRequest(parent="projects/-", page_size=1))
+    events = clients["node2"].watch("projects/AFTER", now.freshness.revision + 1, progress_s=10)
+    first = asyncio.ensure_future(anext(events))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(first), 0.5)
+    task = await new_task(clients["node1"], await new_project(clients, "AFTER"))
+    assert (await asyncio.wait_for(first, 20)).task.task.key == task.key
+    await events.aclose()
+
+
 async def test_a_first_listing_is_closed_by_a_progress(clients: Clients) -> None:
     parent = await new_project(clients, "LISTING")
     keys = [(await new_task(clients["node1"], parent)).key for _ in range(3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -38,6 +39,8 @@ SCANS_MAX: Final = 100
 PROGRESS_DEFAULT_S: Final = 10.0
 PROGRESS_MIN_S: Final = 0.1
 PROGRESS_MAX_S: Final = 60.0
+BEHIND_S: Final = 60.0
+"""How long a watch waits for this node to get to know its project; the client library gives up by then as well."""
 ALL_PROJECTS: Final = "-"
 PROJECT_WRITES: Final = (
     board_pb2.CreateProjectRequest,
@@ -227,16 +230,30 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
     ) -> AsyncIterator[board_pb2.WatchResponse]:
         """See board.proto."""
         self._callers.of(context)
-        home, project_id = self._parent(request.parent)
         if self.watchers >= self._watchers_max:
             raise OverloadedError(f"{self._watchers_max} watchers are connected to this node already; use another node")
-        plan = WatchPlan(project_id, request.resume_revision, request.send_initial_state, _progress_s(request))
         self.watchers += 1
         try:
+            home, project_id = await self._watched(request)
+            plan = WatchPlan(project_id, request.resume_revision, request.send_initial_state, _progress_s(request))
             async for response in Watching(home, plan, lambda: freshness_of(home)).messages():
                 yield response
         finally:
             self.watchers -= 1
+
+    async def _watched(self, request: board_pb2.WatchRequest) -> tuple[Home, str | None]:
+        """The parent of a watch, as soon as this node is where the watcher has been already.
+
+        A node that was away may be behind what the watcher saw elsewhere, even behind the making of the project.
+        """
+        mesh = self._homes.mesh
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEHIND_S):
+                while request.resume_revision > mesh.board.revision:
+                    with suppress(NotFoundError):
+                        return self._parent(request.parent)
+                    await mesh.feed.moved()
+        return self._parent(request.parent)
 
     def _project(self, project: Project) -> board_pb2.Project:
         home = self._homes.local if project.home == self._homes.local.name else self._homes.mesh
