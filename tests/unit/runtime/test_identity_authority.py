@@ -50,7 +50,7 @@ def test_a_node_certificate_names_the_node_for_seven_days(authority: Authority) 
     assert certificate.subject == common_name("n1")
     assert alternative_names(certificate) == ["n1.lab.weftmesh", "spiffe://lab/node/n1"]
     assert node_of(certificate) == ("n1", "lab")
-    assert certificate.not_valid_before_utc == NOW - timedelta(minutes=5)
+    assert certificate.not_valid_before_utc == NOW - timedelta(days=1)
     assert certificate.not_valid_after_utc == NOW + timedelta(days=7)
     uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert set(uses) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}

@@ -32,8 +32,9 @@ from weftmesh.runtime.names import check_name
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
 CERTIFICATE_LIFETIME: Final = timedelta(days=7)
-# Nodes whose clocks are behind by less than this take a fresh certificate at once.
-CLOCK_SKEW: Final = timedelta(minutes=5)
+# Nodes whose clocks are behind by less than this take a fresh certificate at once: a clock in the wrong time zone must
+# not cut a node off from peers that joined or renewed today.
+CLOCK_SKEW: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
