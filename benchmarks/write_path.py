@@ -22,6 +22,7 @@ import uvloop
 
 from benchmarks import report
 from benchmarks.report import Row
+from weftmesh.agent.__main__ import GC_THRESHOLDS
 from weftmesh.agent.board_writes import BoardWrites
 from weftmesh.agent.callers import Caller
 from weftmesh.agent.command_writer import COMMANDS_PER_ENTRY_MAX
@@ -407,6 +408,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=REPEATS, help="the best counts")
     parser.add_argument("--only", default="", help="stages whose name contains this")
     options = parser.parse_args()
+    gc.set_threshold(*GC_THRESHOLDS)
     rows = []
     for stage in stages(options.writes):
         if options.only not in stage.name:

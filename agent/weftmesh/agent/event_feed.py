@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from weftmesh.agent.machines import BoardMachine
+from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.outcomes import Event
 
 COMMIT_TIMES_KEPT: Final = 4_096
@@ -20,6 +21,9 @@ class EventFeed:
         self._machine = machine
         self._commit_times_kept = commit_times_kept
         self._waiters: set[asyncio.Future[None]] = set()
+        self.latest: dict[tuple[str | None, int, int], board_pb2.WatchResponse] = {}
+        """By project and range of revisions, what one watcher built since the board last moved: the others at the
+        same place send the same message. A message takes as long to build as a write to apply."""
         self._commit_times: dict[int, int] = {}
         self._oldest_first: deque[int] = deque()
         """The revisions in `_commit_times`: a dict would search for its first key behind all that were deleted."""
@@ -69,6 +73,7 @@ class EventFeed:
             self._commit_times.pop(self._oldest_first.popleft(), None)
 
     def _wake(self) -> None:
+        self.latest.clear()
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

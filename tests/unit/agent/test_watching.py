@@ -320,3 +320,25 @@ async def test_a_watcher_that_leaves_leaves_nothing_behind(listing: bool) -> Non
     other = bench.watch(resume=2)
     bench.tasks(1)
     assert kinds(await collect(other, count(1))) == ["PROJ-2"]
+
+
+async def test_watchers_at_one_place_are_told_the_same_and_others_what_is_theirs() -> None:
+    bench = Bench()
+    bench.project("ELSE")
+    last = bench.tasks(2) + 3
+    watchers = [
+        asyncio.ensure_future(collect(bench.watch(project_id, resume), reached(last)))
+        for project_id, resume in (("PROJ", 2), ("PROJ", 2), ("PROJ", 3), (None, 2))
+    ]
+    await asyncio.sleep(0)
+    bench.tasks(1, "ELSE")
+    await asyncio.sleep(0)
+    bench.tasks(1)
+    bench.retitle(1, "written last")
+
+    one, same, later, everywhere = await asyncio.gather(*watchers)
+
+    assert kinds(one) == kinds(same) == ["PROJ-1", "PROJ-2", "PROJ-3", "PROJ-1"]
+    assert kinds(later) == ["PROJ-2", "PROJ-3", "PROJ-1"]
+    assert kinds(everywhere) == ["PROJ-1", "PROJ-2", "ELSE-1", "PROJ-3", "PROJ-1"]
+    assert [watcher[-1].task.task.title for watcher in (one, same, later, everywhere)] == ["written last"] * 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
@@ -84,35 +83,43 @@ def task_message(task: Task, project_of: Callable[[str], str] | None = None) -> 
         project_of: the project id of another task, for the names of its parent and of what it depends on; without it
             they are named as if they were of the same project, which every method that takes a task's id accepts.
     """
-    name_of = _names_in(task.project_id) if project_of is None else _names_by(project_of)
-    message = board_pb2.Task(
-        name=task_name(task.project_id, task.id),
-        key=task.key,
-        etag=etag_of(task.version),
-        version=task.version,
-        revision=task.revision,
-        title=task.title,
-        description=task.description,
-        assignee=task.assignee,
-        labels=sorted(task.labels),
-        estimate=task.estimate,
-        parent=name_of(task.parent) if task.parent else "",
-        depends_on=[name_of(other) for other in sorted(task.depends_on)],
-        origin=task.origin,
-        updated_by=task.updated_by,
-        open_conflicts=len(task.conflicts),
-    )
+    message = board_pb2.Task()
+    fill_task(message, task, project_of)
+    return message
+
+
+def fill_task(message: board_pb2.Task, task: Task, project_of: Callable[[str], str] | None = None) -> None:
+    """Set an empty `message` to `task`; see `task_message`. What most tasks do not have is passed over."""
+    message.name = task_name(task.project_id, task.id)
+    message.key = task.key
+    message.etag = etag_of(task.version)
+    message.version = task.version
+    message.revision = task.revision
+    message.title = task.title
+    message.description = task.description
     message.status = cast("board_pb2.TaskStatus", task.status)
     message.priority = cast("board_pb2.TaskPriority", task.priority)
+    message.assignee = task.assignee
+    message.origin = task.origin
+    message.updated_by = task.updated_by
+    if task.labels:
+        message.labels.extend(sorted(task.labels))
+    if task.estimate is not None:
+        message.estimate = task.estimate
     if task.custom:
         message.custom.update(task.custom)
     if task.due is not None:
         set_due(message.due, task.due)
+    if task.conflicts:
+        message.open_conflicts = len(task.conflicts)
+    if task.parent or task.depends_on:
+        name_of = _names_in(task.project_id) if project_of is None else _names_by(project_of)
+        message.parent = name_of(task.parent) if task.parent else ""
+        message.depends_on.extend([name_of(other) for other in sorted(task.depends_on)])
     set_stamp(message.create_time, task.created_stamp)
     set_stamp(message.update_time, task.updated_stamp)
     if task.deleted_stamp:
         set_stamp(message.delete_time, task.deleted_stamp)
-    return message
 
 
 def change_message(change: Change) -> board_pb2.Change:
@@ -198,13 +205,23 @@ def set_stamp(message: Timestamp, stamp: int) -> None:
 
 def set_ms(message: Timestamp, epoch_ms: int) -> None:
     """Set `message` to `epoch_ms`; quicker than FromMilliseconds, and bounded where that one raises."""
-    message.seconds = min(epoch_ms // 1_000, TIMESTAMP_SECONDS_MAX)
-    message.nanos = epoch_ms % 1_000 * 1_000_000
+    seconds, ms = divmod(epoch_ms, 1_000)
+    message.seconds = seconds if seconds < TIMESTAMP_SECONDS_MAX else TIMESTAMP_SECONDS_MAX
+    message.nanos = ms * 1_000_000
+
+
+def set_us(message: Timestamp, epoch_us: int) -> None:
+    """Set `message` to `epoch_us`, of this node's or another's clock; quicker than FromMicroseconds."""
+    message.seconds, us = divmod(epoch_us, 1_000_000)
+    message.nanos = us * 1_000
 
 
 def request_id_text(request_id: bytes) -> str:
     """Return a request id as the UUID it came as; empty for none."""
-    return str(uuid.UUID(bytes=request_id)) if len(request_id) == 16 else ""
+    if len(request_id) != 16:
+        return ""
+    digits = request_id.hex()  # a sixth of the time of uuid.UUID
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _instant_text(due: DueAt) -> str:
