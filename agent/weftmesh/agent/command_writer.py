@@ -12,7 +12,7 @@ from typing import Final
 
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.board.v1 import command_pb2
-from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.board.outcomes import CHANGED, Outcome
 from weftmesh.core.errors import NoQuorumError, OverloadedError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -29,6 +29,8 @@ LAST_WORD_S: Final = 0.02
 """A try ends this long before the first deadline, so that the engine gets to say whether the write entered a log."""
 EXPIRY_INTERVAL_S: Final = 0.01
 """Between two looks for writes whose time is up: each look passes over all that wait."""
+
+_CHANGES: Final = tuple(CHANGED)
 
 
 @dataclass(slots=True)
@@ -96,6 +98,8 @@ class CommandWriter:
         self._in_flight: dict[asyncio.Task[None], list[_Waiting]] = {}
         self._expiry = _Expiry(lambda: chain(self._queue, *self._in_flight.values()))
         self._flush_scheduled = False
+        self.on_acknowledged: Callable[[tuple[int, bytes]], None] | None = None
+        """Told the revision and the request id of each change whose caller got the answer."""
 
     @property
     def pending(self) -> int:
@@ -164,10 +168,15 @@ class CommandWriter:
                     waiting.fail(_too_late(maybe_in_log=True) if waiting.maybe_in_log else error)
                 return
             else:
-                for waiting, outcome in zip(batch, outcomes, strict=True):
-                    if not waiting.outcome.done():
-                        waiting.outcome.set_result(outcome)
+                self._answer(batch, outcomes)
                 return
+
+    def _answer(self, batch: list[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if not waiting.outcome.done():
+                waiting.outcome.set_result(outcome)
+                if self.on_acknowledged is not None and outcome.kind in _CHANGES:
+                    self.on_acknowledged((outcome.revision, waiting.command.request_id))
 
     async def _attempt(self, batch: list[_Waiting], timeout_s: float) -> Sequence[Outcome]:
         surely_outside = [waiting for waiting in batch if not waiting.maybe_in_log]

@@ -13,11 +13,15 @@ from typing import Any, Final
 import grpc
 import structlog
 
+from weftmesh.agent.acknowledged import AcknowledgedJournal
 from weftmesh.agent.admission import Admission
+from weftmesh.agent.audit_service import AuditServicer, RemoteVoter
+from weftmesh.agent.auditing import Auditor, Voter
 from weftmesh.agent.backup_service import BackupServicer
 from weftmesh.agent.board_service import BoardServicer
 from weftmesh.agent.board_writes import BoardWrites
 from weftmesh.agent.callers import Callers
+from weftmesh.agent.history_check import HistoryCheck
 from weftmesh.agent.homes import MESH, NODE_PREFIX, Home, Homes
 from weftmesh.agent.joining import become_member
 from weftmesh.agent.local_socket import LocalSocketRelay
@@ -122,12 +126,18 @@ class Node:
             fsync=self._config.raft.fsync,
             started_at=datetime.now(UTC),
         )
-        reporter = StatusReporter(facts, self._homes, self._meter, board, self._identity, queue)
+        journal = AcknowledgedJournal.open(data_dir / "acknowledged")
+        stack.push_async_callback(journal.close)
+        mesh.writer.on_acknowledged = journal.note
+        check = HistoryCheck(mesh, journal)
+        auditor = Auditor(mesh.engine, lambda name, at: self._voter(name, at, check))
+        reporter = StatusReporter(facts, self._homes, self._meter, board, self._identity, queue, auditor)
         admission = Admission(self._config, self._store, self._identity, self._members)
         mesh_service = MeshServicer(self._record.node, mesh.engine, reporter, callers, admission.tokens, self._left)
         servers = Servers(self._config, self._identity, upstream)
         backup = BackupServicer(self._record.node, self._record.cluster, self._homes, callers)
-        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup)
+        audit = AuditServicer(check, auditor, callers)
+        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit)
 
         mesh.engine.on_change(self._note_voters)
         for home in self._homes.all():
@@ -145,7 +155,12 @@ class Node:
         replay = Replayer(self._homes, queue).run()
         for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), replay):
             self._supervise(stack, work)
+        for work in (journal.keep(), auditor.every_night()):
+            self._supervise(stack, work)
         log.info("ready", node=self._record.node, cluster=self._record.cluster, address=self._record.address)
+
+    def _voter(self, name: str, address: str, this_node: Voter) -> Voter:
+        return this_node if name == self._record.node else RemoteVoter(self._dial, name, address)
 
     def _new_ulid(self) -> str:
         return new_ulid(wall_ms(), self._random)

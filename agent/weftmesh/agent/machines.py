@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -19,6 +21,8 @@ from weftmesh.runtime.wire.snapshot_rows import rows_of, state_from_rows
 
 AppliedListener = Callable[[Sequence[Event], int], None]
 """Called after each log entry with the events it caused and the leader's commit time in microseconds (0: unknown)."""
+RECENT_STATES: Final = 4_096
+"""Entries after which the board's hash is remembered, for replicas to compare: some seconds under full load."""
 
 
 class BoardMachine:
@@ -34,6 +38,7 @@ class BoardMachine:
         self._clock = clock
         self._listeners: list[AppliedListener] = []
         self._restored: list[Callable[[], None]] = []
+        self._recent_states: deque[tuple[int, str]] = deque(maxlen=RECENT_STATES)
 
     def on_applied(self, listener: AppliedListener) -> None:
         """Call `listener` after every applied entry that changed something."""
@@ -59,7 +64,20 @@ class BoardMachine:
         if events:
             for listener in self._listeners:
                 listener(events, commit_time_us)
+        self._recent_states.append((index, self.board.state_hash))
         return outcomes
+
+    def state_hash_at(self, index: int, restored_index: int) -> str:
+        """The board's hash right after entry `index`, which is applied; empty when it is no longer known.
+
+        Args:
+            index: of the log.
+            restored_index: of the newest snapshot; nothing is known of what was before it.
+        """
+        for applied, state_hash in reversed(self._recent_states):
+            if applied <= index:
+                return state_hash
+        return self.board.state_hash if not self._recent_states and restored_index <= index else ""
 
     def _apply_one(self, item: raft_pb2.MachineCommand, now_ms: int) -> tuple[Outcome, tuple[Event, ...]]:
         if item.WhichOneof("machine") != "board":
@@ -93,6 +111,7 @@ class BoardMachine:
 
         def swap() -> Iterator[None]:
             former, self.board = self.board, prepared
+            self._recent_states.clear()
             for listener in self._restored:
                 listener()
             return former.dismantle()

@@ -14,7 +14,16 @@ from grpc_reflection.v1alpha import reflection
 from weftmesh.agent.raft.transport import SERVER_OPTIONS
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.errors import PreconditionError
-from weftmesh.mesh.v1 import backup_pb2, backup_pb2_grpc, mesh_pb2, mesh_pb2_grpc, raft_pb2, raft_pb2_grpc
+from weftmesh.mesh.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    backup_pb2,
+    backup_pb2_grpc,
+    mesh_pb2,
+    mesh_pb2_grpc,
+    raft_pb2,
+    raft_pb2_grpc,
+)
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
@@ -24,6 +33,7 @@ STOP_GRACE_S: Final = 2.0
 BOARD_SERVICE: Final = board_pb2.DESCRIPTOR.services_by_name["BoardService"].full_name
 MESH_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"].full_name
 RENEWAL_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["RenewalService"].full_name
+AUDIT_SERVICE: Final = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 BACKUP_SERVICE: Final = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
 RAFT_SERVICE: Final = raft_pb2.DESCRIPTOR.services_by_name["RaftService"].full_name
 
@@ -51,16 +61,18 @@ class Servers:
         raft: raft_pb2_grpc.RaftServiceServicer,
         renewal: mesh_pb2_grpc.RenewalServiceServicer,
         backup: backup_pb2_grpc.BackupServiceServicer,
+        audit: audit_pb2_grpc.AuditServiceServicer,
     ) -> None:
         """Say what is served; before `start`."""
         for server in (self._mesh, self._local):
             board_pb2_grpc.add_BoardServiceServicer_to_server(board, server)
             mesh_pb2_grpc.add_MeshServiceServicer_to_server(mesh, server)
+            audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         raft_pb2_grpc.add_RaftServiceServicer_to_server(raft, self._mesh)
         mesh_pb2_grpc.add_RenewalServiceServicer_to_server(renewal, self._mesh)
         backup_pb2_grpc.add_BackupServiceServicer_to_server(backup, self._local)
-        common = (BOARD_SERVICE, MESH_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        common = (BOARD_SERVICE, MESH_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection((*common, RAFT_SERVICE, RENEWAL_SERVICE), self._mesh)
         reflection.enable_server_reflection((*common, BACKUP_SERVICE), self._local)
 

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from weftmesh.agent.auditing import Auditor
 from weftmesh.agent.board_service import BoardServicer
 from weftmesh.agent.homes import Homes
 from weftmesh.agent.offline.queue import WriteQueue
@@ -49,6 +50,7 @@ class StatusReporter:
         board: BoardServicer,
         identity: NodeIdentity,
         queue: WriteQueue,
+        auditor: Auditor,
     ) -> None:
         self._facts = facts
         self._homes = homes
@@ -56,6 +58,7 @@ class StatusReporter:
         self._board = board
         self._identity = identity
         self._queue = queue
+        self._auditor = auditor
 
     def node_status(self) -> mesh_pb2.NodeStatus:
         """A moment of this node."""
@@ -88,6 +91,7 @@ class StatusReporter:
             queued_writes=len(self._queue) - self._queue.refused_count,
             failed_queued_writes=self._queue.refused_count,
             damaged_queue_parts=self._queue.damaged_parts,
+            last_audit=self._auditor.last,
         )
         status.start_time.FromDatetime(self._facts.started_at)
         status.certificate_expire_time.FromDatetime(self._identity.material.not_after)

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "pending": Lazy("weftmesh.cli.commands.pending:pending", "Writes that wait on this node for a quorum."),
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),
+    "verify": Lazy("weftmesh.cli.commands.verify:verify", "Check that nothing acknowledged was lost."),
     "backup": Lazy("weftmesh.cli.commands.backup:backup", "Back up the board, encrypted."),
     "restore": Lazy("weftmesh.cli.commands.restore:restore", "Put a backup onto a fresh node."),
     "dev": Lazy("weftmesh.cli.commands.dev:dev", "A whole mesh on this machine, to try things."),

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
+from weftmesh.client.audit import AuditApi
 from weftmesh.client.backup.api import BackupApi
 from weftmesh.client.board import BoardApi
 from weftmesh.client.calls import Calls
@@ -30,6 +31,7 @@ class Client:
         board: the board's calls with one answer.
         mesh: the mesh's calls.
         backup: the stream of a backup's parts.
+        audit: audits of the mesh.
         target: the node's address.
     """
 
@@ -41,6 +43,7 @@ class Client:
         self.board = BoardApi(calls, self._stream)
         self.mesh = MeshApi(calls)
         self.backup = BackupApi(calls)
+        self.audit = AuditApi(calls)
         self._open_watch: Any = stub.Watch
 
     async def write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from google.protobuf.duration_pb2 import Duration
 
 from weftmesh.cli.commands.members import show_members
+from weftmesh.cli.commands.verify import audit_line
 from weftmesh.cli.encoding import enum_word, to_json
 from weftmesh.cli.options import command
 from weftmesh.cli.session import Session
@@ -44,6 +45,7 @@ def _facts(found: mesh_pb2.NodeStatus) -> list[tuple[str, str] | tuple[str, str,
         ("board", f"{found.tasks} tasks in {found.projects} projects"),
         _sync(found.sync_latency),
         fsync,
+        _audit(found),
         ("memory", size_text(found.rss_bytes)),
         ("waiting", f"{found.pending_proposals} proposals, {found.watchers} watchers"),
         _queue(found),
@@ -62,6 +64,10 @@ def _queue(found: mesh_pb2.NodeStatus) -> tuple[str, str] | tuple[str, str, str]
     if not text:
         return "queued", "no writes"
     return "queued", f"{text} (weftmesh pending list)", BAD
+
+
+def _audit(found: mesh_pb2.NodeStatus) -> tuple[str, str, str]:
+    return "audit", audit_line(found.last_audit), GOOD if found.last_audit.passed else BAD
 
 
 def _sync(latency: mesh_pb2.SyncLatency) -> tuple[str, str] | tuple[str, str, str]:
