@@ -1,6 +1,7 @@
 """Writes to one node, in a process of its own.
 
-Usage: python -m benchmarks.etcd.generator ENDPOINT LOAD, both JSON; prints the writes as JSON.
+Usage: python -m benchmarks.etcd.generator ENDPOINT LOAD, both JSON; prints `ready` once it is connected, and at the end
+the writes as JSON.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from weftmesh.core.errors import WeftmeshError
 WARM_UP_S: Final = 0.5
 FINISH_TIMEOUT_S: Final = 60.0
 """What a generator may take beyond its load: to start, to connect, and for the last answers."""
+READY: Final = "ready\n"
 OUTSTANDING_MAX: Final = 4_096
 
 Write = tuple[int, int, int]
@@ -78,12 +80,14 @@ async def generated(endpoint: Endpoint, load: Load, timeout_s: float = FINISH_TI
 
 
 def parse(printed: str) -> list[Write]:
-    """What a generator printed.
+    """What a generator printed, with or without its first line.
 
     Raises:
         BenchmarkError: not a single write.
     """
-    writes = [(revision, begun_us, answered_us) for revision, begun_us, answered_us in json.loads(printed)]
+    writes = [
+        (revision, begun_us, answered_us) for revision, begun_us, answered_us in json.loads(printed.removeprefix(READY))
+    ]
     if not writes:
         raise BenchmarkError("not one write was answered while it was measured; measure for longer")
     return writes
@@ -188,6 +192,8 @@ async def _finish(outstanding: set[asyncio.Task[None]], load: Load) -> None:
 
 async def _main(endpoint: Endpoint, load: Load) -> list[Write]:
     async with open_store(endpoint) as store:
+        sys.stdout.write(READY)
+        sys.stdout.flush()
         return await generate(store, load)
 
 

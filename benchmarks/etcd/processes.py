@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 STOP_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 20.0
 
 
 class BenchmarkError(Exception):
@@ -62,6 +63,20 @@ def running(command: Sequence[str], **streams: int) -> Iterator[subprocess.Popen
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+async def said(process: subprocess.Popen[str], line: str) -> None:
+    """Return once a child has printed this as its first line.
+
+    Raises:
+        BenchmarkError: it printed something else, or nothing in time.
+    """
+    assert process.stdout is not None  # noqa: S101, the caller's pipe
+    # A thread that reads cannot be interrupted: the child's end, at the latest, ends its reading.
+    reading = asyncio.ensure_future(asyncio.to_thread(process.stdout.readline))
+    done, _ = await asyncio.wait((reading,), timeout=START_TIMEOUT_S)
+    if not done or reading.result() != line:
+        raise BenchmarkError(f"no {line.strip()!r} came, see what it said above: {str(process.args)[:200]}")
 
 
 async def output_of(command: Sequence[str], timeout_s: float) -> str:

@@ -17,12 +17,10 @@ from typing import Final
 
 import uvloop
 
-from benchmarks.etcd.generator import Write
-from benchmarks.etcd.processes import BenchmarkError, finished, running
+from benchmarks.etcd.generator import READY, Write
+from benchmarks.etcd.processes import START_TIMEOUT_S, BenchmarkError, finished, running, said
 from benchmarks.etcd.stores import Endpoint, monotonic_us, open_store
 
-READY: Final = "ready\n"
-START_TIMEOUT_S: Final = 20.0
 CATCH_UP_TIMEOUT_S: Final = 30.0
 """How long the last events may take once everything was written."""
 POLL_S: Final = 0.01
@@ -56,10 +54,7 @@ async def watching(endpoint: Endpoint) -> AsyncIterator[Watcher]:
     """
     command = [sys.executable, "-m", "benchmarks.etcd.watcher", endpoint.to_json()]
     with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None  # noqa: S101, it was asked for
-        async with asyncio.timeout(START_TIMEOUT_S):
-            if await asyncio.to_thread(process.stdout.readline) != READY:
-                raise BenchmarkError("the watching process ended; what it said is above")
+        await said(process, READY)
         yield Watcher(process)
 
 
