@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 COUNTER_BITS: Final = 16
-MAX_DRIFT_MS: Final = 3_600_000
-"""How far ahead of this node's wall clock another node's stamp may be and still be followed."""
+MAX_DRIFT_MS: Final = 86_400_000
+"""How far ahead of this node's wall clock another node's stamp may be and still be followed: a day, so that a clock in
+the wrong time zone puts nothing out of order, not even beside another one that is wrong the other way."""
 
 
 def stamp_to_ms(stamp: int) -> int:
