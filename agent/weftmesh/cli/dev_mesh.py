@@ -28,7 +28,7 @@ from weftmesh.runtime.identity.join_line import JoinLine
 
 CLUSTER: Final = "dev"
 NODES_MAX: Final = 15
-SETTLE_TIMEOUT_S: Final = 30.0
+SETTLE_TIMEOUT_S: Final = 60.0
 _MESH_FILE: Final = "mesh.json"
 
 Place = Callable[[DevNode], None]

@@ -19,7 +19,7 @@ from weftmesh.core.errors import InvalidInputError, NodeUnreachableError
 from weftmesh.runtime.files import write_atomic
 
 AGENT_MODULE: Final = "weftmesh.agent"
-START_TIMEOUT_S: Final = 20.0
+START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.05
 SOCKET_PATH_BYTES_MAX: Final = 90
