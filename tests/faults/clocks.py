@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from tests.faults.needs import faketime_library
@@ -10,6 +11,8 @@ from tests.faults.stage import Stage
 from weftmesh.cli.dev_node import DevNode
 
 RIGHT = "+0"
+NOTICED_AFTER_S = 1
+"""The library looks at the file no more often than this."""
 
 
 class ShiftedClocks:
@@ -26,7 +29,7 @@ class ShiftedClocks:
         node.environment = {
             "LD_PRELOAD": str(faketime_library()),
             "FAKETIME_TIMESTAMP_FILE": str(self._files[node.name]),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": str(NOTICED_AFTER_S),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
@@ -48,6 +51,7 @@ async def jump_clocks(stage: Stage[ShiftedClocks]) -> None:
     for offset in ("+1h", "-1h"):
         shifted = stage.random.choice(stage.names)
         stage.site.shift(shifted, offset)
+        await asyncio.sleep(2 * NOTICED_AFTER_S)
         stage.strike()
         await stage.resumed()
         await stage.flowing()

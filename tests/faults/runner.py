@@ -21,7 +21,7 @@ from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.core.errors import WeftmeshError
 
-ROUND_TIMEOUT_S = 120.0
+ROUND_TIMEOUT_S = 240.0
 OPERATION_TIMEOUT_S = 2.0
 
 

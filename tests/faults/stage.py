@@ -19,8 +19,8 @@ from weftmesh.mesh.v1 import mesh_pb2
 
 S_co = TypeVar("S_co", bound=Site, covariant=True)
 
-LEADER_TIMEOUT_S = 30.0
-FLOW_TIMEOUT_S = 40.0
+LEADER_TIMEOUT_S = 60.0
+FLOW_TIMEOUT_S = 60.0
 POLL_S = 0.05
 STATUS_TIMEOUT_S = 1.0
 

@@ -124,6 +124,8 @@ async def _judge_watchers(load: Load, watchers: Sequence[Sightings], verdict: Ve
         verdict.duplicates += seen.duplicates
         verdict.folded += seen.folded
         verdict.resyncs += seen.resyncs
+        if seen.ended:
+            verdict.violations.append(f"the watcher {seen.name} was sent away: {seen.ended}")
         if seen.revision != revision:
             verdict.violations.append(f"the watcher {seen.name} stands at {seen.revision}, the board at {revision}")
         if seen.gaps or seen.duplicates:
@@ -136,7 +138,8 @@ async def _judge_watchers(load: Load, watchers: Sequence[Sightings], verdict: Ve
 
 async def _caught_up(watchers: Sequence[Sightings], revision: int) -> None:
     for seen in watchers:
-        await seen.reached(revision, WATCHERS_CATCH_UP_S)
+        if not seen.ended:
+            await seen.reached(revision, WATCHERS_CATCH_UP_S)
 
 
 def _unseen(seen: Sightings, acknowledged: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ import grpc
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client import Client
+from weftmesh.core.errors import WeftmeshError
 
 PROGRESS_S = 0.5
 SILENCE_S = 2.0
@@ -37,6 +38,7 @@ class Sightings:
         duplicates: revisions that came again, or too late.
         folded: events that stand for several, because this watcher was slow.
         resyncs: how often history was gone and a listing came instead.
+        ended: why the watch ended, which it never should.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Sightings:
     duplicates: int = 0
     folded: int = 0
     resyncs: int = 0
+    ended: str = ""
     relisting: bool = False
 
     def note(self, event: board_pb2.WatchEvent) -> None:
@@ -87,8 +90,11 @@ class Sightings:
 
 async def watch_here(client: Client, project: str, seen: Sightings) -> None:
     """Watch one node by the client library, which resumes by itself."""
-    async for event in client.watch(project, seen.revision, progress_s=PROGRESS_S):
-        seen.note(event)
+    try:
+        async for event in client.watch(project, seen.revision, progress_s=PROGRESS_S):
+            seen.note(event)
+    except WeftmeshError as error:
+        seen.ended = f"{error.reason}: {error}"
 
 
 async def watch_roaming(sockets: Sequence[Path], project: str, seen: Sightings) -> None:
