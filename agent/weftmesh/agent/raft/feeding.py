@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.following import Following
-from weftmesh.agent.raft.membership import Voters, quorum_size
+from weftmesh.agent.raft.membership import Configuration, quorum_size
 from weftmesh.agent.raft.pin import LEADER, monotonic_s
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.progress import Progress
@@ -21,7 +21,7 @@ ROUNDS_PER_S = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A removed voter that may not have learned of its removal yet."""
+    """A removed member that may not have learned of its removal yet."""
 
     address: str
     removed_at_index: int
@@ -43,7 +43,7 @@ class Feeding(Following):
     def _SyncObj__onBecomeLeader(self) -> None:  # noqa: N802 - pysyncobj's name
         """Nothing is known of any peer's log in a new term."""
         next_index = self._storage.last_index + 1
-        self._progress = {peer: Progress(next_index) for peer in self._others}
+        self._progress = {peer: Progress(next_index) for peer in self._members}
         self._stamped_commit = self._commit
         super()._SyncObj__onBecomeLeader()
 
@@ -55,19 +55,23 @@ class Feeding(Following):
             self._parts.set_peers(self._addresses())
 
     def _configuration_changed(self) -> None:
-        """A new voter is fed from here on; a removed one until it knows."""
-        before = self._others
+        """A new member is fed from here on; a removed one until it knows."""
+        before, voted_before = self._members, self._others
         super()._configuration_changed()
-        if self.leads:
-            for peer in self._others - before:
-                self._leaving.pop(peer, None)
-                self._progress[peer] = Progress(self._storage.last_index + 1)
+        if not self.leads:
+            return
+        for peer in self._members - before:
+            self._leaving.pop(peer, None)
+            self._progress[peer] = Progress(self._storage.last_index + 1)
+        for peer in self._others - voted_before:
+            self._match[peer] = self._progress[peer].match_index
 
-    def _part_with(self, before: Voters) -> None:
-        """Keep in touch with whoever was a voter before, so that it learns that it is none now."""
+    def _part_with(self, before: Configuration) -> None:
+        """Keep in touch with whoever was a member before, so that it learns that it is none now."""
         until_s = monotonic_s() + self._settings.leaving_grace_s
-        for name in before.keys() - self.voters.keys() - {self._parts.name}:
-            self._leaving[peer_of(name)] = Leaving(before[name], self._configurations.index, until_s)
+        members = before.members
+        for name in members.keys() - self.configuration.members.keys() - {self._parts.name}:
+            self._leaving[peer_of(name)] = Leaving(members[name], self._configurations.index, until_s)
 
     def _addresses(self) -> dict[str, str]:
         leaving = {peer.name: leaving.address for peer, leaving in self._leaving.items()}
@@ -123,6 +127,15 @@ class Feeding(Following):
             self._append(peer, progress, progress.end_of_flight, (), 0)
         elif now_s >= progress.sent_at_s + self._heartbeat_s():
             self._append(peer, progress, progress.end_of_flight, (), self._next_round(progress))
+
+    def _has_food(self) -> bool:
+        """Whether a peer that can be reached could be sent something now."""
+        last = self._storage.last_index
+        return any(
+            self._has_news(progress) or (progress.next_index <= last and not progress.flight_last)
+            for peer, progress in self._progress.items()
+            if self._is_connected(peer)
+        )
 
     def _has_news(self, progress: Progress) -> bool:
         """Whether a commit can be announced that the peer can use now.

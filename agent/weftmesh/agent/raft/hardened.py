@@ -64,14 +64,21 @@ from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.engine import PeerStatus, RaftStatus, Role
 from weftmesh.agent.raft.pin import CANDIDATE, monotonic_s
 from weftmesh.agent.raft.reading import Reading
-from weftmesh.agent.raft.stock import Peer, peer_of
+from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
 from weftmesh.mesh.v1 import raft_pb2
 
 Handler = Callable[["HardenedSyncObj", Peer, raft_pb2.RaftMessage], None]
+_QUIET = frozenset(("append_entries", "append_response"))
+"""Messages that may leave nothing for a tick; all others are rare."""
 
 
 class HardenedSyncObj(Reading):
     """The core: messages, ticks and completed writes go in; messages and applied commands come out."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self._stirred = True
+        self._settled_at: tuple[object, ...] = ()
+        super().__init__(parts)
 
     def receive(self, name: str, message: raft_pb2.RaftMessage) -> None:
         """Handle a message of an authenticated peer.
@@ -81,14 +88,18 @@ class HardenedSyncObj(Reading):
         """
         if name == self._parts.name:
             raise ProtocolError(f"a peer presents itself as {name}, which is this node")
-        _HANDLERS[codec.check(message)](self, peer_of(name), message)
+        kind = codec.check(message)
+        self._stirred = self._stirred or kind not in _QUIET
+        _HANDLERS[kind](self, peer_of(name), message)
 
     def connected(self, name: str) -> None:
         """Messages can be sent to this peer."""
+        self._stirred = True
         self._SyncObj__onNodeConnected(peer_of(name))
 
     def disconnected(self, name: str) -> None:
         """What was on its way to this peer is gone."""
+        self._stirred = True
         self._SyncObj__onNodeDisconnected(peer_of(name))
 
     def tick(self) -> None:
@@ -102,6 +113,24 @@ class HardenedSyncObj(Reading):
         self._leave_if_removed()
         if self._reads_wait:
             self._serve_reads()
+        self._stirred = False
+        self._settled_at = self._standing() if self._hears_majority() else ()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a message or a sync since the last tick left anything for the next one, its deadline apart.
+
+        Half of them do not: an append that commits nothing, the acknowledgement of the slower follower, the end of a
+        follower's sync. A tick for nothing costs as much as the message itself.
+        """
+        if self._stirred or self._applied < self._commit or self._reads_wait or self._handing_over:
+            return True
+        if self._parts.proposals.queued or self._standing() != self._settled_at:
+            return True
+        return self.leads and (self._quorum_index() > self._commit or self._has_food())
+
+    def _standing(self) -> tuple[object, ...]:
+        return self._role, self._term, self._leader, self._configurations.index
 
     @property
     def behind(self) -> bool:
@@ -150,15 +179,14 @@ class HardenedSyncObj(Reading):
 
     def summary(self) -> tuple[object, ...]:
         """What observers want to hear of when it changes."""
-        return self._role, self._term, self._leader, self._hears_majority(), self.voters
+        return self._role, self._term, self._leader, self._hears_majority(), self.configuration
 
     def status(self) -> RaftStatus:
         """A consistent moment."""
-        campaigns = self._role == CANDIDATE or self._canvassing
-        role = Role.LEADER if self.leads else Role.CANDIDATE if campaigns else Role.FOLLOWER
+        members = self.configuration
         return RaftStatus(
             node=self._parts.name,
-            role=role if self.votes or self.leads else Role.JOINING,
+            role=self._public_role(),
             term=self._term,
             leader=self._leader.name if self._leader is not None else "",
             quorum=self._hears_majority(),
@@ -168,11 +196,24 @@ class HardenedSyncObj(Reading):
             last_index=self._storage.last_index,
             snapshot_index=self._snapshot_index,
             pending=len(self._parts.proposals),
-            voters=self.voters,
+            voters=members.voters,
+            observers=members.observers,
+            joining=members.joining,
             peers=tuple(
-                self._peer_status(*voter) for voter in sorted(self.voters.items()) if voter[0] != self._parts.name
+                self._peer_status(*member)
+                for member in sorted(members.members.items())
+                if member[0] != self._parts.name
             ),
         )
+
+    def _public_role(self) -> Role:
+        if self.leads:
+            return Role.LEADER
+        if self.votes:
+            return Role.CANDIDATE if self._role == CANDIDATE or self._canvassing else Role.FOLLOWER
+        _, observers, joining = self.configuration
+        name = self._parts.name
+        return Role.OBSERVER if name in observers and name not in joining else Role.JOINING
 
     def _peer_status(self, name: str, address: str) -> PeerStatus:
         peer = peer_of(name)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 
 from weftmesh.agent.raft.codec import ProtocolError
-from weftmesh.agent.raft.engine import Applied, RaftStatus, StateMachine
+from weftmesh.agent.raft.engine import Applied, MemberRole, RaftStatus, StateMachine
 from weftmesh.agent.raft.hardened import HardenedSyncObj
 from weftmesh.agent.raft.installing import Prepared
 from weftmesh.agent.raft.membership import NO_VOTERS
@@ -164,10 +164,10 @@ class PysyncobjEngine:
         finally:
             self._core.forget_read(ticket)
 
-    async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
-        """See RaftEngine. Returns at once when the voters are that way and this is committed."""
+    async def change_member(self, name: str, role: MemberRole | None, address: str | None, timeout_s: float) -> None:
+        """See RaftEngine."""
         change = MembershipChange(self._core, self._commit, self.read_barrier, self._settings.retry_s)
-        await change.make(name, address, timeout_s)
+        await change.make(name, role, address, timeout_s)
 
     async def transfer_leadership(self, timeout_s: float) -> bool:
         """See RaftEngine."""
@@ -205,7 +205,8 @@ class PysyncobjEngine:
     def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
         """See TransportEvents."""
         self._guarded(lambda: self._receive(peer, messages))
-        self._schedule()
+        if self._core.has_work:
+            self._schedule()
 
     def _receive(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
         """What a peer says wrongly drops that message and nothing else."""
@@ -302,7 +303,8 @@ class PysyncobjEngine:
     def _synced(self) -> None:
         self._guarded(self._core.release_acknowledgements)
         self._sync()
-        self._schedule()
+        if self._core.has_work:
+            self._schedule()
 
     def _tell_changes(self) -> None:
         core = self._core
