@@ -41,27 +41,33 @@ class AcknowledgedJournal:
 
     Attributes:
         note: call it with (revision, request id) of each write when its caller has the answer.
+        fileno: of the file that notes go to.
     """
 
-    def __init__(self, directory: Path, fd: int, records: int) -> None:
+    def __init__(self, directory: Path, fd: int, records: int, file_records_max: int) -> None:
         self._directory = directory
-        self._fd = fd
+        self.fileno = fd
         self._records = records
+        self._file_records_max = file_records_max
         self._notes: deque[tuple[int, bytes]] = deque(maxlen=NOTES_MAX)
         self.note: Callable[[tuple[int, bytes]], None] = self._notes.append
         self._writing = asyncio.Lock()
         self._complained = False
 
     @classmethod
-    def open(cls, directory: Path) -> Self:
+    def open(cls, directory: Path, file_records_max: int = FILE_RECORDS_MAX) -> Self:
         """Go on with the journal in `directory`, or begin one; what a crash left half-written is cut off.
+
+        Args:
+            directory: made if missing.
+            file_records_max: in each of two files.
 
         Raises:
             OSError: the directory cannot be used.
         """
         make_private_directory(directory)
         fd = os.open(directory / _CURRENT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE_FILE_MODE)
-        return cls(directory, fd, len(_whole_records((directory / _CURRENT).read_bytes())))
+        return cls(directory, fd, len(_whole_records((directory / _CURRENT).read_bytes())), file_records_max)
 
     async def keep(self) -> None:
         """Write notes down for as long as the node runs."""
@@ -72,7 +78,7 @@ class AcknowledgedJournal:
     async def close(self) -> None:
         """Write down the last notes."""
         await self.flush()
-        os.close(self._fd)
+        os.close(self.fileno)
 
     async def flush(self) -> None:
         """Write down what was noted; a disk that refuses costs the notes and no more."""
@@ -100,11 +106,11 @@ class AcknowledgedJournal:
 
     def _append(self, notes: list[tuple[int, bytes]]) -> None:
         while notes:
-            if self._records >= FILE_RECORDS_MAX:
+            if self._records >= self._file_records_max:
                 self._rotate()
-            fitting = notes[: FILE_RECORDS_MAX - self._records]
+            fitting = notes[: self._file_records_max - self._records]
             # At a place of our own counting: what a failed write left is written over.
-            os.pwrite(self._fd, _packed(fitting), self._records * RECORD_BYTES)
+            os.pwrite(self.fileno, _packed(fitting), self._records * RECORD_BYTES)
             self._records += len(fitting)
             notes = notes[len(fitting) :]
 
@@ -112,13 +118,13 @@ class AcknowledgedJournal:
         current = self._directory / _CURRENT
         current.replace(self._directory / _PREVIOUS)
         fd = os.open(current, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE_MODE)
-        os.close(self._fd)
-        self._fd, self._records = fd, 0
+        os.close(self.fileno)
+        self.fileno, self._records = fd, 0
 
     def _read(self) -> list[bytes]:
         previous = self._directory / _PREVIOUS
         older = _whole_records(previous.read_bytes()) if previous.exists() else []
-        return older + _whole_records(os.pread(self._fd, self._records * RECORD_BYTES, 0))
+        return older + _whole_records(os.pread(self.fileno, self._records * RECORD_BYTES, 0))
 
 
 def _packed(notes: Iterable[tuple[int, bytes]]) -> bytes:
