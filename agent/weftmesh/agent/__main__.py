@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# isort: off
+from weftmesh.agent import lean as lean  # before structlog
+
+# isort: on
 import argparse
 import asyncio
 import errno
@@ -18,6 +22,7 @@ import uvloop
 from weftmesh.agent.compose import Node
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.config import Config, load_config
+from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
 
 GC_THRESHOLDS: Final = (20_000, 20, 100)
@@ -51,6 +56,7 @@ def main() -> None:
         print(f"weftmeshd: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
     configure_logging(config.log.level, "json" if config.log.format == "json" else "console")
+    share_heaps()
     # A full collection walks every task: rarely, and never because a few requests came and went.
     gc.set_threshold(*GC_THRESHOLDS)
     try:

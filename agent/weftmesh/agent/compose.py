@@ -50,6 +50,7 @@ from weftmesh.runtime.files import make_private_directory
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.founding import NodeRecord, identity_store, load_seeds
+from weftmesh.runtime.memory import give_back
 from weftmesh.runtime.notify import notify
 
 REMOVED_GRACE_S: Final = 15.0
@@ -143,6 +144,7 @@ class Node:
         for home in self._homes.all():
             await home.engine.start()
             stack.push_async_callback(home.engine.stop)
+        give_back()
         self._note_voters(mesh.engine.status())
         await servers.start()
         stack.push_async_callback(servers.stop)

@@ -13,6 +13,7 @@ from weftmesh.agent.raft.installing import Prepared
 from weftmesh.agent.raft.ports import SnapshotStorage
 from weftmesh.core.errors import DataCorruptionError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.memory import give_back
 
 PAUSE_S = 0.000_05
 """After each piece of work the loop goes first. A mere yield would take the interpreter back before the loop wakes."""
@@ -76,6 +77,7 @@ class SnapshotInstaller:
             if self._abandoned.is_set():
                 return  # the process ends anyway
             time.sleep(PAUSE_S)
+        give_back()
 
     def _paced(self, items: Iterable[_Item]) -> Iterator[_Item]:
         for item in items:

@@ -15,7 +15,7 @@ from weftmesh.agent.raft.wal_places import Place, Places, read_back
 FIRST_BASE_INDEX = 1
 FIRST_BASE_TERM = 0
 """Entry 1 of term 0 exists on every node by convention; a new log begins behind it."""
-MEMORY_BYTES = 4 << 20
+MEMORY_BYTES = 2 << 20
 """Payloads of the newest entries: some messages to a peer, and what is applied next."""
 MEMORY_ENTRIES = 4096
 READ_BYTES = 256 << 10

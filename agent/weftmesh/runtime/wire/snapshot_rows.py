@@ -87,7 +87,7 @@ def state_from_rows(rows: Iterable[bytes]) -> BoardState:
                 reader.read(data)
         with _blaming(number):
             state = reader.state()
-    gc.freeze()
+        gc.freeze()  # before it is enabled, or the first collection walks all that was made
     return state
 
 
