@@ -272,7 +272,7 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         ref = parse_task_name(request.name)
         home = self._homes.of_project(ref.project_id)
         await await_freshness(home, call, request.consistency, request.min_revision)
-        task = self._offline.overlay.find_task(ref) if home is self._homes.mesh else None
+        task = self._offline.overlay.task(self._offline.overlay.id_of(ref)) if home is self._homes.mesh else None
         return None if task is None else self._offline.overlay.message(task)
 
     def _parent(self, parent: str) -> tuple[Home, str | None]:

@@ -10,7 +10,7 @@ from weftmesh.board.v1.command_pb2 import BoardCommand
 from weftmesh.core.board.commands import Command
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Outcome
-from weftmesh.core.board.pending import stored_conflict, subject_of
+from weftmesh.core.board.pending import stored_conflict
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.core.ids import project_name, task_name
 from weftmesh.runtime.rpc import to_write_failed
@@ -31,7 +31,9 @@ class Entry:
     """What the caller asked for."""
     command: Command
     """What is proposed."""
-    size_bytes: int
+    project_id: str
+    """Of the project itself, or of the task."""
+    size_bytes: int = 0
     place: int = 0
     """Rises along the queue."""
     refusal: board_pb2.WriteFailed | None = None
@@ -48,7 +50,7 @@ class Entry:
         """
         if not record.id:
             raise InvalidInputError("the record names no write")
-        return cls(record.id, record.write, decode_command(record.command), record.ByteSize())
+        return cls(record.id, record.write, decode_command(record.command), record.project_id, record.ByteSize())
 
     def wire(self) -> BoardCommand:
         """The command as it is proposed."""
@@ -56,7 +58,7 @@ class Entry:
 
     def record(self) -> queue_pb2.QueueRecord:
         """What to write down when it joins the queue."""
-        queued = queue_pb2.QueuedRecord(id=self.id, write=self.write, command=self.wire())
+        queued = queue_pb2.QueuedRecord(id=self.id, write=self.write, command=self.wire(), project_id=self.project_id)
         return queue_pb2.QueueRecord(queued=queued)
 
     def under(self, request_id: bytes) -> Command:
@@ -64,16 +66,20 @@ class Entry:
         command = self.command
         return replace(command, header=replace(command.header, request_id=request_id))
 
-    def message(self, board: Board, state: board_pb2.QueuedWriteState) -> board_pb2.QueuedWrite:
-        """The write as callers see it; `board` knows its task."""
-        project_id, task_id = subject_of(self.command, board)
+    @property
+    def task_id(self) -> str:
+        """Of the task that it writes; empty for a write to a project."""
+        return getattr(self.command, "task_id", "")
+
+    def message(self, state: board_pb2.QueuedWriteState) -> board_pb2.QueuedWrite:
+        """The write as callers see it."""
         message = board_pb2.QueuedWrite(
             name=f"{NAME_PREFIX}{self.id}" if self.id else "",
             write=self.write,
             actor=self.command.header.actor,
             state=state,
-            task=task_name(project_id or "-", task_id) if task_id else "",
-            project=project_name(project_id) if project_id else "",
+            task=task_name(self.project_id, self.task_id) if self.task_id else "",
+            project=project_name(self.project_id),
             attempts=self.attempts,
         )
         set_stamp(message.queue_time, self.command.header.stamp)
@@ -86,7 +92,7 @@ class Entry:
 
 def applied_write(entry: Entry, outcome: Outcome, board: Board) -> board_pb2.QueuedWrite:
     """What callers see of a write that is no longer queued, because it was applied."""
-    message = entry.message(board, board_pb2.QUEUED_WRITE_STATE_APPLIED)
+    message = entry.message(board_pb2.QUEUED_WRITE_STATE_APPLIED)
     message.ClearField("error")
     message.applied.CopyFrom(applied_message(outcome, board))
     message.stored_conflict = stored_conflict(board, outcome)

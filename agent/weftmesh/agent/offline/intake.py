@@ -14,12 +14,11 @@ from weftmesh.agent.offline.overlay import Overlay
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.requests import Call, fresh_request_id
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.commands import Command
-from weftmesh.core.board.draft import Draft
-from weftmesh.core.board.pending import applied_change, applied_outcome, as_queued
+from weftmesh.core.board.commands import Command, CreateTask
+from weftmesh.core.board.pending import ProjectCommand, applied_change, applied_outcome, as_queued, touched
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import InvalidInputError, NotFoundError, PreconditionError
-from weftmesh.core.ids import parse_task_name
+from weftmesh.core.ids import is_ulid, parse_task_name
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.wire.outcomes import applied_message, error_of
 from weftmesh.runtime.wire.requests import WriteContext, command_from_request
@@ -65,12 +64,14 @@ class Intake:
                 return self._again(queued, command)
             before = applied_outcome(self._homes.mesh.board, command)
             if before is not None:
-                return applied_write(Entry("", _kept(write), command, 0), before, self._homes.mesh.board)
-            entry = Entry("" if request.validate_only else self._new_ulid(), _kept(write), command, 0)
+                done = Entry("", _kept(write), command, self._project_of(command))
+                return applied_write(done, before, self._homes.mesh.board)
+            entry_id = "" if request.validate_only else self._new_ulid()
+            entry = Entry(entry_id, _kept(write), command, self._project_of(command))
             entry.size_bytes = entry.record().ByteSize()
             if not request.validate_only:
                 await self._queue.join(entry)
-            return entry.message(self._overlay.draft(), PENDING)
+            return entry.message(PENDING)
 
     def _stays_here(self, request: Any) -> bool:
         """Whether the write is for this node's own board, which always has a quorum."""
@@ -98,38 +99,45 @@ class Intake:
     def _fixed(self, request: Any, call: Call) -> Command:
         if self._stays_here(request):
             raise PreconditionError("the project has just been made on this node; send the write again")
-        board, draft = self._homes.mesh.board, self._overlay.draft()
-        command: Any = command_from_request(request, self._context(draft, call))
+        board = self._homes.mesh.board
+        command: Any = command_from_request(request, self._context(call))
         if not command.header.request_id:
             command = replace(command, header=replace(command.header, request_id=fresh_request_id()))
         if self._queue.by_request(command.header.request_id) is not None or applied_change(board, command) is not None:
             return command  # type: ignore[no-any-return]
-        fixed = as_queued(command, board, draft)
-        outcome = draft.preview(fixed)
+        laid = self._overlay.draft({*touched(command), self._project_of(command)})
+        fixed = as_queued(command, board, laid)
+        outcome = laid.preview(fixed)
         if not outcome.ok:
-            raise error_of(outcome, draft)
+            raise error_of(outcome, laid)
         return fixed
 
-    def _context(self, draft: Draft, call: Call) -> WriteContext:
+    def _project_of(self, command: Command) -> str:
+        if isinstance(command, ProjectCommand | CreateTask):
+            return command.project_id
+        return self._overlay.project_of(command.task_id)
+
+    def _context(self, call: Call) -> WriteContext:
         return WriteContext(
             actor=call.caller.actor,
             user=call.caller.user or call.caller.actor,
             stamp=self._clock.tick(wall_ms()),
             new_ulid=self._new_ulid,
-            resolve=lambda reference: self._resolve(draft, reference),
-            custom_keys=lambda task_id: _custom_keys(draft, task_id),
+            resolve=self._resolve,
+            custom_keys=self._custom_keys,
         )
 
-    def _resolve(self, draft: Draft, reference: str) -> str:
+    def _resolve(self, reference: str) -> str:
         """The id of the task that a resource name, a readable key or a ULID means; keys are those of the board."""
-        if "/" in reference:
-            task = self._overlay.find_task(parse_task_name(reference))
-        else:
-            known = self._homes.mesh.board.find_task(reference)
-            task = draft.find_task(known.id if known is not None else reference)
-        if task is None:
+        name = reference if "/" in reference else f"tasks/{reference}"
+        task_id = reference if is_ulid(reference) else self._overlay.id_of(parse_task_name(name))
+        if not task_id or not self._overlay.project_of(task_id):
             raise NotFoundError(f"this node knows no task {reference}, and its queue makes none")
-        return task.id
+        return task_id
+
+    def _custom_keys(self, task_id: str) -> tuple[str, ...]:
+        task = self._overlay.task(task_id)
+        return tuple(task.custom or ()) if task else ()
 
     def _again(self, queued: Entry, command: Command) -> board_pb2.QueuedWrite:
         """The answer to a write that is queued already: its caller did not get the first one."""
@@ -139,7 +147,7 @@ class Intake:
                 reason="REQUEST_ID_REUSED",
             )
         failed = board_pb2.QUEUED_WRITE_STATE_FAILED
-        return queued.message(self._overlay.draft(), PENDING if queued.refusal is None else failed)
+        return queued.message(PENDING if queued.refusal is None else failed)
 
 
 def _single(write: board_pb2.WriteRequest) -> Any:
@@ -154,8 +162,3 @@ def _kept(write: board_pb2.WriteRequest) -> board_pb2.WriteRequest:
     kept.CopyFrom(write)
     kept.sequence = 0
     return kept
-
-
-def _custom_keys(draft: Draft, task_id: str) -> tuple[str, ...]:
-    task = draft.find_task(task_id)
-    return tuple(task.custom or ()) if task else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,11 +14,15 @@ from weftmesh.agent.offline.entry import Entry, left_record, refused_record, ret
 from weftmesh.agent.offline.queue_file import QueueFile
 from weftmesh.agent.raft.wal_disk import Disk
 from weftmesh.board.v1 import board_pb2, queue_pb2
+from weftmesh.core.board.commands import CreateTask
+from weftmesh.core.board.pending import touched, written
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OverloadedError, UnknownOutcomeError
 
 WRITES_MAX: Final = 4_096
+TASK_WRITES_MAX: Final = 256
+"""To one task; each write is checked on top of those before it."""
 BYTES_MAX: Final = 32 * 1024 * 1024
-"""Of the records; both bounds count refused writes too."""
+"""Of the records; all bounds count refused writes too."""
 GARBAGE_BYTES_MAX: Final = 1024 * 1024
 """Records that are no longer needed make the file be rewritten beyond it, and beyond those that are needed."""
 APPLIED_REMEMBERED: Final = 256
@@ -30,7 +34,6 @@ class WriteQueue:
     """Queued writes in order. On the event loop only; each change is on disk before anybody sees it.
 
     Attributes:
-        generation: rises with every change but the joining of a write.
         replaying: ids of the writes that are proposed at this moment.
         applied: the latest writes that were replayed, oldest first.
     """
@@ -41,11 +44,11 @@ class WriteQueue:
         self._by_request: dict[bytes, str] = {}
         self._by_task: Counter[str] = Counter()
         self._bytes = 0
+        self._created: dict[str, str] = {}
         self._places = 0
         self._writing = asyncio.Lock()
         self._leaving: set[str] = set()
         self._listeners: list[Callable[[], None]] = []
-        self.generation = 0
         self.replaying: frozenset[str] = frozenset()
         self.applied: deque[board_pb2.QueuedWrite] = deque(maxlen=APPLIED_REMEMBERED)
         for payload in payloads:
@@ -77,9 +80,21 @@ class WriteQueue:
         """Writes that are to be replayed, in order."""
         return (entry for entry in self if entry.refusal is None and entry.id not in self._leaving)
 
-    def waiting_after(self, place: int) -> Iterator[Entry]:
-        """Writes that are to be replayed and are further down the queue than `place`, in order."""
-        return (entry for entry in self.waiting() if entry.place > place)
+    def waiting_for(self, ids: Iterable[str]) -> list[Entry]:
+        """Waiting writes to tasks and projects of these ids, and those that they build on, in order."""
+        wanted = set(ids)
+        found = []
+        for entry in reversed(self._entries.values()):
+            if written(entry.command) in wanted and entry.refusal is None and entry.id not in self._leaving:
+                found.append(entry)
+                wanted |= touched(entry.command)
+                wanted.add(entry.project_id)
+        found.reverse()
+        return found
+
+    def project_of(self, task_id: str) -> str:
+        """The project of a task that is made in the queue; empty for any other."""
+        return self._created.get(task_id, "")
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -124,6 +139,10 @@ class WriteQueue:
             raise OverloadedError(
                 f"{len(self)} writes ({self._bytes >> 10} KiB) wait in this node's queue, its limit is {WRITES_MAX} "
                 f"({BYTES_MAX >> 10} KiB); wait for the quorum, or discard some: `weftmesh pending list`"
+            )
+        if entry.task_id and self.count_of(entry.task_id) >= TASK_WRITES_MAX:
+            raise OverloadedError(
+                f"{TASK_WRITES_MAX} writes to this task wait in this node's queue, which is its limit"
             )
         await self._record([entry.record()])
 
@@ -206,7 +225,6 @@ class WriteQueue:
             case "refused":
                 if entry := self._entries.get(record.refused.id):
                     entry.refusal = record.refused.error
-                    self.generation += 1
             case "retried":
                 # Once only: a second retry at the same moment must not make a second request of one that is on its way.
                 if (entry := self._entries.get(record.retried.id)) and entry.refusal is not None:
@@ -223,20 +241,19 @@ class WriteQueue:
         entry.place = self._places
         self._entries[entry.id] = entry
         self._by_request[entry.command.header.request_id] = entry.id
-        self._by_task[_task_of(entry)] += 1
+        self._by_task[entry.task_id] += 1
+        if isinstance(entry.command, CreateTask):
+            self._created[entry.task_id] = entry.project_id
         self._bytes += entry.size_bytes
 
     def _drop(self, entry_id: str) -> Entry | None:
         entry = self._entries.pop(entry_id, None)
         if entry is not None:
-            self.generation += 1
             self._by_request.pop(entry.command.header.request_id, None)
-            self._by_task[_task_of(entry)] -= 1
-            if not self._by_task[_task_of(entry)]:
-                del self._by_task[_task_of(entry)]
+            self._by_task[entry.task_id] -= 1
+            if not self._by_task[entry.task_id]:
+                del self._by_task[entry.task_id]
+            if isinstance(entry.command, CreateTask):
+                self._created.pop(entry.task_id, None)
             self._bytes -= entry.size_bytes
         return entry
-
-
-def _task_of(entry: Entry) -> str:
-    return getattr(entry.command, "task_id", "")

@@ -91,17 +91,15 @@ class OfflineWrites:
             state = board_pb2.QUEUED_WRITE_STATE_FAILED
         elif entry.id in self.queue.replaying:
             state = board_pb2.QUEUED_WRITE_STATE_REPLAYING
-        return entry.message(self.overlay.draft(), state)
+        return entry.message(state)
 
     def _filter(self, parent: str) -> Callable[[board_pb2.QueuedWrite], bool]:
         """Whether a write concerns the task or the project of this name."""
         if not parent:
             return lambda _: True
         if "tasks/" in parent:
-            ref = parse_task_name(parent)
-            task = self.overlay.find_task(ref)
-            task_id = task.id if task is not None else ref.task_id
-            return lambda write: write.task.rpartition("/")[2] == task_id
+            task_id = self.overlay.id_of(parse_task_name(parent))
+            return lambda write: bool(task_id) and write.task.rpartition("/")[2] == task_id
         parse_project_name(parent)
         return lambda write: write.project == parent
 

@@ -6,6 +6,7 @@ What a writer queued before counts as seen by that writer: two edits of one pers
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from weftmesh.core.board.commands import (
@@ -104,8 +105,7 @@ def applied_outcome(board: Board, command: Command) -> Outcome | None:
     if change is None:
         return None
     kind = OutcomeKind.STORED_CONFLICT if change.verb is Verb.CONFLICT else OutcomeKind.APPLIED
-    project_id, task_id = subject_of(command, board)
-    return Outcome(kind, change.revision, task_id or project_id, current_version=change.version)
+    return Outcome(kind, change.revision, written(command), current_version=change.version)
 
 
 def stored_conflict(board: Board, outcome: Outcome) -> str:
@@ -117,11 +117,21 @@ def stored_conflict(board: Board, outcome: Outcome) -> str:
     return "" if change.conflict is None else conflict_name(task.project_id, task.id, change.conflict.number)
 
 
-def subject_of(command: Command, board: Board) -> tuple[str, str]:
-    """The ids of the project and of the task that `command` concerns; the latter is empty for a write to a project."""
-    if isinstance(command, ProjectCommand):
-        return command.project_id, ""
+def written(command: Command) -> str:
+    """The id of the task or the project that `command` writes."""
+    return command.project_id if isinstance(command, ProjectCommand) else command.task_id
+
+
+def touched(command: Command) -> frozenset[str]:
+    """The ids of all tasks and projects that `command` names."""
+    named = {written(command)}
+    values: Mapping[str, FieldValue] = {}
     if isinstance(command, CreateTask):
-        return command.project_id, command.task_id
-    task = board.find_task(command.task_id)
-    return (task.project_id if task else ""), command.task_id
+        named.add(command.project_id)
+        values = command.fields
+    elif isinstance(command, UpdateTask):
+        values = command.changes
+    for path in ("parent", "depends_on"):
+        value = values.get(path)
+        named |= value if isinstance(value, frozenset) else {value} if isinstance(value, str) else set()
+    return frozenset(named)

@@ -27,7 +27,6 @@ from weftmesh.core.errors import (
     UnknownOutcomeError,
     WeftmeshError,
 )
-from weftmesh.core.ids import parse_task_name
 from weftmesh.runtime.rpc import error_from_write_failed
 
 PENDING = board_pb2.QUEUED_WRITE_STATE_PENDING
@@ -242,7 +241,7 @@ async def test_a_queued_project_and_its_tasks_can_be_changed_in_the_queue(bench:
     await bench.set_title("changed", name)
     claim = board_pb2.ClaimTaskRequest(name=name)
     await bench.put(board_pb2.WriteRequest(claim_task=claim))
-    seen = bench.offline.overlay.find_task(parse_task_name(name))
+    seen = bench.offline.overlay.task(ulid(20))
     assert seen is not None
     message = bench.offline.overlay.message(seen)
     assert (message.name, message.key, message.etag, message.title, message.assignee) == (
@@ -284,7 +283,7 @@ async def test_a_project_of_this_node_needs_no_queue(bench: Bench) -> None:
 async def test_the_queue_has_a_limit(tmp_path: Path) -> None:
     queue = WriteQueue.open(tmp_path, SystemDisk(fsync=False))
     command = CreateTask(Header("ann@n1", 1, b"r" * 16), "PROJ", ulid(1), {"title": "t"})
-    huge = Entry(ulid(2), board_pb2.WriteRequest(), command, queue_module.BYTES_MAX + 1)
+    huge = Entry(ulid(2), board_pb2.WriteRequest(), command, "PROJ", queue_module.BYTES_MAX + 1)
     with pytest.raises(OverloadedError, match="discard some"):
         await queue.join(huge)
     assert len(queue) == 0
@@ -332,7 +331,7 @@ async def test_a_failed_disk_takes_nothing_and_the_next_write_begins_with_a_whol
 
     def entry(number: int) -> Entry:
         command = CreateTask(Header("ann@n1", 1, number.to_bytes(16, "big")), "PROJ", ulid(number), {"title": "t"})
-        return Entry(ulid(number), create_write("t", number), command, 0)
+        return Entry(ulid(number), create_write("t", number), command, "PROJ")
 
     await queue.join(entry(1))
     disk.failing = True

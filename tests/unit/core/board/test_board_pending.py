@@ -20,7 +20,7 @@ from weftmesh.core.board.commands import (
 from weftmesh.core.board.draft import Draft
 from weftmesh.core.board.model import FieldValue, MergePolicy, Status, Task
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
-from weftmesh.core.board.pending import applied_change, as_queued, subject_of
+from weftmesh.core.board.pending import applied_change, as_queued, touched, written
 
 ANN, BOB = "ann@n1", "bob@n2"
 
@@ -227,7 +227,11 @@ def test_an_applied_write_is_known_by_its_request_id_however_long_ago(writer: Wr
     assert applied_change(writer.board, replace(command, header=Header(ANN, 1))) is None
 
 
-def test_a_command_names_what_it_concerns(writer: Writer) -> None:
-    task = writer.create("as made")
-    assert subject_of(DeleteTask(writer.header(), task.id), writer.board) == ("PROJ", task.id)
-    assert subject_of(UpdateProject(writer.header(), "PROJ", "t"), writer.board) == ("PROJ", "")
+def test_a_command_names_what_it_builds_on(writer: Writer) -> None:
+    header = writer.header()
+    create = CreateTask(header, "PROJ", ulid(1), {"title": "t", "parent": ulid(2), "depends_on": frozenset({ulid(3)})})
+    assert written(create) == ulid(1)
+    assert touched(create) == {"PROJ", ulid(1), ulid(2), ulid(3)}
+    assert touched(UpdateTask(header, ulid(1), {"title": "t", "parent": ulid(2)})) == {ulid(1), ulid(2)}
+    assert written(UpdateProject(header, "PROJ", "t")) == "PROJ"
+    assert touched(DeleteTask(header, ulid(1))) == {ulid(1)}
