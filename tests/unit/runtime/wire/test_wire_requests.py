@@ -217,6 +217,18 @@ def test_a_task_id_is_a_ulid(task_id: str) -> None:
         command_from_request(pb.CreateTaskRequest(parent="projects/PROJ", task_id=task_id), CONTEXT)
 
 
+@pytest.mark.parametrize("spelling", ["{}", "{{{}}}", "urn:uuid:{}"])
+def test_a_request_id_may_be_spelled_as_any_uuid(spelling: str) -> None:
+    for text in (REQUEST_ID, REQUEST_ID.upper(), REQUEST_ID.replace("-", "")):
+        assert parse_request_id(spelling.format(text)) == bytes(range(16))
+
+
+@pytest.mark.parametrize("wrong", [REQUEST_ID[:-1], REQUEST_ID + "0", "g" + REQUEST_ID[1:], "-" * 36, "00 " * 12])
+def test_what_is_nearly_a_uuid_is_no_request_id(wrong: str) -> None:
+    with pytest.raises(InvalidInputError, match="UUID"):
+        parse_request_id(wrong)
+
+
 def test_a_request_id_is_a_uuid_or_nothing() -> None:
     assert parse_request_id("") == b""
     assert parse_request_id(REQUEST_ID) == bytes(range(16))
