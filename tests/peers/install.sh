@@ -16,6 +16,7 @@ want() { # PROGRAM-OR-FILE PACKAGE
 want "/usr/lib/*/faketime/libfaketimeMT.so.1" faketime
 want h2load nghttp2-client
 want etcd etcd-server
+want haproxy haproxy
 want ip iproute2
 want nft nftables
 want strace strace
