@@ -1,0 +1,59 @@
+"""Fresh random schedules for every commit, and that the simulation would notice a broken engine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.simulation.report import Summary, first_seed_of_commit, play, play_many
+
+SEEDS = 300
+SEEDS_AT_LEAST = 40
+BUDGET_S = 75.0
+"""On a busy machine fewer seeds are played rather than more time taken."""
+STOCK_SEEDS = 50
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.timeout(600)
+def test_fresh_seeds_violate_nothing() -> None:
+    first, until_s = first_seed_of_commit(), time.monotonic() + BUDGET_S
+    summary = Summary("ours")
+    while summary.seeds < SEEDS and (summary.seeds < SEEDS_AT_LEAST or time.monotonic() < until_s):
+        begin = first + summary.seeds
+        for result in play_many(range(begin, begin + 40), "ours", jobs=2):
+            summary.add(result)
+    print(*summary.lines(), sep="\n")
+    assert not summary.violations, "\n".join(summary.lines())
+    assert summary.counts["writes done"] > summary.seeds
+    assert summary.counts["reads"] > summary.seeds
+
+
+def test_the_original_core_is_caught() -> None:
+    caught = (result for seed in range(1, STOCK_SEEDS + 1) if (result := play(seed, "stock")).violation)
+    assert next(caught, None) is not None
+
+
+def test_a_seed_is_the_same_run_in_every_process() -> None:
+    code = (
+        "from tests.simulation.report import play\n"
+        "for seed in (3, 5, 10):\n"
+        "    result = play(seed, 'ours')\n"
+        "    print(result.ended_s, sorted(result.counts.items()), result.violation)\n"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(runs) == 1
