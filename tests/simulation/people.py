@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.node import Node
+from tests.simulation.ports import Calls
 
-from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.core.errors import NoQuorumError, OverloadedError, PreconditionError, UnknownOutcomeError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ RETRY_S = 0.25
 SMALLEST = 2
 """Voters that random removals leave."""
 
-Wish = Callable[[RaftEngine], Coroutine[Any, Any, Any]]
+Wish = Callable[[Calls], Coroutine[Any, Any, Any]]
 
 
 class Operator:

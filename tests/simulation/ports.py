@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.simulation.machine import Registers
 
-from weftmesh.agent.raft.engine import RaftEngine
+from weftmesh.agent.raft.engine import Applied
 from weftmesh.agent.raft.membership import Voters
 from weftmesh.agent.raft.settings import RaftSettings
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
+
+
+class Calls(Protocol):
+    """What clients and operators call of a `RaftEngine`."""
+
+    async def start(self) -> None: ...
+    async def propose(self, command: bytes, timeout_s: float) -> Applied: ...
+    async def read_barrier(self, timeout_s: float) -> int: ...
+    async def change_member(self, name: str, role: Any, address: str | None, timeout_s: float) -> None: ...
+    async def transfer_leadership(self, timeout_s: float) -> bool: ...
 
 
 class Core(Protocol):
@@ -21,7 +31,7 @@ class Core(Protocol):
     @property
     def machine(self) -> Registers: ...
     @property
-    def engine(self) -> RaftEngine:
+    def engine(self) -> Calls:
         """What clients call."""
 
     def deliver(self, sender: str, messages: Sequence[Any]) -> None:

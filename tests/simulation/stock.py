@@ -11,7 +11,7 @@ import copy
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pysyncobj import FAIL_REASON, syncobj
 from tests.simulation.loop import CLOCK_CALL_S
@@ -19,7 +19,7 @@ from tests.simulation.machine import Registers
 from tests.simulation.node import Node
 
 from weftmesh.agent.raft import pin
-from weftmesh.agent.raft.engine import Applied, RaftStatus
+from weftmesh.agent.raft.engine import Applied
 from weftmesh.agent.raft.membership import Voters
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.settings import RaftSettings
@@ -120,7 +120,7 @@ class OriginalSyncObj(syncobj.SyncObj):  # type: ignore[misc]
 
 
 class StockEngine:
-    """A `RaftEngine` as far as the original goes. Its thread that ticks is a timer here."""
+    """What the original can of `Calls`. Its thread that ticks is a timer here."""
 
     def __init__(self, node: Node, core: OriginalSyncObj) -> None:
         self._node, self.core = node, core
@@ -171,7 +171,7 @@ class StockEngine:
         except TimeoutError:
             raise UnknownOutcomeError("no answer in time") from None
 
-    async def read_barrier(self, timeout_s: float) -> NoReturn:
+    async def read_barrier(self, timeout_s: float) -> int:
         raise NoQuorumError("the original has no linearizable reads")
 
     async def change_member(self, name: str, role: Any, address: str | None, timeout_s: float) -> None:
@@ -180,12 +180,6 @@ class StockEngine:
     async def transfer_leadership(self, timeout_s: float) -> bool:
         self.guarded(self.core.transferLeadership)
         return False
-
-    def status(self) -> RaftStatus:
-        raise NotImplementedError
-
-    def on_change(self, callback: Callable[[RaftStatus], None]) -> None:
-        raise NotImplementedError
 
 
 class StockLife:
