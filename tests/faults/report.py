@@ -57,7 +57,8 @@ class Row:
         further = [*self.tally.notes, *self.tally.violations]
         if self.tally.total.resyncs or self.tally.total.folded:
             further.append(f"{self.tally.total.resyncs} listings anew, {self.tally.total.folded} folded events")
-        return "\n    ".join([f"{self.name}: {self.outcome}, {self.took_s:.0f} s", *further])
+        head = f"{self.name}: {self.outcome}, {self.tally.rounds} rounds, {self.took_s:.0f} s"
+        return "\n    ".join([head, *further])
 
     def cells(self) -> list[str]:
         """For the table."""

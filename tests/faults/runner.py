@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -73,15 +74,20 @@ class Tally:
         self.violations += [f"round {self.rounds}: {violation}" for violation in verdict.violations]
 
 
-async def run_fault(fault: Fault, rounds: int, seed: int, directory: Path) -> Tally:
-    """Make a mesh under `directory` and let the fault happen to it again and again, until a promise is broken."""
+async def run_fault(fault: Fault, rounds: int, seed: int, directory: Path, time_limit_s: float = float("inf")) -> Tally:
+    """Make a mesh under `directory` and let the fault happen to it `rounds` times, or until a promise is broken.
+
+    No round but the first is begun that would, by the ones before, end after the time limit.
+    """
     tally = Tally()
+    begun_s = time.monotonic()
     site = fault.make_site(fault.nodes)
     try:
         async with dev_mesh(directory, fault.nodes, place=site.place) as mesh:
             for number in range(rounds):
                 await _run_round(fault, mesh, site, random.Random(f"{fault.name} {seed} {number}"), tally)
-                if tally.violations:
+                took_s = time.monotonic() - begun_s
+                if tally.violations or took_s * (number + 2) / (number + 1) > time_limit_s:
                     break
     except (StageError, WeftmeshError, TimeoutError) as error:
         tally.violations.append(f"round {tally.rounds + 1}: {type(error).__name__}: {error}")
