@@ -69,7 +69,16 @@ def packed(fields: Mapping[str, str] | None) -> PackedFields | None:
     """`fields` as small as they get; None when there are none."""
     if not fields:
         return None
-    return fields if isinstance(fields, PackedFields) else PackedFields(fields)
+    if isinstance(fields, PackedFields):
+        return fields
+    names = tuple(sorted(fields))
+    return shared_fields(names, tuple([shared_text(fields[name]) for name in names]))
+
+
+@lru_cache(maxsize=_SHARED_COLLECTIONS)
+def shared_fields(names: tuple[str, ...], texts: tuple[str, ...]) -> PackedFields:
+    """A mapping of different sorted `names`, and as many `texts`, as one object for those in use most."""
+    return PackedFields.of(shared_names(names), texts)
 
 
 def shared_text(text: str) -> str:

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Final
 
 from weftmesh.board.v1 import command_pb2
-from weftmesh.core.board.compact import PackedFields, packed, shared_names, shared_set
+from weftmesh.core.board.compact import PackedFields, packed, shared_fields, shared_names, shared_set
 from weftmesh.core.board.model import Conflict, DueAt, DueDate, Priority, Status, Task
 from weftmesh.runtime.wire.columns import Places, Sharing, at_places, exactly, from_exactly, records, text_table
 from weftmesh.runtime.wire.history_rows import Histories, decode_conflict, encode_conflict
@@ -143,7 +143,7 @@ def _decode_custom(row: command_pb2.TaskRows, texts: Sequence[str]) -> list[Pack
     if len(values) != sum(map(len, keys_of)):
         raise ValueError(f"it has {len(values)} custom values for other keys")
     left = iter(values)
-    return [PackedFields.of(keys, tuple(islice(left, len(keys)))) if keys else None for keys in keys_of]
+    return [shared_fields(keys, tuple(islice(left, len(keys)))) if keys else None for keys in keys_of]
 
 
 def _decode_conflicts(row: command_pb2.TaskRows) -> list[tuple[Conflict, ...]]:
