@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from weftmesh.board.v1 import board_pb2, queue_pb2
 from weftmesh.board.v1.command_pb2 import BoardCommand
@@ -18,7 +18,9 @@ from weftmesh.runtime.wire.commands import decode_command, encode_command
 from weftmesh.runtime.wire.outcomes import applied_message
 from weftmesh.runtime.wire.resources import set_stamp
 
-NAME_PREFIX = "queuedWrites/"
+NAME_PREFIX: Final = "queuedWrites/"
+APPLIED_WRITE_BYTES_MAX: Final = 4 * 1024
+"""What is remembered of applied writes fits into one answer with it."""
 
 
 @dataclass(slots=True)
@@ -91,9 +93,11 @@ class Entry:
 
 
 def applied_write(entry: Entry, outcome: Outcome, board: Board) -> board_pb2.QueuedWrite:
-    """What callers see of a write that is no longer queued, because it was applied."""
+    """What callers see of a write that left the queue because it was applied; of a large one, without its contents."""
     message = entry.message(board_pb2.QUEUED_WRITE_STATE_APPLIED)
     message.ClearField("error")
+    if message.write.ByteSize() > APPLIED_WRITE_BYTES_MAX:
+        message.ClearField("write")
     message.applied.CopyFrom(applied_message(outcome, board))
     message.stored_conflict = stored_conflict(board, outcome)
     return message

@@ -57,8 +57,19 @@ class Intake:
         request = _single(write)
         if self._stays_here(request):
             return await self._apply_here(request, call)
+        try:
+            return await self._queue_up(write, request, call)
+        except NotFoundError:
+            engine = self._homes.mesh.engine
+            if not engine.status().quorum:
+                raise
+            # Another node may have acknowledged what this one has not applied yet.
+            await engine.read_barrier(call.remaining_s)
+            return await self._queue_up(write, request, call)
+
+    async def _queue_up(self, write: board_pb2.WriteRequest, request: Any, call: Call) -> board_pb2.QueuedWrite:
         async with self._turn:
-            command = await self._prepared(request, call)
+            command = self._fixed(request, call)
             queued = self._queue.by_request(command.header.request_id)
             if queued is not None:
                 return self._again(queued, command)
@@ -84,17 +95,6 @@ class Intake:
         return board_pb2.QueuedWrite(
             actor=call.caller.actor, state=APPLIED, applied=applied_message(outcome, home.board)
         )
-
-    async def _prepared(self, request: Any, call: Call) -> Command:
-        try:
-            return self._fixed(request, call)
-        except NotFoundError:
-            engine = self._homes.mesh.engine
-            if not engine.status().quorum:
-                raise
-            # Another node may have acknowledged what this one has not applied yet.
-            await engine.read_barrier(call.remaining_s)
-            return self._fixed(request, call)
 
     def _fixed(self, request: Any, call: Call) -> Command:
         if self._stays_here(request):

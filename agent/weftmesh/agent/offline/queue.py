@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
 from google.protobuf.message import DecodeError
 
 from weftmesh.agent.offline.entry import Entry, left_record, refused_record, retried_record
@@ -28,6 +29,9 @@ GARBAGE_BYTES_MAX: Final = 1024 * 1024
 APPLIED_REMEMBERED: Final = 256
 
 _Records = Sequence[queue_pb2.QueueRecord]
+
+
+log = structlog.get_logger("weftmesh.offline")
 
 
 class WriteQueue:
@@ -61,7 +65,10 @@ class WriteQueue:
         Raises:
             OSError: the disk refused.
         """
-        return cls(*QueueFile.open(directory, disk))
+        queue = cls(*QueueFile.open(directory, disk))
+        if queue:
+            log.info("writes are queued", waiting=len(queue) - queue.refused_count, refused=queue.refused_count)
+        return queue
 
     def _load(self, payload: bytes) -> None:
         try:

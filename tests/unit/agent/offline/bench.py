@@ -17,7 +17,7 @@ from weftmesh.agent.machines import BoardMachine
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.replayer import Replayer
 from weftmesh.agent.offline.service import OfflineWrites
-from weftmesh.agent.raft.wal_disk import SystemDisk
+from weftmesh.agent.raft.wal_disk import Disk, SystemDisk
 from weftmesh.agent.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header, UpdateTask
@@ -47,12 +47,12 @@ class Bench:
         self.local_machine.board.apply(CreateProject(Header("eve@n1", 1), "MINE", "Mine", home=LOCAL))
         self.start()
 
-    def start(self) -> None:
+    def start(self, disk: Disk | None = None) -> None:
         """As after a start of the process: nothing but the disk is known."""
         mesh = Home(MESH, self.mesh_machine, self.engine, pending_writes_max=10_000)
         local = Home(LOCAL, self.local_machine, InMemoryEngine(self.local_machine), pending_writes_max=10_000)
         self.homes = Homes(mesh, local)
-        self.queue = WriteQueue.open(self.directory, SystemDisk(fsync=False))
+        self.queue = WriteQueue.open(self.directory, disk or SystemDisk(fsync=False))
         writes = BoardWrites(self.homes, self.clock, self.new_ulid)
         self.offline = OfflineWrites(self.homes, writes, self.queue, self.clock, self.new_ulid)
 

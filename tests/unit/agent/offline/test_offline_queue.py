@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.unit.agent.offline.bench import TASK, Bench, create_write, request_bytes, title_write
+from tests.unit.agent.offline.bench import PATIENCE_S, TASK, Bench, create_write, request_bytes, title_write
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.offline import queue as queue_module
@@ -16,7 +18,7 @@ from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.queue_file import FILE_NAME, QueueFile
 from weftmesh.agent.raft.wal_disk import SystemDisk
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.commands import CreateProject, CreateTask, Header
+from weftmesh.core.board.commands import CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.model import MergePolicy, Status
 from weftmesh.core.errors import (
     InvalidInputError,
@@ -371,3 +373,82 @@ async def test_pages_show_every_write_once(bench: Bench) -> None:
     assert found[:-1] == names
     assert len(bench.listed(parent=f"{TASK}PROJ-1")) == 1
     assert bench.listed(parent="projects/OTHER") == []
+
+
+async def test_two_retries_at_once_are_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "offline", MergePolicy.REJECT)
+    name = (await bench.set_title("mine")).name
+    bench.somebody_sets(title="theirs")
+    await bench.drained()
+    bench.somebody_sets(title="as made")
+    request, caller = board_pb2.RetryQueuedWriteRequest(name=name), bench.call().caller
+    await asyncio.gather(*(bench.offline.retry(request, caller) for _ in range(3)))
+    await bench.drained()
+    assert [change.actor for change in bench.task().history].count("ann@n1") == 1
+    await bench.stop()
+
+
+async def test_a_write_that_is_being_discarded_is_not_replayed(tmp_path: Path) -> None:
+    class SlowDisk(SystemDisk):
+        """Holds every sync while `may_go` is clear."""
+
+        may_go = threading.Event()
+
+        def sync_data(self, fd: int) -> None:
+            self.may_go.wait(PATIENCE_S)
+
+    bench = Bench(tmp_path / "offline")
+    await bench.queue.close()
+    disk = SlowDisk(fsync=False)
+    disk.may_go.set()
+    bench.start(disk)
+    name = (await bench.set_title("mine")).name
+    disk.may_go.clear()
+    request = board_pb2.DiscardQueuedWriteRequest(name=name)
+    leaving = asyncio.ensure_future(bench.offline.discard(request, bench.call().caller))
+    await asyncio.sleep(0)
+    bench.replay()
+    await asyncio.sleep(0.1)
+    disk.may_go.set()
+    await leaving
+    assert (bench.engine.proposals, bench.listed()) == ([], [])
+    await bench.stop()
+
+
+async def test_a_task_has_a_limit_too(bench: Bench) -> None:
+    def entry(number: int) -> Entry:
+        update = UpdateTask(Header("ann@n1", 1, number.to_bytes(16, "big")), ulid(1), {"title": str(number)})
+        return Entry(ulid(number), title_write(str(number)), update, "PROJ")
+
+    for number in range(1_000, 1_000 + queue_module.TASK_WRITES_MAX):
+        await bench.queue.join(entry(number))
+    with pytest.raises(OverloadedError, match="this task"):
+        await bench.queue.join(entry(2_000))
+    await bench.put(create_write("another task", 20))
+
+
+@pytest.mark.parametrize("applied", range(7))
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_kill_after_any_write_changes_nothing_of_what_comes_out(
+    bench: Bench, applied: int, forgotten: bool
+) -> None:
+    await bench.set_title("one")
+    await bench.put(create_write("new", 20))
+    await bench.set_title("new, changed", f"{TASK}{ulid(20)}")
+    await bench.set_title("two")
+    delete = board_pb2.DeleteTaskRequest(name=f"{TASK}{ulid(20)}")
+    await bench.put(board_pb2.WriteRequest(delete_task=delete))
+    await bench.put(board_pb2.WriteRequest(claim_task=board_pb2.ClaimTaskRequest(name=f"{TASK}{ulid(1)}")))
+    # The log took the first ones, and the node died before it wrote that down.
+    for entry in list(bench.queue)[:applied]:
+        assert bench.mesh_machine.board.apply(entry.command)[0].ok
+    if forgotten:
+        bench.forget_requests()
+    await bench.restart()
+    bench.engine.quorum = True
+    await bench.drained()
+
+    assert bench.listed() == []
+    assert [change.verb.name for change in bench.task().history] == ["CREATE", "UPDATE", "UPDATE", "CLAIM"]
+    assert [change.verb.name for change in bench.task(ulid(20)).history] == ["CREATE", "UPDATE", "DELETE"]
+    assert (bench.task().title, bench.task(ulid(20)).title, bench.task().conflicts) == ("two", "new, changed", ())
