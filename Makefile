@@ -38,8 +38,12 @@ format: $(SETUP) ## Formats the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: peers
+peers: ## Installs the programs that tests run against, where root and apt-get are there
+	@sh tests/peers/install.sh
+
 .PHONY: test
-test: $(SETUP) check ## Everything that belongs to every change
+test: $(SETUP) peers check ## Everything that belongs to every change
 	$(BIN)/pytest -m "not slow"
 
 .PHONY: test-slow
@@ -55,7 +59,7 @@ simulate-mutants: $(SETUP) ## Undoes one safeguard at a time and shows that the 
 	$(BIN)/python -m tests.simulation.mutants
 
 .PHONY: faults
-faults: $(SETUP) ## Kills, partitions, full disks and jumping clocks on real processes, checked for linearizability: 10 minutes, needs root
+faults: $(SETUP) peers ## Kills, partitions, full disks and jumping clocks on real processes: 10 minutes, needs root
 	$(BIN)/python -m tests.faults
 
 .PHONY: demo
@@ -71,7 +75,7 @@ bench-sync: $(SETUP_BASE) ## Commit and sync latency on a mesh of three nodes
 	$(BIN)/python -m benchmarks.sync
 
 .PHONY: bench-etcd
-bench-etcd: $(SETUP) ## Side by side with a real etcd of three nodes: needs etcd-server and nghttp2-client
+bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
 	$(BIN)/python -m benchmarks.etcd
 
 .PHONY: lock
