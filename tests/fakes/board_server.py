@@ -347,7 +347,7 @@ class FakeMesh(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # gene
         self._board = board
         self.members = [
             mesh_pb2.Member(name="fake", address="127.0.0.1:7450", connected=True, leader=True, self=True),
-            mesh_pb2.Member(name="other", address="127.0.0.1:7460"),
+            mesh_pb2.Member(name="other", address="127.0.0.1:7460", role=mesh_pb2.MEMBER_ROLE_OBSERVER),
         ]
 
     async def GetStatus(self, request: Any, context: Any) -> mesh_pb2.NodeStatus:  # noqa: N802
@@ -382,10 +382,19 @@ class FakeMesh(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # gene
         return mesh_pb2.JoinToken(token_id=request.token_id, state="revoked")
 
     async def RemoveMember(self, request: mesh_pb2.RemoveMemberRequest, context: Any) -> mesh_pb2.Member:  # noqa: N802
+        return self._named(request.name)
+
+    def _named(self, name: str) -> mesh_pb2.Member:
         for member in self.members:
-            if member.name == request.name:
+            if member.name == name:
                 return member
-        raise NotFoundError(f"{request.name} is no member")
+        raise NotFoundError(f"{name} is no member")
+
+    async def PromoteMember(self, request: mesh_pb2.PromoteMemberRequest, context: Any) -> mesh_pb2.Member:  # noqa: N802
+        return self._named(request.name)
+
+    async def DemoteMember(self, request: mesh_pb2.DemoteMemberRequest, context: Any) -> mesh_pb2.Member:  # noqa: N802
+        return self._named(request.name)
 
     async def Leave(self, request: mesh_pb2.LeaveRequest, context: Any) -> mesh_pb2.Member:  # noqa: N802
         return self.members[0]

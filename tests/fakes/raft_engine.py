@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from weftmesh.agent.raft.engine import Applied, RaftStatus, Role, StateMachine
+from weftmesh.agent.raft.engine import Applied, MemberRole, RaftStatus, Role, StateMachine
 from weftmesh.core.errors import UnknownOutcomeError, WeftmeshError
 from weftmesh.runtime.clock import wall_us
 
@@ -28,6 +28,7 @@ class InMemoryEngine:
         self._index = 0
         self._term = 1
         self._voters = {node: "127.0.0.1:1"}
+        self._observers: dict[str, str] = {}
         self._listeners: list[Callable[[RaftStatus], None]] = []
         self.proposals: list[bytes] = []
         self.fail_before: deque[WeftmeshError | None] = deque()
@@ -64,16 +65,21 @@ class InMemoryEngine:
     async def read_barrier(self, timeout_s: float) -> int:
         return self._index
 
-    async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
-        if address is None:
-            self._voters.pop(name, None)
-        else:
-            self._voters[name] = address
+    async def change_member(self, name: str, role: MemberRole | None, address: str | None, timeout_s: float) -> None:
+        at = address or self._voters.pop(name, None) or self._observers.pop(name, None)
+        self._voters.pop(name, None)
+        self._observers.pop(name, None)
+        if role is not None and at is not None:
+            (self._voters if role is MemberRole.VOTER else self._observers)[name] = at
         for listener in self._listeners:
             listener(self.status())
 
     async def transfer_leadership(self, timeout_s: float) -> bool:
         return False
+
+    async def recover_quorum(self, timeout_s: float) -> None:
+        self._voters = {self._node: self._voters[self._node]}
+        self.quorum = True
 
     def status(self) -> RaftStatus:
         return RaftStatus(
@@ -89,6 +95,7 @@ class InMemoryEngine:
             snapshot_index=0,
             pending=self.under_way,
             voters=dict(self._voters),
+            observers=dict(self._observers),
         )
 
     def on_change(self, callback: Callable[[RaftStatus], None]) -> None:

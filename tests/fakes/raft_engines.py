@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
-from weftmesh.agent.raft.engine import Swap
+from weftmesh.agent.raft.engine import MemberRole, Swap
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.agent.raft.settings import RaftSettings
@@ -251,7 +251,7 @@ class Engines:
         first = await self.start(names[0], founding=True)
         for name in names[1:]:
             await self.start(name)
-            await first.up.change_voter(name, f"{name}:1", 5)
+            await first.up.change_member(name, MemberRole.VOTER, f"{name}:1", 5)
         await self.until(lambda: all(len(self.hosts[name].up.status().voters) == len(names) for name in names))
         return [self.hosts[name] for name in names]
 

@@ -15,7 +15,9 @@ from typing import Any
 from tests.fakes.raft_cluster import HardenedNode, World, Write
 
 from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.engine import MemberRole
 from weftmesh.agent.raft.membership import Voters, is_single_change, quorum_size, to_membership
+from weftmesh.agent.raft.membership_change import changed
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -228,7 +230,7 @@ class Simulation:
         host.checked = max(host.checked, core._commit)
         if new and core.leads:
             # the tick that committed may have appended a change of the voters afterwards
-            voters = (core.voters, core._configurations.at(new))
+            voters = (core.voters, core._configurations.at(new).voters)
             if not any(self.has_durable_majority(of, new) for of in voters):
                 self.violated("committed without a durable majority", (name, new, voters))
 
@@ -372,16 +374,16 @@ class Simulation:
             self.hand_over_message(*self.late.pop(self.rng.randrange(len(self.late))))
 
     def event_change_voters(self) -> None:
-        host = self.hosts[self.any_up()]
-        voters = dict(host.node.core.voters)
-        name = self.rng.choice(sorted(self.hosts))
-        if name in voters and len(voters) > 2:
-            del voters[name]
-        else:
-            voters[name] = f"{name}:1"
-        if is_single_change(host.node.core.voters, voters):
-            self.say("change voters to", sorted(voters))
-            host.node.submit(raft_pb2.LogPayload(membership=to_membership(voters)))
+        """Somebody comes, goes, is promoted or demoted."""
+        host, name = self.hosts[self.any_up()], self.rng.choice(sorted(self.hosts))
+        now = host.node.core.configuration
+        role = self.rng.choice((MemberRole.VOTER, MemberRole.VOTER, MemberRole.OBSERVER, None))
+        if not now.voters or (name in now.voters and (role is MemberRole.VOTER or len(now.voters) <= 2)):
+            return
+        wanted = changed(now, name, role, f"{name}:1")
+        if is_single_change(now, wanted):
+            self.say("change members to", wanted)
+            host.node.submit(raft_pb2.LogPayload(membership=to_membership(*wanted)))
 
     def any_up(self) -> str:
         """A node that runs, starting one if none does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 import pytest
@@ -54,12 +54,16 @@ async def voters(node: DevNode) -> list[str]:
     return [member["name"] for member in listed]
 
 
+def _voters_of(members: Iterable[mesh_pb2.Member]) -> list[str]:
+    return [member.name for member in members if member.role == mesh_pb2.MEMBER_ROLE_VOTER]
+
+
 async def until_voters(node: DevNode, wanted: list[str]) -> None:
     """Wait until `node` is in touch with a leader and knows exactly these voters."""
     async with asyncio.timeout(SETTLE_S), node.client() as client:
         while True:
             status = await client.mesh.get_status()
-            if status.quorum and [member.name for member in status.members] == wanted:
+            if status.quorum and _voters_of(status.members) == wanted:
                 return
             await asyncio.sleep(0.1)
 

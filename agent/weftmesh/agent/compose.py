@@ -81,7 +81,7 @@ class Node:
         self.stopping = asyncio.Event()
         self.fatal: BaseException | None = None
         self._leaving = False
-        self._voters: frozenset[str] = frozenset()
+        self._member_names: frozenset[str] = frozenset()
         self._removed_at_s: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -140,12 +140,12 @@ class Node:
         audit = AuditServicer(check, auditor, callers)
         servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit)
 
-        mesh.engine.on_change(self._note_voters)
+        mesh.engine.on_change(self._note_members)
         for home in self._homes.all():
             await home.engine.start()
             stack.push_async_callback(home.engine.stop)
         give_back()
-        self._note_voters(mesh.engine.status())
+        self._note_members(mesh.engine.status())
         await servers.start()
         stack.push_async_callback(servers.stop)
         # Before the servers go: the next leader has to be able to answer.
@@ -191,17 +191,17 @@ class Node:
         )
         return Home(name, machine, engine, self._config.limits.max_pending_writes)
 
-    def _note_voters(self, status: RaftStatus) -> None:
-        voters = frozenset(status.voters)
+    def _note_members(self, status: RaftStatus) -> None:
+        names = frozenset((*status.voters, *status.observers))
         now_s = asyncio.get_running_loop().time()
-        self._removed_at_s |= dict.fromkeys(self._voters - voters, now_s)
-        for name in voters:
+        self._removed_at_s |= dict.fromkeys(self._member_names - names, now_s)
+        for name in names:
             self._removed_at_s.pop(name, None)
-        self._voters = voters
+        self._member_names = names
 
     def _is_member(self, node: str) -> bool:
         """Asked for every call and every batch of a peer, so it has to be cheap."""
-        return node in self._voters
+        return node in self._member_names
 
     def _may_stream(self, node: str) -> bool:
         """Whether a node with a certificate of this cluster may speak Raft to this one.
@@ -236,7 +236,9 @@ class Node:
     async def _join(self) -> None:
         if not self._record.founding:
             seeds = [(seed.name, seed.address) for seed in self._seeds]
-            await become_member(self._homes.mesh.engine, self._record.address, seeds, self._dial)
+            await become_member(
+                self._homes.mesh.engine, self._record.address, seeds, self._dial, observer=self._record.observer
+            )
 
     def _supervise(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -11,9 +11,10 @@ import structlog
 
 from weftmesh.agent.callers import Callers
 from weftmesh.agent.enrolment import TokenRegistry
-from weftmesh.agent.raft.engine import RaftEngine, Role
+from weftmesh.agent.raft.engine import MemberRole, RaftEngine, Role
+from weftmesh.agent.raft.proposals import CATCHING_UP_REASONS
 from weftmesh.agent.requests import Call, begin_call, call_of
-from weftmesh.agent.status import StatusReporter
+from weftmesh.agent.status import StatusReporter, member_role
 from weftmesh.core.errors import (
     ForbiddenError,
     InvalidInputError,
@@ -26,6 +27,8 @@ from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 LEAVE_TRANSFER_S: Final = 5.0
 REMOVE_ATTEMPT_S: Final = 3.0
 REMOVE_PAUSE_S: Final = 0.1
+ANSWER_S: Final = 0.5
+"""Left of a caller's time to answer that the node goes on joining."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger("weftmesh.mesh")
@@ -101,12 +104,55 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
             raise ForbiddenError("a node becomes a member by its own certificate; run `weftmesh join` on it")
         if not request.address.rpartition(":")[0]:
             raise InvalidInputError(f"address is {request.address!r}; it must be HOST:PORT as the others dial {name}")
-        if self._engine.status().voters.get(name) != request.address:
-            self._tokens.check_admission(name)
-            await self._engine.change_voter(name, request.address, call.remaining_s)
+        wanted = MemberRole.OBSERVER if request.observer else MemberRole.VOTER
+        match member_role(self._engine.status(), name):
+            case mesh_pb2.MEMBER_ROLE_UNSPECIFIED:
+                self._tokens.check_admission(name)
+            case mesh_pb2.MEMBER_ROLE_VOTER:
+                wanted = MemberRole.VOTER
+            case mesh_pb2.MEMBER_ROLE_OBSERVER:
+                wanted = MemberRole.OBSERVER  # only a person promotes it
+        await self._take_in(name, wanted, request.address, call.remaining_s - ANSWER_S)
         await self._tokens.admitted(name)
-        log.info("member added", member=name, address=request.address)
-        return mesh_pb2.Member(name=name, address=request.address)
+        role = member_role(self._engine.status(), name)
+        log.info("member added", member=name, address=request.address, role=mesh_pb2.MemberRole.Name(role))
+        return mesh_pb2.Member(name=name, address=request.address, role=role)
+
+    async def _take_in(self, name: str, role: MemberRole, address: str, timeout_s: float) -> None:
+        """Make a node a member; one that has not caught up in that time goes on joining, and asks again."""
+        try:
+            await self._engine.change_member(name, role, address, timeout_s)
+        except PreconditionError as error:
+            if error.reason not in CATCHING_UP_REASONS:
+                raise
+
+    async def PromoteMember(  # noqa: N802
+        self, request: mesh_pb2.PromoteMemberRequest, context: Context
+    ) -> mesh_pb2.Member:
+        """See mesh.proto."""
+        caller = self._callers.local(context)
+        call = begin_call(self._callers, context)
+        member = self._member(request.name)
+        if not request.validate_only:
+            await self._change(request.name, MemberRole.VOTER, call)
+            log.info("member promoted", member=request.name, by=caller.actor)
+        member.role = mesh_pb2.MEMBER_ROLE_VOTER
+        return member
+
+    async def DemoteMember(  # noqa: N802
+        self, request: mesh_pb2.DemoteMemberRequest, context: Context
+    ) -> mesh_pb2.Member:
+        """See mesh.proto."""
+        caller = self._callers.local(context)
+        call = begin_call(self._callers, context)
+        member = self._member(request.name)
+        self._check_another_votes(request.name, f"{request.name} is the last voter; promote another member first")
+        if not request.validate_only:
+            await self._hand_over_if(request.name, call)
+            await self._change(request.name, MemberRole.OBSERVER, call)
+            log.info("member demoted", member=request.name, by=caller.actor)
+        member.role = mesh_pb2.MEMBER_ROLE_OBSERVER
+        return member
 
     async def RemoveMember(self, request: mesh_pb2.RemoveMemberRequest, context: Context) -> mesh_pb2.Member:  # noqa: N802
         """See mesh.proto."""
@@ -115,8 +161,9 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         member = self._member(request.name)
         if request.name == self._node:
             raise PreconditionError("this is the node you talk to; use `weftmesh leave`")
+        self._check_another_votes(request.name, f"{request.name} is the last voter; promote another member first")
         if not request.validate_only:
-            await self._remove(request.name, call)
+            await self._change(request.name, None, call)
             log.info("member removed", member=request.name, by=caller.actor)
         return member
 
@@ -125,11 +172,11 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         caller = self._callers.local(context)
         call = begin_call(self._callers, context)
         member = self._member(self._node)
-        if len(self._engine.status().voters) == 1:
-            raise PreconditionError(
-                f"{self._node} is the last voter: with it the mesh and its tasks would be gone. To end the mesh, stop "
-                "the daemon and keep or delete its data directory"
-            )
+        self._check_another_votes(
+            self._node,
+            f"{self._node} is the last voter: with it the mesh and its tasks would be gone. To end the mesh, stop "
+            "the daemon and keep or delete its data directory",
+        )
         if self._tokens.has_authority:
             raise PreconditionError(
                 f"{self._node} has the cluster's authority: without it nobody could join, and certificates would run "
@@ -139,23 +186,31 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
             )
         if request.validate_only:
             return member
-        if self._engine.status().role is Role.LEADER:
-            await self._engine.transfer_leadership(min(LEAVE_TRANSFER_S, call.remaining_s))
-        await self._remove(self._node, call)
+        await self._hand_over_if(self._node, call)
+        await self._change(self._node, None, call)
         log.info("this node has left the mesh", by=caller.actor)
         self._on_left()
         return member
 
-    async def _remove(self, name: str, call: Call) -> None:
-        """Take a voter out. The answer may be lost with a leader that is itself the one to go, so ask again.
+    def _check_another_votes(self, name: str, otherwise: str) -> None:
+        if set(self._engine.status().voters) == {name}:
+            raise PreconditionError(otherwise, reason="LAST_VOTER")
+
+    async def _hand_over_if(self, name: str, call: Call) -> None:
+        """Let another voter lead if this node is the one named, and leads."""
+        if name == self._node and self._engine.status().role is Role.LEADER:
+            await self._engine.transfer_leadership(min(LEAVE_TRANSFER_S, call.remaining_s))
+
+    async def _change(self, name: str, role: MemberRole | None, call: Call) -> None:
+        """Change a member. The answer may be lost with a leader that is itself the one to go, so ask again.
 
         A node that goes may never hear that it is out, so for itself the configuration that it knows counts as well.
         """
         while True:
             try:
-                await self._engine.change_voter(name, None, min(REMOVE_ATTEMPT_S, call.remaining_s))
+                await self._engine.change_member(name, role, None, min(REMOVE_ATTEMPT_S, call.remaining_s))
             except UnknownOutcomeError:
-                if name == self._node and name not in self._engine.status().voters:
+                if role is None and name == self._node and not member_role(self._engine.status(), name):
                     return
                 if call.remaining_s <= REMOVE_PAUSE_S:
                     raise

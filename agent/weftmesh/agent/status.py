@@ -24,6 +24,7 @@ _ROLES: Final = {
     Role.CANDIDATE: mesh_pb2.ROLE_CANDIDATE,
     Role.LEADER: mesh_pb2.ROLE_LEADER,
     Role.JOINING: mesh_pb2.ROLE_JOINING,
+    Role.OBSERVER: mesh_pb2.ROLE_OBSERVER,
 }
 _PAGE_BYTES: Final = resource.getpagesize()
 
@@ -98,12 +99,13 @@ class StatusReporter:
         return status
 
     def members(self, raft: RaftStatus | None = None) -> list[mesh_pb2.Member]:
-        """Every voter, sorted by name."""
+        """Every member, sorted by name."""
         raft = raft or self._homes.mesh.engine.status()
         peers = {peer.name: peer for peer in raft.peers}
         members = []
-        for name, address in sorted(raft.voters.items()):
-            member = mesh_pb2.Member(name=name, address=address, leader=name == raft.leader)
+        for name, address in sorted({**raft.observers, **raft.voters}.items()):
+            leader = name == raft.leader
+            member = mesh_pb2.Member(name=name, address=address, leader=leader, role=member_role(raft, name))
             if name == self._facts.node:
                 member.self = True
                 member.connected = True
@@ -122,6 +124,15 @@ class StatusReporter:
         message.promise.FromMicroseconds(round(PROMISE_MS * 1000))
         message.window.FromMilliseconds(WINDOW_MS)
         return message
+
+
+def member_role(raft: RaftStatus, name: str) -> mesh_pb2.MemberRole:
+    """What a node is to the others; unspecified for one that is no member."""
+    if name in raft.voters:
+        return mesh_pb2.MEMBER_ROLE_VOTER
+    if name in raft.joining:
+        return mesh_pb2.MEMBER_ROLE_JOINING
+    return mesh_pb2.MEMBER_ROLE_OBSERVER if name in raft.observers else mesh_pb2.MEMBER_ROLE_UNSPECIFIED
 
 
 def rss_bytes() -> int:

@@ -165,7 +165,8 @@ class DevMesh:
                         status = await client.mesh.get_status(timeout_s=1.0)
                 except NodeUnreachableError:
                     return None
-                everybody = {member.name for member in status.members} == set(self.nodes)
+                voters = {member.name for member in status.members if member.role == mesh_pb2.MEMBER_ROLE_VOTER}
+                everybody = voters == set(self.nodes)
                 leaders.add(status.leader if status.quorum and everybody else "")
         return leaders.pop() or None if len(leaders) == 1 else None
 

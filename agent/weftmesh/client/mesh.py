@@ -57,7 +57,7 @@ class MeshApi:
     async def add_member(
         self, request: mesh_pb2.AddMemberRequest, *, timeout_s: float | None = None
     ) -> mesh_pb2.Member:
-        """Make the calling node a voter."""
+        """Make the calling node a member."""
         result: mesh_pb2.Member = await self._calls.once(self._stub.AddMember, request, timeout_s)
         return result
 
@@ -66,6 +66,20 @@ class MeshApi:
     ) -> mesh_pb2.Member:
         """Take a node out of the mesh."""
         result: mesh_pb2.Member = await self._calls.once(self._stub.RemoveMember, request, timeout_s)
+        return result
+
+    async def promote_member(
+        self, request: mesh_pb2.PromoteMemberRequest, *, timeout_s: float | None = None
+    ) -> mesh_pb2.Member:
+        """Make an observer a voter."""
+        result: mesh_pb2.Member = await self._calls.once(self._stub.PromoteMember, request, timeout_s)
+        return result
+
+    async def demote_member(
+        self, request: mesh_pb2.DemoteMemberRequest, *, timeout_s: float | None = None
+    ) -> mesh_pb2.Member:
+        """Make a voter an observer."""
+        result: mesh_pb2.Member = await self._calls.once(self._stub.DemoteMember, request, timeout_s)
         return result
 
     async def leave(self, request: mesh_pb2.LeaveRequest, *, timeout_s: float | None = None) -> mesh_pb2.Member:

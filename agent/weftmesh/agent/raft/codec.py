@@ -19,11 +19,11 @@ NUMBER_LIMIT = 1 << 62
 """Terms and indexes from a peer stay below this, so that counting on from them cannot overflow the format."""
 SNAPSHOT_LIMIT_BYTES = 16 << 30
 SHA256_BYTES = 32
-VOTERS_LIMIT = 101
+MEMBERS_LIMIT = 101
 NAME_LIMIT = 255
 ADDRESS_LIMIT = 300
 """host:port; a host name has 253 characters at most."""
-REJECT_REASONS = ("not_leader", "overloaded", "membership_busy")
+REJECT_REASONS = ("not_leader", "overloaded", "membership_busy", "observer_behind", "observer_silent")
 
 
 class ProtocolError(WeftmeshError):
@@ -37,16 +37,15 @@ def _require(condition: bool, what: str) -> None:
         raise ProtocolError(f"malformed message from a peer: {what}")
 
 
-def membership_voters(membership: raft_pb2.Membership) -> dict[str, str]:
-    """Name to address of every voter."""
-    return {voter.name: voter.address for voter in membership.voters}
-
-
 def _check_membership(membership: raft_pb2.Membership) -> None:
-    voters = membership.voters
-    _require(0 < len(voters) <= VOTERS_LIMIT, "number of voters")
-    _require(len({voter.name for voter in voters}) == len(voters), "a voter is named twice")
-    _require(all(0 < len(v.name) <= NAME_LIMIT and 0 < len(v.address) <= NAME_LIMIT for v in voters), "a voter's name")
+    _require(bool(membership.voters), "number of voters")
+    members = [*membership.voters, *membership.observers]
+    _require(len(members) <= MEMBERS_LIMIT, "number of members")
+    _require(len({member.name for member in members}) == len(members), "a member is named twice")
+    for member in members:
+        _require(0 < len(member.name) <= NAME_LIMIT, "a member's name")
+        _require(0 < len(member.address) <= ADDRESS_LIMIT, "a member's address")
+    _require(not any(voter.joining for voter in membership.voters), "a voter that is joining")
 
 
 def parse_payload(payload: bytes) -> raft_pb2.LogPayload:
@@ -107,6 +106,7 @@ def _check_forward(forward: raft_pb2.ForwardProposals, _term: int) -> None:
 
 def _check_reject(reject: raft_pb2.RejectProposals, _term: int) -> None:
     _require(reject.reason in REJECT_REASONS, "reason")
+    _require(reject.entries_behind < NUMBER_LIMIT, "entries behind")
 
 
 def _check_read_index(response: raft_pb2.ReadIndexResponse, _term: int) -> None:

@@ -15,12 +15,21 @@ class Role(Enum):
     CANDIDATE = "candidate"
     LEADER = "leader"
     JOINING = "joining"
-    """Has a log, and is no voter in it."""
+    """Is no member yet, or gets the log and is to vote once it has caught up."""
+    OBSERVER = "observer"
+    """Gets the log, serves and proposes, and neither votes nor counts."""
+
+
+class MemberRole(Enum):
+    """What a member is to the others."""
+
+    VOTER = "voter"
+    OBSERVER = "observer"
 
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """One other voter, as this node sees it."""
+    """One other member, as this node sees it."""
 
     name: str
     address: str
@@ -49,6 +58,10 @@ class RaftStatus:
     """Proposals of this node without an outcome yet."""
     voters: Mapping[str, str] = field(default_factory=dict)
     """Name to host:port, this node included if it votes."""
+    observers: Mapping[str, str] = field(default_factory=dict)
+    """Name to host:port, this node included if it is one."""
+    joining: frozenset[str] = frozenset()
+    """Those of the observers that become voters when they have caught up."""
     peers: tuple[PeerStatus, ...] = ()
 
 
@@ -109,7 +122,7 @@ class RaftEngine(Protocol):
         """Stop taking part; what was acknowledged is on disk."""
 
     async def propose(self, command: bytes, timeout_s: float) -> Applied:
-        """Replicate a command and wait until this node has applied it. Works on every voter.
+        """Replicate a command and wait until this node has applied it. Works on every member.
 
         Raises:
             NoQuorumError: refused before it entered any log; nothing was changed.
@@ -128,11 +141,23 @@ class RaftEngine(Protocol):
             OverloadedError: too many reads wait already.
         """
 
-    async def change_voter(self, name: str, address: str | None, timeout_s: float) -> None:
-        """Add a voter (or move it to `address`), or remove it (`address` None), one at a time, from any voter.
+    async def change_member(self, name: str, role: MemberRole | None, address: str | None, timeout_s: float) -> None:
+        """Add a member, move it to `address`, promote, demote or remove it (`role` None); from any member.
+
+        A new voter gets the log as an observer first and is promoted when it has caught up, so that it never weakens
+        the majority; if that takes longer than there is time it goes on joining, and the same call continues. Returns
+        at once when the members are that way.
+
+        Args:
+            name: the node.
+            role: what it is to be.
+            address: where it is reached, host:port; None leaves that as it is.
+            timeout_s: for all of it.
 
         Raises:
-            PreconditionError: the last voter may not be removed, or another change is under way.
+            PreconditionError: LAST_VOTER; MEMBERSHIP_BUSY: another change is under way; OBSERVER_BEHIND,
+                OBSERVER_SILENT: it has not caught up (the message says how far it is behind), or is not there.
+            InvalidInputError: a new member without an address.
             NoQuorumError, UnknownOutcomeError: as for `propose`.
         """
 
@@ -143,4 +168,4 @@ class RaftEngine(Protocol):
         """A consistent moment of the engine; cheap."""
 
     def on_change(self, callback: Callable[[RaftStatus], None]) -> None:
-        """Call back when role, term, leader, quorum or voters have changed."""
+        """Call back when role, term, leader, quorum or members have changed."""

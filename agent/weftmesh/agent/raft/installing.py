@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from weftmesh.agent.raft.applying import Applying
 from weftmesh.agent.raft.codec import ProtocolError, check_chunk, parse_payload
 from weftmesh.agent.raft.engine import Swap
-from weftmesh.agent.raft.membership import NO_VOTERS, from_membership, to_membership
+from weftmesh.agent.raft.membership import NO_MEMBERS, Configuration, from_membership, to_membership
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.agent.raft.progress import FIRST_INDEX, Progress, Transfer
@@ -58,8 +58,8 @@ class Installing(Applying):
                 "restore the snapshot, or remove this node from the mesh and let it join again"
             )
         else:
-            founders = {self._parts.name: self._parts.address} if self._parts.founding else NO_VOTERS
-            self._configurations.reset(FIRST_INDEX, founders)
+            founder = Configuration({self._parts.name: self._parts.address})
+            self._configurations.reset(FIRST_INDEX, founder if self._parts.founding else NO_MEMBERS)
         self._read_configurations()
         # what was read may be in the page cache only, and acknowledgements build on it from now on
         self._storage.sync()
@@ -131,7 +131,7 @@ class Installing(Applying):
             format=FORMAT,
             last_index=self._applied,
             last_term=self._storage.term_at(self._applied),
-            membership=to_membership(self._configurations.at(self._applied)),
+            membership=to_membership(*self._configurations.at(self._applied)),
             cluster=self._parts.cluster,
         )
         self._parts.write_snapshot(header, self._parts.machine.snapshot())

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from weftmesh.agent.raft.feeding import Feeding
-from weftmesh.agent.raft.membership import from_membership, is_single_change, to_membership
+from weftmesh.agent.raft.feeding import ROUNDS_PER_S, Feeding
+from weftmesh.agent.raft.membership import Configuration, from_membership, is_single_change, to_membership
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.progress import FIRST_INDEX
-from weftmesh.agent.raft.proposals import Waiter, rejection
-from weftmesh.agent.raft.stock import CoreParts, Peer
+from weftmesh.agent.raft.proposals import Refusal, Waiter, rejection
+from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
 from weftmesh.mesh.v1 import raft_pb2
 
-REFUSED = 0
-"""Stands where the index of an entry would be."""
+BUSY = Refusal("membership_busy")
 
 
 class Leading(Feeding):
@@ -28,35 +27,54 @@ class Leading(Feeding):
         super()._SyncObj__onBecomeLeader()
         if self._configurations.index == FIRST_INDEX:
             # the founder's own configuration is in no log yet; whoever joins must find it there
-            self._take_in([raft_pb2.LogPayload(membership=to_membership(self.voters))])
+            self._take_in([raft_pb2.LogPayload(membership=to_membership(*self.configuration))])
 
     # the log
 
-    def _may_change(self, payload: raft_pb2.LogPayload) -> bool:
-        """One voter at a time, the last change committed, and an entry of this term too (Ongaro's 2015 correction)."""
-        new = from_membership(payload.membership)
-        if self._configurations.index == FIRST_INDEX:
-            return new == self.voters
-        settled = self._configurations.index <= self._commit and self._commit >= (self._noop_index or 0)
-        return settled and is_single_change(self.voters, new)
+    def _refusal(self, new: Configuration) -> Refusal | None:
+        """Why the members may not change so now.
 
-    def _take_in(self, payloads: Sequence[raft_pb2.LogPayload]) -> list[int]:
-        """Append payloads; returns the index of each, REFUSED for a change of voters that may not be made now."""
+        One at a time, the last change committed, and an entry of this term too (Ongaro's 2015 correction).
+        """
+        now = self.configuration
+        if self._configurations.index == FIRST_INDEX:
+            return None if new == now else BUSY
+        settled = self._configurations.index <= self._commit and self._commit >= (self._noop_index or 0)
+        if not settled or not is_single_change(now, new):
+            return BUSY
+        promoted = [name for name in new.voters if name in now.observers]
+        return self._lags(peer_of(promoted[0])) if promoted else None
+
+    def _lags(self, observer: Peer) -> Refusal | None:
+        """Why an observer may not vote yet: one that is behind or away would weaken the majority."""
+        progress = self._progress[observer]
+        asked_s = progress.heard_round / ROUNDS_PER_S
+        if not self._is_connected(observer) or asked_s < monotonic_s() - self._settings.election_min_s:
+            return Refusal("observer_silent")
+        entries_behind = self._commit - progress.match_index
+        if entries_behind > self._settings.promote_lag_entries:
+            return Refusal("observer_behind", entries_behind)
+        return None
+
+    def _take_in(self, payloads: Sequence[raft_pb2.LogPayload]) -> list[int | Refusal]:
+        """Append payloads; returns the index of each, or why a change of the members may not be made now."""
         entries: list[Entry] = []
-        indexes: list[int] = []
-        before = self.voters
+        indexes: list[int | Refusal] = []
+        before = self.configuration
         for payload in payloads:
             index = self._storage.last_index + len(entries) + 1
             if payload.HasField("membership"):
-                if not self._may_change(payload):
-                    indexes.append(REFUSED)
+                configuration = from_membership(payload.membership)
+                refusal = self._refusal(configuration)
+                if refusal is not None:
+                    indexes.append(refusal)
                     continue
-                self._configurations.push(index, from_membership(payload.membership))
+                self._configurations.push(index, configuration)
             entries.append(Entry(index, self._term, payload.SerializeToString()))
             indexes.append(index)
         if entries:
             self._storage.append(entries)
-        if self.voters is not before:
+        if self.configuration is not before:
             self._part_with(before)
             self._configuration_changed()
         return indexes
@@ -96,8 +114,8 @@ class Leading(Feeding):
         waiters = self._parts.proposals.take(now_s, self._settings.append_limit_bytes)
         indexes = self._take_in([waiter.payload for waiter in waiters])
         for waiter, index in zip(waiters, indexes, strict=True):
-            if index == REFUSED:
-                self._parts.proposals.fail(waiter, rejection("membership_busy"))
+            if isinstance(index, Refusal):
+                self._parts.proposals.fail(waiter, rejection(index))
             else:
                 self._parts.proposals.logged(waiter, index)
 
@@ -118,21 +136,25 @@ class Leading(Feeding):
         proposals = message.forward_proposals.proposals
         ids = [proposal.proposal_id for proposal in proposals]
         if not self.leads or self._handing_over:
-            self._reject(peer, ids, "not_leader")
+            self._reject(peer, ids, Refusal("not_leader"))
         elif self._overloaded:
-            self._reject(peer, ids, "overloaded")
+            self._reject(peer, ids, Refusal("overloaded"))
         else:
             indexes = self._take_in([proposal.payload for proposal in proposals])
-            refused = [proposal_id for proposal_id, index in zip(ids, indexes, strict=True) if index == REFUSED]
-            if refused:
-                self._reject(peer, refused, "membership_busy")
+            for proposal_id, index in zip(ids, indexes, strict=True):
+                if isinstance(index, Refusal):
+                    self._reject(peer, [proposal_id], index)
 
-    def _reject(self, peer: Peer, proposal_ids: list[int], reason: str) -> None:
-        self._send(peer, reject_proposals=raft_pb2.RejectProposals(proposal_ids=proposal_ids, reason=reason))
+    def _reject(self, peer: Peer, proposal_ids: list[int], refusal: Refusal) -> None:
+        message = raft_pb2.RejectProposals(
+            proposal_ids=proposal_ids, reason=refusal.reason, entries_behind=refusal.entries_behind
+        )
+        self._send(peer, reject_proposals=message)
 
     def _on_reject_proposals(self, peer: Peer, message: raft_pb2.RaftMessage) -> None:
         reject, retry_s = message.reject_proposals, monotonic_s() + self._settings.retry_s
-        self._parts.proposals.rejected(peer.name, reject.proposal_ids, reject.reason, retry_s)
+        refusal = Refusal(reject.reason, reject.entries_behind)
+        self._parts.proposals.rejected(peer.name, reject.proposal_ids, refusal, retry_s)
 
 
 def _forward_message(waiters: Sequence[Waiter]) -> raft_pb2.ForwardProposals:

@@ -49,6 +49,19 @@ class Waiter:
     not_before_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a leader takes a proposal into no log."""
+
+    reason: str
+    entries_behind: int = 0
+    """With observer_behind: what the node to be promoted lacks."""
+
+
+CATCHING_UP_REASONS = ("OBSERVER_BEHIND", "OBSERVER_SILENT")
+"""Of a PreconditionError: the node may be promoted later."""
+
+
 def unknown(why: str) -> UnknownOutcomeError:
     """The error for a proposal that may be in somebody's log."""
     return UnknownOutcomeError(f"the write may still be applied: {why}; retry with the same request id")
@@ -121,15 +134,15 @@ class Proposals:
         """This node leads and has it in its log."""
         waiter.stage, waiter.index = Stage.LOGGED, index
 
-    def rejected(self, peer: str, proposal_ids: Iterable[int], reason: str, retry_s: float) -> None:
+    def rejected(self, peer: str, proposal_ids: Iterable[int], refusal: Refusal, retry_s: float) -> None:
         """The node they were forwarded to says that they entered no log."""
         waiters = [self._waiters.get(proposal_id) for proposal_id in proposal_ids]
         known = [w for w in waiters if w is not None and w.stage is Stage.FORWARDED and w.forwarded_to == peer]
-        if reason == "not_leader":
+        if refusal.reason == "not_leader":
             self.put_back(known, retry_s)
             return
         for waiter in known:
-            self.fail(waiter, rejection(reason))
+            self.fail(waiter, rejection(refusal))
 
     def applied(self, proposal_ids: Iterable[int], index: int, result: Any) -> None:
         """An entry with these ids was applied here."""
@@ -176,11 +189,23 @@ class Proposals:
         waiter.done(outcome)
 
 
-def rejection(reason: str) -> WeftmeshError:
+def rejection(refusal: Refusal) -> WeftmeshError:
     """What a leader's refusal means to the caller."""
-    if reason == "membership_busy":
-        return PreconditionError(
-            "another change of the voters is under way, or a new leader has not settled yet; try again",
-            reason="MEMBERSHIP_BUSY",
-        )
+    match refusal.reason:
+        case "membership_busy":
+            return PreconditionError(
+                "another change of the members is under way, or a new leader has not settled yet; try again",
+                reason="MEMBERSHIP_BUSY",
+            )
+        case "observer_behind":
+            return PreconditionError(
+                f"it has not caught up: it lacks {refusal.entries_behind:,} entries of the log; try again when it has",
+                reason="OBSERVER_BEHIND",
+            )
+        case "observer_silent":
+            return PreconditionError(
+                "it does not answer the leader, so as a voter it would only weaken the majority; see that it runs and "
+                "can be reached",
+                reason="OBSERVER_SILENT",
+            )
     return OverloadedError("the leader holds too many uncommitted writes; try again a little later")

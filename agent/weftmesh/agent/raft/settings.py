@@ -48,6 +48,8 @@ class RaftSettings:
     """Applied since the last snapshot, whichever comes first, for a graceful stop to take one."""
     last_snapshot_s: float = 5.0
     """How long that may hold up the stop before it is abandoned."""
+    promote_lag_entries: int = 1_000
+    """An observer that lacks no more of what is committed has caught up: a follower takes in so much in a moment."""
     leaving_grace_s: float = 10.0
     """How long a leader goes on telling a removed voter that it was removed."""
     replay_timeout_s: float = 120.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weftmesh.agent.raft.codec import ProtocolError
-from weftmesh.agent.raft.membership import NO_VOTERS, Configurations, Voters
+from weftmesh.agent.raft.membership import NO_MEMBERS, Configuration, Configurations, Voters
 from weftmesh.agent.raft.pin import FOLLOWER, LEADER, monotonic_s
 from weftmesh.agent.raft.stock import CoreParts, Peer, StockCore, peer_of
 
@@ -16,24 +16,30 @@ class Voting(StockCore):
     """pysyncobj's elections under the configuration of the log instead of a list given at start."""
 
     def __init__(self, parts: CoreParts) -> None:
-        self._configurations = Configurations(0, NO_VOTERS)
+        self._configurations = Configurations(0, NO_MEMBERS)
         self._heard_leader_s = LONG_AGO_S
         self._handing_over = False
         self._settled = False
         self._seeds = dict(parts.seeds)
+        self._members: set[Peer] = set()
         super().__init__(parts)
 
     # membership
 
     @property
-    def voters(self) -> Voters:
-        """The configuration in effect."""
+    def configuration(self) -> Configuration:
+        """The one in effect."""
         return self._configurations.current
 
     @property
+    def voters(self) -> Voters:
+        """Those of the configuration in effect."""
+        return self._configurations.voters
+
+    @property
     def votes(self) -> bool:
-        """Whether this node is in it."""
-        return self._parts.name in self._configurations.current
+        """Whether this node is among them."""
+        return self._parts.name in self._configurations.voters
 
     def _configuration_changed(self) -> None:
         """Make every quorum that pysyncobj counts, and the transport, follow the configuration in effect."""
@@ -43,6 +49,7 @@ class Voting(StockCore):
             self._match[peer] = 0
             self._last_response_s[peer] = now_s
         self._others = others
+        self._members = {peer_of(name) for name in self.configuration.members if name != self._parts.name}
         self._settled = False
         self._parts.set_peers(self._addresses())
 
@@ -53,14 +60,14 @@ class Voting(StockCore):
             self._parts.set_peers(self._addresses())
 
     def _addresses(self) -> dict[str, str]:
-        """Whom to be connected to: the other voters, and whoever may let this node in while it is none.
+        """Whom to be connected to: the other members, and whoever may let this node in while it is none.
 
         Those that a change left out are among them until it is committed: the leader may be one.
         """
         known = self._configurations.since(self._commit)
         leader = self._leader.name if self._leader is not None else self._parts.name
-        if not self.votes or leader not in {*known, self._parts.name}:
-            # a voter that missed the entry which let its leader in must still be able to answer it
+        if self._parts.name not in known or leader not in {*known, self._parts.name}:
+            # a member that missed the entry which let its leader in must still be able to answer it
             known = {**self._seeds, **known}
         known.pop(self._parts.name, None)
         return known
@@ -75,11 +82,13 @@ class Voting(StockCore):
     # terms
 
     def _superseded(self, peer: Peer, term: int) -> bool:
-        """A voter's answer from a later term deposes this node; pysyncobj's carry no term, so it never learns.
+        """A member's answer from a later term deposes this node; pysyncobj's carry no term, so it never learns.
 
-        A node that is no voter has no say in who leads, whatever term it has come to.
+        A node that is no member has no say in who leads, whatever term it has come to. An observer has one, because
+        nothing that an earlier leader sends could reach it any more; it never campaigns, so it had that term from one
+        that did.
         """
-        if term <= self._term or peer not in self._others:
+        if term <= self._term or peer not in self._members:
             return False
         self._SyncObj__setCurrentTerm(term, None)
         self._step_down()

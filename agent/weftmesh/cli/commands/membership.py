@@ -96,13 +96,15 @@ def init(session: Session, cluster: str, dry_run: bool, **options: Any) -> None:
 
 @command(None, "join")
 @click.argument("line", nargs=-1, required=True, metavar="LINE...")
+@click.option("--observer", is_flag=True, help="Get and serve the board without a vote, for good.")
 @_node_options
 @dry_run_option
-async def join(session: Session, line: tuple[str, ...], dry_run: bool, **options: Any) -> None:
+async def join(session: Session, line: tuple[str, ...], observer: bool, dry_run: bool, **options: Any) -> None:
     """Enrol this node with LINE, the line that `weftmesh token create` printed on a member.
 
-    The node's key is made here and stays here. The line's fingerprint is compared before anything is sent. --dry-run
-    checks the line's form and the configuration; it calls nobody.
+    It gets the log as an observer first, and votes once it has caught up. The node's key is made here and stays here.
+    The line's fingerprint is compared before anything is sent. --dry-run checks the line's form and the configuration;
+    it calls nobody.
     """
     from weftmesh.runtime.identity.founding import NodeRecord, join_cluster
     from weftmesh.runtime.identity.join_line import JoinLine
@@ -110,10 +112,11 @@ async def join(session: Session, line: tuple[str, ...], dry_run: bool, **options
     parsed = JoinLine.parse(" ".join(line))
     config, written = _settled(session, options, dry_run)
     if dry_run:
-        record = NodeRecord(f"at {parsed.address}", config.node.name, config.mesh.advertise, founding=False)
+        where = f"at {parsed.address}"
+        record = NodeRecord(where, config.node.name, config.mesh.advertise, founding=False, observer=observer)
     else:
         record = await join_cluster(
-            config, parsed, config.node.name, config.mesh.advertise, timeout_s=session.timeout_s
+            config, parsed, config.node.name, config.mesh.advertise, observer=observer, timeout_s=session.timeout_s
         )
     _show(session, record, written, "joined the mesh", dry_run)
 

@@ -34,6 +34,8 @@ class NodeRecord:
     node: str
     address: str
     founding: bool
+    observer: bool = False
+    """It joins to stay an observer."""
 
     @classmethod
     def load(cls, data_dir: Path) -> Self:
@@ -46,7 +48,8 @@ class NodeRecord:
         path = data_dir / _NODE_FILE
         try:
             row = _read_json(path)
-            return cls(str(row["cluster"]), str(row["node"]), str(row["address"]), bool(row["founding"]))
+            cluster, node, address = str(row["cluster"]), str(row["node"]), str(row["address"])
+            return cls(cluster, node, address, bool(row["founding"]), bool(row.get("observer", False)))
         except FileNotFoundError as error:
             raise PreconditionError(
                 f"{data_dir} belongs to no mesh yet; run `weftmesh init` to found one or `weftmesh join` to join one",
@@ -106,7 +109,13 @@ def found_cluster(config: Config, cluster: str, node_name: str, address: str) ->
 
 
 async def join_cluster(
-    config: Config, line: JoinLine, node_name: str, address: str, *, timeout_s: float = ENROLL_TIMEOUT_S
+    config: Config,
+    line: JoinLine,
+    node_name: str,
+    address: str,
+    *,
+    observer: bool = False,
+    timeout_s: float = ENROLL_TIMEOUT_S,
 ) -> NodeRecord:
     """Enroll with a join line and become a node; the mesh takes it in when the daemon starts.
 
@@ -131,7 +140,7 @@ async def join_cluster(
     make_private_directory(data_dir)
     store.save(enrolled.material)
     _save_seeds(data_dir, enrolled.seeds)
-    record = present or NodeRecord(enrolled.material.cluster, node_name, address, founding=False)
+    record = present or NodeRecord(enrolled.material.cluster, node_name, address, founding=False, observer=observer)
     record.save(data_dir)
     return record
 

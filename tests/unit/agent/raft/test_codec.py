@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.codec import ProtocolError
-from weftmesh.agent.raft.membership import Configurations, is_single_change, quorum_size, to_membership
+from weftmesh.agent.raft.membership import Configuration, Configurations, is_single_change, quorum_size, to_membership
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -123,17 +123,17 @@ def test_nothing_else_of_pysyncobj_leaves(kind: str) -> None:
 
 
 def test_configurations_follow_the_log() -> None:
-    history = Configurations(1, {"a": "a:1"})
-    history.push(5, {"a": "a:1", "b": "b:1"})
-    history.push(9, {"b": "b:1"})
-    assert [set(history.at(index)) for index in (1, 4, 5, 8, 9)] == [{"a"}, {"a"}, {"a", "b"}, {"a", "b"}, {"b"}]
+    history = Configurations(1, Configuration({"a": "a:1"}))
+    history.push(5, Configuration({"a": "a:1", "b": "b:1"}))
+    history.push(9, Configuration({"b": "b:1"}))
+    assert [set(history.at(index).voters) for index in (1, 4, 5, 8, 9)] == [{"a"}, {"a"}, {"a", "b"}, {"a", "b"}, {"b"}]
     assert set(history.since(6)) == {"a", "b"}
     assert history.truncate_from(9)
     assert not history.truncate_from(6)
     assert history.index == 5
     history.forget_before(7)
     assert history.truncate_from(2) is False
-    assert set(history.current) == {"a", "b"}
+    assert set(history.current.voters) == {"a", "b"}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_configurations_follow_the_log() -> None:
     ],
 )
 def test_one_voter_at_a_time(old: str, new: str, single: bool) -> None:
-    assert is_single_change(dict.fromkeys(old, "1"), dict.fromkeys(new, "1")) is single
+    assert is_single_change(Configuration(dict.fromkeys(old, "1")), Configuration(dict.fromkeys(new, "1"))) is single
 
 
 def test_quorum_sizes() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.raft_engines import FAST, Engines, Register, with_settings
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
-from weftmesh.agent.raft.engine import RaftStatus, Role
+from weftmesh.agent.raft.engine import MemberRole, RaftStatus, Role
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.null_transport import NullTransport
 from weftmesh.core.errors import (
@@ -162,22 +162,22 @@ async def test_limits(mesh: Engines) -> None:
 
 async def test_members_come_and_go(mesh: Engines) -> None:
     a, b, c = await mesh.found("a", "b", "c")
-    await b.up.change_voter("c", None, 5)
+    await b.up.change_member("c", None, None, 5)
     assert set(a.up.status().voters) == {"a", "b"}
     await mesh.until(lambda: c.up.status().role is Role.JOINING)
-    await a.up.change_voter("c", None, 5)
-    await a.up.change_voter("b", "b:2", 5)
+    await a.up.change_member("c", None, None, 5)
+    await a.up.change_member("b", MemberRole.VOTER, "b:2", 5)
     await mesh.until(lambda: b.up.status().voters["b"] == "b:2")
-    await a.up.change_voter("b", None, 5)
+    await a.up.change_member("b", None, None, 5)
     with pytest.raises(PreconditionError, match="last voter"):
-        await a.up.change_voter("a", None, 5)
+        await a.up.change_member("a", None, None, 5)
     await a.up.propose(b"alone", 2)
 
 
 async def test_a_leader_that_is_removed_hands_over(mesh: Engines) -> None:
     await mesh.found("a", "b", "c")
     leader = await mesh.elected()
-    await leader.up.change_voter(leader.name, None, 5)
+    await leader.up.change_member(leader.name, None, None, 5)
     rest = [name for name in mesh.hosts if name != leader.name]
     after = await mesh.elected(rest)
     assert set(after.up.status().voters) == set(rest)
