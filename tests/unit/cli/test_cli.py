@@ -132,7 +132,7 @@ GOLDEN = {
         *("log_first_index", "log_last_index", "snapshot_index", "revision", "state_hash", "tasks", "projects"),
         *("start_time", "certificate_expire_time", "sync_latency", "fsync", "rss_bytes", "pending_proposals"),
         *("watchers", "listen_address", "members"),
-        *("queued_writes", "failed_queued_writes", "damaged_queue_parts"),
+        *("queued_writes", "failed_queued_writes", "damaged_queue_parts", "last_audit"),
     },
     ("members",): {"members"},
     ("members", "rm", "other", "--dry-run"): {"member", "dry_run"},
