@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from tests.integration.command_line import Result, done, weftmesh
+from tests.integration.bare_nodes import bare_node, join, offline, running
+from tests.integration.command_line import done, weftmesh
 
 from weftmesh.board.v1 import board_pb2
-from weftmesh.cli.dev_mesh import DevMesh, free_ports
+from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
 
@@ -27,32 +25,6 @@ pytestmark = [
 
 SETTLE_S = 60.0
 REQUEST_ID = str(uuid.UUID(int=7, version=4))
-
-
-def bare_node(directory: Path, name: str) -> DevNode:
-    """A configured node that belongs to no mesh yet."""
-    listen, enroll = (f"127.0.0.1:{port}" for port in free_ports(2))
-    node = DevNode(name, directory / name, listen, enroll)
-    node.write_config(fsync=True)
-    return node
-
-
-@asynccontextmanager
-async def running(*nodes: DevNode) -> AsyncIterator[None]:
-    """The nodes run for as long as the block does."""
-    try:
-        for node in nodes:
-            node.start()
-        for node in nodes:
-            await node.ready()
-        yield
-    finally:
-        await asyncio.gather(*(node.stop() for node in nodes))
-
-
-async def offline(node: DevNode, *arguments: str) -> Result:
-    """Run a command that needs this node's configuration, and no daemon."""
-    return await weftmesh(None, "--config", str(node.config_path), *arguments)
 
 
 async def keygen(path: Path) -> str:
@@ -127,8 +99,7 @@ async def test_a_backup_comes_back_on_a_new_mesh_that_others_join(mesh: DevMesh,
     state = (replicated["state_hash"], replicated["revision"])
     async with running(one):
         await until_state(one, state)
-        line = (await weftmesh(one, "--json", "token", "create")).json()["token"]["join_command"]
-        assert (await offline(two, *shlex.split(line)[1:])).code == 0
+        await join(one, two)
         async with running(two):
             await until_state(two, state)
             await _still_works(one, two, request)

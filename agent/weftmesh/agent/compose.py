@@ -39,6 +39,7 @@ from weftmesh.agent.raft.snapshots import SnapshotStore
 from weftmesh.agent.raft.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
 from weftmesh.agent.raft.wal import WriteAheadLog
 from weftmesh.agent.raft.wal_disk import SystemDisk
+from weftmesh.agent.recovery_service import Abandoned, RecoveryServicer
 from weftmesh.agent.servers import Servers
 from weftmesh.agent.status import NodeFacts, StatusReporter
 from weftmesh.agent.sync_meter import SyncMeter
@@ -83,6 +84,7 @@ class Node:
         self._leaving = False
         self._member_names: frozenset[str] = frozenset()
         self._removed_at_s: dict[str, float] = {}
+        self._abandoned = Abandoned(config.node.data_dir / "abandoned.json")
 
     async def run(self) -> None:
         """Start everything, wait until `stopping`, stop everything.
@@ -138,7 +140,8 @@ class Node:
         servers = Servers(self._config, self._identity, upstream)
         backup = BackupServicer(self._record.node, self._record.cluster, self._homes, callers)
         audit = AuditServicer(check, auditor, callers)
-        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit)
+        recovery = RecoveryServicer(facts, mesh, callers, self._abandoned, self._dial, admission.tokens.has_authority)
+        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit, recovery)
 
         mesh.engine.on_change(self._note_members)
         for home in self._homes.all():
@@ -208,8 +211,10 @@ class Node:
 
         A node may lead that joined while this one was away, so names that are not known here are let in; what they say
         counts only as far as the log gives them a vote. A node that was seen to be removed is turned away once it has
-        had time to announce its own removal.
+        had time to announce its own removal; one that was given up when the quorum was recovered, at once and for ever.
         """
+        if node in self._abandoned and not self._is_member(node):
+            return False
         removed_at_s = self._removed_at_s.get(node)
         return removed_at_s is None or asyncio.get_running_loop().time() - removed_at_s < REMOVED_GRACE_S
 

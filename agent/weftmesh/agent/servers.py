@@ -23,6 +23,8 @@ from weftmesh.mesh.v1 import (
     mesh_pb2_grpc,
     raft_pb2,
     raft_pb2_grpc,
+    recovery_pb2,
+    recovery_pb2_grpc,
 )
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
@@ -35,6 +37,7 @@ MESH_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"].full_n
 RENEWAL_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["RenewalService"].full_name
 AUDIT_SERVICE: Final = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 BACKUP_SERVICE: Final = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
+RECOVERY_SERVICE: Final = recovery_pb2.DESCRIPTOR.services_by_name["RecoveryService"].full_name
 RAFT_SERVICE: Final = raft_pb2.DESCRIPTOR.services_by_name["RaftService"].full_name
 
 
@@ -62,6 +65,7 @@ class Servers:
         renewal: mesh_pb2_grpc.RenewalServiceServicer,
         backup: backup_pb2_grpc.BackupServiceServicer,
         audit: audit_pb2_grpc.AuditServiceServicer,
+        recovery: recovery_pb2_grpc.RecoveryServiceServicer,
     ) -> None:
         """Say what is served; before `start`."""
         for server in (self._mesh, self._local):
@@ -72,9 +76,10 @@ class Servers:
         raft_pb2_grpc.add_RaftServiceServicer_to_server(raft, self._mesh)
         mesh_pb2_grpc.add_RenewalServiceServicer_to_server(renewal, self._mesh)
         backup_pb2_grpc.add_BackupServiceServicer_to_server(backup, self._local)
+        recovery_pb2_grpc.add_RecoveryServiceServicer_to_server(recovery, self._local)
         common = (BOARD_SERVICE, MESH_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection((*common, RAFT_SERVICE, RENEWAL_SERVICE), self._mesh)
-        reflection.enable_server_reflection((*common, BACKUP_SERVICE), self._local)
+        reflection.enable_server_reflection((*common, BACKUP_SERVICE, RECOVERY_SERVICE), self._local)
 
     async def start(self) -> None:
         """Listen on both.

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "verify": Lazy("weftmesh.cli.commands.verify:verify", "Check that nothing acknowledged was lost."),
     "backup": Lazy("weftmesh.cli.commands.backup:backup", "Back up the board, encrypted."),
     "restore": Lazy("weftmesh.cli.commands.restore:restore", "Put a backup onto a fresh node."),
+    "recover-quorum": Lazy("weftmesh.cli.commands.recover:recover_quorum", "Go on alone when the others are gone."),
     "dev": Lazy("weftmesh.cli.commands.dev:dev", "A whole mesh on this machine, to try things."),
     "bench": Lazy("weftmesh.cli.commands.bench:bench", "Measure a mesh."),
     "config": Lazy("weftmesh.cli.commands.config:config", "The configuration in force."),

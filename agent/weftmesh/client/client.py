@@ -17,6 +17,7 @@ from weftmesh.client.calls import Calls
 from weftmesh.client.errors import unreachable
 from weftmesh.client.limits import CALL_TIMEOUT_S, CONNECT_TIMEOUT_S, PAGE_SIZE, WATCH_PROGRESS_S
 from weftmesh.client.mesh import MeshApi
+from weftmesh.client.recovery import RecoveryApi
 from weftmesh.client.requests import Write, as_write
 from weftmesh.client.stream import Answer, WriteStream
 from weftmesh.client.target import Identity, default_target, open_channel
@@ -32,6 +33,7 @@ class Client:
         mesh: the mesh's calls.
         backup: the stream of a backup's parts.
         audit: audits of the mesh.
+        recovery: the way out when a majority is gone for good.
         target: the node's address.
     """
 
@@ -44,6 +46,7 @@ class Client:
         self.mesh = MeshApi(calls)
         self.backup = BackupApi(calls)
         self.audit = AuditApi(calls)
+        self.recovery = RecoveryApi(calls)
         self._open_watch: Any = stub.Watch
 
     async def write(

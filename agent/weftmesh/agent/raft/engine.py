@@ -164,6 +164,15 @@ class RaftEngine(Protocol):
     async def transfer_leadership(self, timeout_s: float) -> bool:
         """Ask the most up-to-date voter to take over, if this node leads. Returns whether this node no longer leads."""
 
+    async def recover_quorum(self, timeout_s: float) -> None:
+        """Make this node the only voter with what it has, durably, though no majority agrees; return when it leads.
+
+        What the others committed and this node never got is lost, and the others must never run again as they are.
+
+        Raises:
+            PreconditionError: it leads, or is no member.
+        """
+
     def status(self) -> RaftStatus:
         """A consistent moment of the engine; cheap."""
 

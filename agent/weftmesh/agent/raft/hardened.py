@@ -63,7 +63,7 @@ from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.codec import ProtocolError
 from weftmesh.agent.raft.engine import PeerStatus, RaftStatus, Role
 from weftmesh.agent.raft.pin import CANDIDATE, monotonic_s
-from weftmesh.agent.raft.reading import Reading
+from weftmesh.agent.raft.recovering import Recovering
 from weftmesh.agent.raft.stock import CoreParts, Peer, peer_of
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -72,7 +72,7 @@ _QUIET = frozenset(("append_entries", "append_response"))
 """Messages that may leave nothing for a tick; all others are rare."""
 
 
-class HardenedSyncObj(Reading):
+class HardenedSyncObj(Recovering):
     """The core: messages, ticks and completed writes go in; messages and applied commands come out."""
 
     def __init__(self, parts: CoreParts) -> None:

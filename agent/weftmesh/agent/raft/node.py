@@ -192,6 +192,14 @@ class PysyncobjEngine:
             self._callbacks.remove(notice)
         return not self._core.leads
 
+    async def recover_quorum(self, timeout_s: float) -> None:
+        """See RaftEngine."""
+        self._check_running()
+        index = self._core.become_sole_voter()
+        log.critical("raft.quorum_recovered", index=index, why="an operator gave the other voters up")
+        self._schedule()
+        await self.read_barrier(timeout_s)
+
     def status(self) -> RaftStatus:
         """See RaftEngine."""
         return self._core.status()
