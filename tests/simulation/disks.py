@@ -57,7 +57,7 @@ class SimulatedLog(FakeLogStorage):
         """
         if self.damaged:
             raise DataCorruptionError("a record that was synced does not verify")
-        return SimulatedLog(self._machinery, self)
+        return type(self)(self._machinery, self)
 
     def durable_term_at(self, index: int) -> int | None:
         """The term of the entry that a power cut now would leave."""

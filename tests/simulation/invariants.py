@@ -198,7 +198,8 @@ class Invariants:
 
     def _is_durable_majority(self, voters: tuple[str, ...], index: int) -> bool:
         term = self.committed.entries[index][0] if index in self.committed.entries else -1
-        return sum(self._nodes[name].disk.has_durable(index, term) for name in voters) * 2 > len(voters)
+        known = [self._nodes[name] for name in voters if name in self._nodes]
+        return sum(node.disk.has_durable(index, term) for node in known) * 2 > len(voters)
 
     # state machines
 

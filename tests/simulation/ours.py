@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -13,6 +14,7 @@ from tests.simulation.disks import SimulatedLog, SimulatedSnapshots
 from tests.simulation.machine import Registers
 from tests.simulation.node import Node
 
+from weftmesh.agent.raft import node as engine_module
 from weftmesh.agent.raft.hardened import HardenedSyncObj
 from weftmesh.agent.raft.membership import Voters, to_membership
 from weftmesh.agent.raft.node import PysyncobjEngine
@@ -124,22 +126,35 @@ class EngineCore:
         return entry.term, entry.payload
 
 
+@contextmanager
+def _running(core_class: type[HardenedSyncObj]) -> Iterator[None]:
+    """Engines made meanwhile have this core."""
+    module: Any = engine_module
+    original, module.HardenedSyncObj = module.HardenedSyncObj, core_class
+    try:
+        yield
+    finally:
+        module.HardenedSyncObj = original
+
+
 class EngineDisk:
     """Log and snapshots of a node.
 
     Args:
         settings: of every life.
         voters: of a cluster that is founded at once; none for a node that joins.
-        core_class: what a mutant runs instead.
     """
 
     reads = True
     original = False
 
-    def __init__(
-        self, settings: RaftSettings, voters: Voters, core_class: type[HardenedSyncObj] = HardenedSyncObj
-    ) -> None:
-        self._settings, self._core_class, self._voters = settings, core_class, voters
+    core_class: type[HardenedSyncObj] = HardenedSyncObj
+    """A mutant has another one..."""
+    log_class: type[SimulatedLog] = SimulatedLog
+    """... or another disk."""
+
+    def __init__(self, settings: RaftSettings, voters: Voters) -> None:
+        self._settings, self._voters = settings, voters
         self.log: SimulatedLog | None = None
         self.snapshots: SimulatedSnapshots | None = None
 
@@ -151,7 +166,7 @@ class EngineDisk:
     def boot(self, node: Node) -> EngineCore:
         """Begin a life from what is there."""
         if self.log is None or self.snapshots is None:
-            self.log, self.snapshots = SimulatedLog(node), SimulatedSnapshots(node)
+            self.log, self.snapshots = self.log_class(node), SimulatedSnapshots(node)
             if self._voters:
                 payload = raft_pb2.LogPayload(membership=to_membership(self._voters)).SerializeToString()
                 self.log.append([Entry(FIRST_INDEX, 1, payload)])
@@ -159,12 +174,11 @@ class EngineDisk:
         else:
             self.log, self.snapshots = self.log.reopen(), self.snapshots.reopen()
         machine, transport = Registers(node.invariants, node.name), NodeTransport(node)
-        engine = PysyncobjEngine(
-            node.name, f"{node.name}:1", CLUSTER, self.log, self.snapshots, transport, machine,
-            node.founding, self._settings, node.fatal, seeds=node.seeds,
-        )  # fmt: skip
-        if self._core_class is not HardenedSyncObj:
-            engine._core = self._core_class(engine._core._parts)
+        with _running(self.core_class):
+            engine = PysyncobjEngine(
+                node.name, f"{node.name}:1", CLUSTER, self.log, self.snapshots, transport, machine,
+                node.founding, self._settings, node.fatal, seeds=node.seeds,
+            )  # fmt: skip
         return EngineCore(engine, transport, machine, self.log)
 
     def power_cut(self, keep: int) -> None:

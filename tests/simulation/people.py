@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation.node import Node
 from tests.simulation.ports import Calls
 
+from weftmesh.agent.raft.engine import MemberRole
 from weftmesh.core.errors import NoQuorumError, OverloadedError, PreconditionError, UnknownOutcomeError
 
 if TYPE_CHECKING:
@@ -34,32 +35,33 @@ class Operator:
         self._ask(node, "hand over", lambda engine: engine.transfer_leadership(TIMEOUT_S))
 
     def change(self) -> None:
-        """Add, remove or move some node."""
+        """Add, promote, demote, remove or move some node."""
         simulation, rng = self._simulation, self._world.rng
         voters = simulation.voters()
         name = rng.choice(sorted(simulation.nodes))
         if name in voters and rng.random() < 0.3:
             self._moves += 1
-            self.set_voter(name, f"{name}:{self._moves}")
+            self.set_member(name, MemberRole.VOTER, f"{name}:{self._moves}")
         elif name not in voters:
-            self.set_voter(name, f"{name}:1")
+            self.set_member(name, rng.choice((MemberRole.VOTER, MemberRole.VOTER, MemberRole.OBSERVER, None)))
         elif len(voters) > SMALLEST:
-            self.set_voter(name, None)
+            self.set_member(name, rng.choice((MemberRole.OBSERVER, None)))
 
-    def set_voter(self, name: str, address: str | None) -> None:
-        """Have a node vote, or not."""
+    def set_member(self, name: str, role: MemberRole | None, address: str = "") -> None:
+        """Have a node vote, watch, or be none of the cluster's."""
         up = [node for _, node in sorted(self._simulation.nodes.items()) if node.up]
         if up:
-            wish = f"{name} at {address}" if address else f"no {name}"
-            self._ask(self._world.rng.choice(up), wish, lambda engine: _change(engine, name, address))
+            at = address or f"{name}:1"
+            wish = f"{name} as {role} at {at}"
+            self._ask(self._world.rng.choice(up), wish, lambda calls: calls.change_member(name, role, at, TIMEOUT_S))
 
     def replace(self, lost: str, substitute: str) -> None:
         """Put a new node into the place of one that will never come back, however long it takes."""
         voters = self._simulation.voters()
         if lost in voters:
-            self.set_voter(lost, None)
+            self.set_member(lost, None)
         elif substitute not in voters:
-            self.set_voter(substitute, f"{substitute}:1")
+            self.set_member(substitute, MemberRole.VOTER)
         else:
             self._world.counts["nodes replaced"] += 1
             return
@@ -84,12 +86,3 @@ class Operator:
             loop.create_task(wait())
 
         node.act(begin)
-
-
-def _change(engine: Any, name: str, address: str | None) -> Coroutine[Any, Any, Any]:
-    if hasattr(engine, "change_member"):
-        from weftmesh.agent.raft.engine import MemberRole
-
-        role = MemberRole.VOTER if address is not None else None
-        return engine.change_member(name, role, address, TIMEOUT_S)  # type: ignore[no-any-return]
-    return engine.change_voter(name, address, TIMEOUT_S)  # type: ignore[no-any-return]

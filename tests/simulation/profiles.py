@@ -48,7 +48,7 @@ PROFILES = (
     Profile("calm", _some(reset=0.2, hand_over=0.3, snapshot=0.3, clock_rate=0.2), calls=40.0),
     Profile(
         "crashy",
-        _some(power_cut=1.0, power_cut_soon=2.5, kill=0.5, slow_disk=1.0, snapshot=0.5),
+        _some(power_cut=1.0, power_cut_soon=2.5, kill=0.5, slow_disk=1.0, snapshot=0.5, damage=0.2),
         snapshots=(5, 10, 40),
     ),
     Profile(
@@ -58,13 +58,22 @@ PROFILES = (
     ),
     Profile(
         "snapshot-heavy",
-        _some(partition=0.8, heal=1.5, power_cut_soon=1.0, reset=1.5, snapshot=3.0, slow_disk=0.5, power_cut=0.4),
+        _some(
+            partition=0.8,
+            heal=1.5,
+            power_cut_soon=1.0,
+            reset=1.5,
+            snapshot=3.0,
+            slow_disk=0.5,
+            power_cut=0.4,
+            damage=0.2,
+        ),
         snapshots=(4, 6, 10),
         overrides={"trailing_entries": 0, "chunk_bytes": 60},
     ),
     Profile(
         "membership-heavy",
-        _some(change_voters=4.0, partition=0.7, heal=1.2, kill=0.4, power_cut=0.4, hand_over=0.6, depose=0.8),
+        _some(change_voters=5.0, partition=0.7, heal=1.2, kill=0.4, power_cut=0.4, hand_over=0.6, depose=0.8),
         snapshots=(6, 20, 10_000),
     ),
     Profile(
