@@ -21,7 +21,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import report
+from benchmarks import pauses, report
 from benchmarks.report import Row
 from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
@@ -125,6 +125,8 @@ async def measure(mesh: DevMesh, count: int) -> list[Row]:
     await mesh.settled()
     async with mesh.node(other).client() as client:
         rows.append(Row(name, "restarted_rss", round((await client.mesh.get_status()).rss_bytes / 2**20, 1), "MiB"))
+    await mesh.kill(other, signal.SIGTERM)  # in order, so that all tasks are in a snapshot
+    rows += await pauses.measure(mesh.node(other).directory / "data" / "mesh" / "snapshots", name)
     return rows
 
 

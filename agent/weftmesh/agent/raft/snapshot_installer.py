@@ -59,11 +59,15 @@ class SnapshotInstaller:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def settled(self) -> None:
+        """Wait for what is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def finish(self) -> None:
         """Abandon what is under way."""
         self._abandoned.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await self.settled()
 
     def _prepare(self, chunk: raft_pb2.SnapshotChunk) -> Prepared | None:
         try:
