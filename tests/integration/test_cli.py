@@ -12,6 +12,7 @@ from tests.integration.command_line import Result, done, weftmesh
 
 from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.dev_mesh import DevMesh
+from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.core.board.model import Limits
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -69,6 +70,21 @@ async def test_a_change_is_taken_back(mesh: DevMesh) -> None:
     await done(mesh.first, "task", "set", key, "title=second words")
     await done(mesh.first, "task", "revert", key, "--to", "1")
     assert ((await shown(mesh, key))["title"], (await shown(mesh, key))["version"]) == ("first words", 3)
+    await done(
+        mesh.first, "task", "set", key, "label+=a", "due=2026-12-01", "estimate=3", "custom.team=x", "status=done"
+    )
+    full = await shown(mesh, key)
+    await done(
+        mesh.first, "task", "set", key, "label-=a", "due=", "estimate=", "custom.team=", "status=todo", "title=other"
+    )
+    await done(mesh.first, "task", "revert", key, "--to", "4")
+    again = await shown(mesh, key)
+    changed = {field for field in full if again[field] != full[field]}
+    assert changed == {"version", "revision", "etag", "update_time"}
+    late = await weftmesh(mesh.first, "task", "revert", key, "--to", "9")
+    assert (late.code, "choose 1 to 6" in late.err) == (ExitCode.NOT_FOUND, True)
+    future = await weftmesh(mesh.first, "export", "BACK", "--at-revision", "1000000")
+    assert (future.code, future.out, "not reached" in future.err) == (ExitCode.ERROR, "", True)
 
     await done(mesh.first, "task", "rm", key)
     assert key not in await done(mesh.first, "task", "ls", "BACK")
