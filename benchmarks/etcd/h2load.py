@@ -54,10 +54,12 @@ class Answers:
     Attributes:
         took_us: of each answered request.
         rate_per_s: answers a second.
+        written: writes of the whole run, the warm-up included.
     """
 
     took_us: list[int]
     rate_per_s: float
+    written: int
 
 
 @asynccontextmanager
@@ -110,16 +112,15 @@ async def repeat(endpoint: Endpoint, write: RawWrite, in_flight: int, duration_s
         command += [f"--duration={duration_s * 1e3:g}ms", f"--warm-up-time={WARM_UP_S * 1e3:g}ms"]
         command += ["--header=content-type: application/grpc", "--header=te: trailers"]
         await output_of([*command, f"http://{address}{write.method}"], WARM_UP_S + duration_s + FINISH_TIMEOUT_S)
-        answers = _answers(log, duration_s)
-        written = await store.revision() - before
-    if written < len(answers.took_us):
+        answers = _answers(log, duration_s, await store.revision() - before)
+    if answers.written < len(answers.took_us):
         raise BenchmarkError(
-            f"{endpoint.system} answered {len(answers.took_us)} raw calls, but its revision rose by {written} only"
+            f"{endpoint.system} answered {len(answers.took_us)} raw calls, but wrote {answers.written} only"
         )
     return answers
 
 
-def _answers(log: Path, duration_s: float) -> Answers:
+def _answers(log: Path, duration_s: float, written: int) -> Answers:
     """What the log says.
 
     Raises:
@@ -129,7 +130,7 @@ def _answers(log: Path, duration_s: float) -> Answers:
     statuses = Counter(row[1] for row in rows)
     if not statuses[ANSWERED] or set(statuses) - {ANSWERED, BEGUN_IN_WARM_UP}:
         raise BenchmarkError(f"h2load: requests by their HTTP status: {dict(statuses)}")
-    return Answers([int(row[2]) for row in rows if row[1] == ANSWERED], len(rows) / duration_s)
+    return Answers([int(row[2]) for row in rows if row[1] == ANSWERED], len(rows) / duration_s, written)
 
 
 async def _listening(address: str, log: Path) -> None:

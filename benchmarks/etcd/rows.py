@@ -7,12 +7,12 @@ import statistics
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from benchmarks.etcd import generator, h2load
-from benchmarks.etcd.generator import Load, Write, generated
+from benchmarks.etcd.generator import Load, generated
 from benchmarks.etcd.processes import BenchmarkError, finished, running, said
+from benchmarks.etcd.resources import processor_us, resident_mib
 from benchmarks.etcd.stores import Endpoint, monotonic_us, open_store
 from benchmarks.etcd.systems import Field
 from benchmarks.etcd.watcher import delays_us, until_answered, watching
@@ -32,6 +32,7 @@ UNITS: Final = {
     "p50": "ms",
     "p99": "ms",
     "rate": "1/s",
+    "processor_per_write": "us",
     "commit_to_watcher_p50": "ms",
     "commit_to_watcher_p99": "ms",
     "begin_to_watcher_p50": "ms",
@@ -76,8 +77,11 @@ def raw(in_flight: int, duration_s: float) -> RaceRow:
 
     async def measure(field: Field) -> Figures:
         write = field.system.raw_write
+        before_us = processor_us(field.system.pids().values())
         answers = await h2load.repeat(field.entry, write, in_flight, duration_s, field.directory)
-        return {**_quantiles_ms(answers.took_us), "rate": answers.rate_per_s}
+        used_us = processor_us(field.system.pids().values()) - before_us
+        figures = {**_quantiles_ms(answers.took_us), "rate": answers.rate_per_s}
+        return {**figures, "processor_per_write": used_us / answers.written}
 
     return RaceRow(f"raw unary, {in_flight} in flight", measure)
 
@@ -87,7 +91,7 @@ def client(callers: int, duration_s: float, *, streamed: bool = False) -> RaceRo
     load = Load("create_streamed" if streamed else "create", callers, duration_s)
 
     async def measure(field: Field) -> Figures:
-        return _closed(await generated(field.entry, load), load)
+        return await _closed(field, load)
 
     return RaceRow(f"client library{', stream' * streamed}, {callers} caller{'s' * (callers > 1)}", measure)
 
@@ -97,7 +101,7 @@ def batches(duration_s: float) -> RaceRow:
     load = Load("batch", 1, duration_s, batch=BATCH)
 
     async def measure(field: Field) -> Figures:
-        figures = _closed(await generated(field.entry, load), load)
+        figures = await _closed(field, load)
         return {**figures, "rate": figures["rate"] * BATCH}
 
     return RaceRow(f"batches of {BATCH}", measure)
@@ -127,7 +131,7 @@ def memory(entries: int) -> RaceRow:
         took_us = max(answered_us for _, _, answered_us in writes) - min(begun_us for _, begun_us, _ in writes)
         await _check_entries(field.other, entries)
         await asyncio.sleep(1.0)  # for what the last writes left to collect
-        sizes = [_resident_mib(pid) for pid in field.system.pids().values()]
+        sizes = [resident_mib(pid) for pid in field.system.pids().values()]
         return {
             "rss": max(total for total, _ in sizes),
             "rss_anonymous": max(anonymous for _, anonymous in sizes),
@@ -174,9 +178,16 @@ async def _check_entries(endpoint: Endpoint, least: int) -> None:
             raise BenchmarkError(f"{endpoint.system} holds {found} entries after {least} were written")
 
 
-def _closed(writes: Sequence[Write], load: Load) -> dict[str, float]:
+async def _closed(field: Field, load: Load) -> dict[str, float]:
+    """Quantiles and rate of the calls, and the nodes' processor time for each entry that they made."""
+    async with open_store(field.entry) as store:
+        entries, used_us = await store.entries(), processor_us(field.system.pids().values())
+        writes = await generated(field.entry, load)
+        used_us = processor_us(field.system.pids().values()) - used_us
+        entries = await store.entries() - entries
     took_us = [answered_us - begun_us for _, begun_us, answered_us in writes]
-    return {**_quantiles_ms(took_us), "rate": len(writes) / load.duration_s}
+    rate = len(writes) / load.duration_s
+    return {**_quantiles_ms(took_us), "rate": rate, "processor_per_write": used_us / entries}
 
 
 def _quantiles_ms(values_us: Sequence[int]) -> dict[str, float]:
@@ -184,13 +195,6 @@ def _quantiles_ms(values_us: Sequence[int]) -> dict[str, float]:
     ranked = sorted(values_us)
     shares = {"p50": 0.5, "p99": 0.99}
     return {name: ranked[min(int(len(ranked) * share), len(ranked) - 1)] / 1_000 for name, share in shares.items()}
-
-
-def _resident_mib(pid: int) -> tuple[float, float]:
-    """Resident memory of a process: all of it, and without the files it maps."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    total, anonymous = (int(status[key].split()[0]) / 1024 for key in ("VmRSS", "RssAnon"))
-    return total, anonymous
 
 
 def _thousands(count: int) -> str:

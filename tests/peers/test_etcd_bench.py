@@ -61,6 +61,7 @@ def test_a_file_system_in_memory_is_refused() -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(300)  # 20 s on a quiet machine
 async def test_both_systems_are_measured_and_stopped(disk: Path) -> None:
     seen: list[tuple[str, str]] = []
     watched = rows.watch(Load("update", 1, 0.3, warm_up_s=0.2), "1 write at a time")
