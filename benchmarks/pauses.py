@@ -1,7 +1,7 @@
 """How long snapshots hold up the event loop of a node: taking one, and installing one that a leader sent.
 
-`python -m benchmarks.pauses DIRECTORY` takes the newest snapshot below a node's data directory; `benchmarks.scale` calls
-`measure` for the mesh that it filled.
+`python -m benchmarks.pauses DIRECTORY` takes the newest snapshot below a node's data directory; `benchmarks.scale`
+calls `measure` for the mesh that it filled.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.agent.raft.snapshot_installer import SnapshotInstaller
 from weftmesh.agent.raft.snapshots import SnapshotStore
 from weftmesh.core.clock import HybridClock
-from weftmesh.core.errors import NotFoundError
+from weftmesh.core.errors import DataCorruptionError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
 
 CLUSTER: Final = "dev"
@@ -44,7 +44,7 @@ class _Received(SnapshotStore):
             raise NotFoundError(f"there is no snapshot in {directory}; stop the node in order, then it has one")
         self._info: SnapshotInfo = info
 
-    def finish_receive(self, chunk: raft_pb2.SnapshotChunk) -> SnapshotInfo:
+    def finish_receive(self, chunk: raft_pb2.SnapshotChunk) -> SnapshotInfo:  # noqa: ARG002, it is the newest
         return self._info
 
 
@@ -85,13 +85,13 @@ async def _install(machine: BoardMachine, snapshots: SnapshotStore) -> float:
     installer = SnapshotInstaller(snapshots, machine, lambda task: prepared.set_result(task.result()))
     installer.begin(raft_pb2.SnapshotChunk())
     result = await prepared
-    assert result is not None
+    if result is None:
+        raise DataCorruptionError("the snapshot does not verify")
     begun_s = time.perf_counter()
     former = result.swap()
     took_ms = (time.perf_counter() - begun_s) * 1000
     installer.let_go(former)
-    while installer.busy:
-        await asyncio.sleep(TICK_S)
+    await installer.settled()
     return took_ms
 
 
@@ -119,9 +119,8 @@ async def measure(directory: Path, name: str) -> list[Row]:
         rows += ticks.rows(name, "replace")
     rows.append(Row(name, "replace_swap", round(swap_ms, 3), "ms"))
     gc.collect()
-    rows.append(
-        Row(name, "snapshot_pause_p50", round(statistics.median(map(_freeze_ms, [machine] * FREEZES)), 2), "ms")
-    )
+    pauses_ms = [_freeze_ms(machine) for _ in range(FREEZES)]
+    rows.append(Row(name, "snapshot_pause_p50", round(statistics.median(pauses_ms), 2), "ms"))
     return rows
 
 
