@@ -21,6 +21,7 @@ from zlib import crc32
 import structlog
 
 from weftmesh.core.board.auditing import WRITE_BYTES, acknowledged_write
+from weftmesh.core.board.hashing import HASH_BYTES
 from weftmesh.runtime.files import PRIVATE_FILE_MODE, make_private_directory
 
 FLUSH_INTERVAL_S: Final = 1.0
@@ -83,7 +84,7 @@ class AcknowledgedJournal:
     async def flush(self) -> None:
         """Write down what was noted; a disk that refuses costs the notes and no more."""
         async with self._writing:
-            notes = list(self._notes)
+            notes = [note for note in self._notes if len(note[1]) == HASH_BYTES]
             self._notes.clear()
             if not notes:
                 return

@@ -14,7 +14,7 @@ import structlog
 from weftmesh.agent.history_check import CHECKED_WRITES_MAX, unpacked
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.core.board.auditing import REVISION_BYTES
-from weftmesh.core.errors import NoQuorumError, OverloadedError, WeftmeshError
+from weftmesh.core.errors import OverloadedError, WeftmeshError
 from weftmesh.mesh.v1 import audit_pb2
 
 BARRIER_S: Final = 10.0
@@ -72,8 +72,8 @@ class Auditor:
             await asyncio.sleep(seconds_until_audit(datetime.now().astimezone(), random.SystemRandom().random()))
             try:
                 await self.run()
-            except (NoQuorumError, OverloadedError) as error:
-                log.warning("no audit tonight", why=str(error))
+            except Exception as error:  # noqa: BLE001, whatever it is, a node does not stop because it was looked at
+                log.warning("no audit tonight", why=str(error), kind=type(error).__name__)
 
     async def _run(self) -> audit_pb2.AuditReport:
         began_s = asyncio.get_running_loop().time()

@@ -19,6 +19,8 @@ SLICE_S: Final = 0.002
 """How long an audit may hold the event loop..."""
 PAUSE_S: Final = 0.004
 """... before it leaves it to others for this long."""
+CHECKS_MAX: Final = 4
+"""Of several nodes that audit at once: one is made, the others wait."""
 CATCH_UP_S: Final = 20.0
 CATCH_UP_PAUSE_S: Final = 0.02
 
@@ -29,7 +31,8 @@ class HistoryCheck:
     def __init__(self, home: Home, journal: AcknowledgedJournal) -> None:
         self._home = home
         self._journal = journal
-        self._busy = False
+        self._checking = asyncio.Lock()
+        self._checks = 0
 
     async def acknowledged(self, limit: int) -> list[bytes]:
         """The newest writes that this node acknowledged, oldest first."""
@@ -39,21 +42,20 @@ class HistoryCheck:
         """Look for `writes` once entry `applied_index` is applied here; a little at a time, so that writes go on.
 
         Raises:
-            OverloadedError: an audit looks already.
+            OverloadedError: too many audits wait already.
             PreconditionError: this node does not get so far in time.
         """
-        if self._busy:
-            raise OverloadedError("this node is being audited already; try again in a minute")
-        self._busy = True
+        if self._checks >= CHECKS_MAX:
+            raise OverloadedError(f"{CHECKS_MAX} audits of this node wait already; try again in a minute")
+        self._checks += 1
         try:
             await self._caught_up(applied_index)
-            response = audit_pb2.CheckHistoryResponse(
-                checked=len(writes), state_hash=self._state_hash_at(applied_index)
-            )
-            await self._look(writes, response)
-            return response
+            # Known for some seconds only, so before the wait for others.
+            state_hash = self._state_hash_at(applied_index)
+            async with self._checking:
+                return await self._look(writes, state_hash)
         finally:
-            self._busy = False
+            self._checks -= 1
 
     async def _caught_up(self, applied_index: int) -> None:
         try:
@@ -71,7 +73,8 @@ class HistoryCheck:
     def _state_hash_at(self, index: int) -> str:
         return self._home.machine.state_hash_at(index, self._home.engine.status().snapshot_index)
 
-    async def _look(self, writes: set[bytes], response: audit_pb2.CheckHistoryResponse) -> None:
+    async def _look(self, writes: set[bytes], state_hash: str) -> audit_pb2.CheckHistoryResponse:
+        response = audit_pb2.CheckHistoryResponse(checked=len(writes), state_hash=state_hash)
         state = self._home.board.freeze()
         audit = BoardAudit(state, writes)
         until_s = time.monotonic() + SLICE_S
@@ -85,6 +88,7 @@ class HistoryCheck:
         response.claimed_hash = state.state_hash.hex()
         response.actual_hash = audit.actual_hash
         response.revision = state.revision
+        return response
 
 
 def unpacked(message: audit_pb2.AcknowledgedWrites) -> list[bytes]:

@@ -16,7 +16,7 @@ from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.acknowledged import AcknowledgedJournal
 from weftmesh.agent.auditing import NIGHT_BEGINS_HOUR, NIGHT_LASTS_S, Auditor, Voter, seconds_until_audit
-from weftmesh.agent.history_check import HistoryCheck
+from weftmesh.agent.history_check import CHECKS_MAX, HistoryCheck
 from weftmesh.agent.homes import Home
 from weftmesh.agent.machines import RECENT_STATES, BoardMachine
 from weftmesh.agent.raft.engine import RaftStatus
@@ -181,6 +181,18 @@ async def test_one_audit_at_a_time(mesh: Mesh) -> None:
     results = await asyncio.gather(*running, return_exceptions=True)
     assert isinstance(results[1], OverloadedError)
     assert (await mesh.auditor.run()).passed
+
+
+async def test_audits_of_several_nodes_wait_for_one_another(mesh: Mesh) -> None:
+    check = mesh.replicas["n1"].check
+    later = 1_000  # an entry that none of them has seen yet
+    asking = [asyncio.create_task(check.check(later, set())) for _ in range(CHECKS_MAX + 1)]
+    await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+    while mesh.replicas["n1"].engine.status().applied_index < later:
+        await mesh.replicas["n1"].engine.propose(b"", 20)
+    results = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(one) for one in results] == [audit_pb2.CheckHistoryResponse] * CHECKS_MAX + [OverloadedError]
+    assert (await check.check(0, set())).actual_hash == mesh.replicas["n1"].home.board.state_hash
 
 
 async def test_the_loop_is_left_to_others_while_a_large_board_is_looked_over(mesh: Mesh) -> None:
