@@ -37,11 +37,11 @@ def new_node(mesh: DevMesh, name: str) -> DevNode:
     return node
 
 
-async def join(mesh: DevMesh, node: DevNode, line: str = "") -> Result:
+async def join(mesh: DevMesh, node: DevNode, line: str = "", *options: str) -> Result:
     """Paste a join line on the new node; a fresh one unless it is given."""
     words = shlex.split(line or await join_line(mesh))
     assert words[:2] == ["weftmesh", "join"]
-    return await weftmesh(None, "--config", str(node.config_path), *words[1:])
+    return await weftmesh(None, "--config", str(node.config_path), *words[1:], *options)
 
 
 async def join_line(mesh: DevMesh) -> str:
@@ -56,6 +56,11 @@ async def voters(node: DevNode) -> list[str]:
 
 def _voters_of(members: Iterable[mesh_pb2.Member]) -> list[str]:
     return [member.name for member in members if member.role == mesh_pb2.MEMBER_ROLE_VOTER]
+
+
+async def roles(node: DevNode) -> dict[str, str]:
+    listed = (await weftmesh(node, "--json", "members")).json()["members"]
+    return {member["name"]: member["role"] for member in listed}
 
 
 async def until_voters(node: DevNode, wanted: list[str]) -> None:
@@ -117,6 +122,36 @@ async def test_a_node_joins_by_the_pasted_line_and_a_line_lets_in_one(mesh: DevM
     assert "token create" in refused.err
     assert not (fourth.directory / "data" / "node.json").exists()
     assert await voters(mesh.first) == ["node1", "node2", "node3"]
+
+
+@pytest.mark.parametrize("mesh", [1], indirect=True)
+async def test_an_observer_is_promoted_and_demoted(mesh: DevMesh) -> None:
+    await done(mesh.first, "project", "add", "SEEN")
+    seer = new_node(mesh, "node2")
+    joined = await join(mesh, seer, "", "--observer")
+    assert joined.code == 0, joined.err
+    seer.start()
+    try:
+        await seer.ready()
+        assert await done(seer, "task", "add", "SEEN", "by an observer") == "SEEN-1"
+        assert await roles(mesh.first) == {"node1": "voter", "node2": "observer"}
+        assert "observer" in (await done(mesh.first, "members")).splitlines()[2]
+        refused = await weftmesh(mesh.first, "members", "demote", "node1")
+        assert refused.code != 0
+        assert "last voter" in refused.err
+
+        assert "promoted" in await done(mesh.first, "members", "promote", "node2")
+        assert await roles(mesh.first) == {"node1": "voter", "node2": "voter"}
+        assert "demoted" in await done(seer, "members", "demote", "node2")
+        await until_voters(mesh.first, ["node1"])
+        await seer.stop()
+        assert await done(mesh.first, "task", "add", "SEEN", "without the observer") == "SEEN-2"
+        seer.start()
+        await seer.ready()
+        await same_board(mesh.first, seer)
+        assert await roles(seer) == {"node1": "voter", "node2": "observer"}, "nobody but a person promotes it again"
+    finally:
+        await seer.stop()
 
 
 async def test_a_line_that_was_mangled_is_found_before_anybody_is_called(mesh: DevMesh) -> None:

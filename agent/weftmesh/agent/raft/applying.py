@@ -54,7 +54,7 @@ class Applying(Durability):
 
     def _SyncObj__applyLogEntries(self) -> bool:  # noqa: N802 - pysyncobj's name
         """The peers hear of a commit before this node applies it: then all nodes apply it at the same time."""
-        if self._stamp_commit() and self._others:
+        if self._stamp_commit() and self._members:
             return False
         return bool(super()._SyncObj__applyLogEntries())
 

@@ -142,7 +142,7 @@ class HardenedSyncObj(Recovering):
         """When to tick if nothing happens before."""
         deadline_s = float("inf")
         if self.leads:
-            if self._others:
+            if self._members:
                 deadline_s = min(self._feed_deadline_s(), monotonic_s() + self._settings.idle_heartbeat_s)
         elif self._may_campaign():
             deadline_s = self._election_deadline_s
