@@ -51,12 +51,11 @@ def disk_of(mutant: Mutant) -> MakeDisk:
 
 def fails_its_script(mutant: Mutant) -> bool:
     """Play the scenario made for this fault, with the fault."""
-    for module in SCRIPTS:
-        script = getattr(importlib.import_module(module), mutant.script, None)
-        if script is not None:
-            break
-    else:
-        raise LookupError(f"no test is named {mutant.script}")
+    modules = [importlib.import_module(name) for name in SCRIPTS]
+    scripts = [vars(module)[name] for module in modules for name in vars(module) if name.startswith(mutant.script)]
+    if len(scripts) != 1:
+        raise LookupError(f"{len(scripts)} tests begin with {mutant.script}")
+    script = scripts[0]
     fakes: Any = raft_cluster
     saved, fakes.HardenedSyncObj = fakes.HardenedSyncObj, mutant.core_class
     try:
@@ -72,7 +71,7 @@ def hunt(name: str, seeds: int) -> Verdict:
     """Play its script, then schedules until one violates an invariant."""
     mutant, began_s = MUTANTS[name], time.process_time()
     if mutant.script and fails_its_script(mutant):
-        return Verdict(name, mutant.script, time.process_time() - began_s)
+        return Verdict(name, f"script {mutant.script}", time.process_time() - began_s)
     profiles = [profile for profile in PROFILES if profile.name in mutant.profiles] or list(PROFILES)
     for seed in range(FIRST, FIRST + seeds):
         profile = profiles[seed % len(profiles)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation.disks import SimulatedLog
@@ -25,7 +25,7 @@ class Mutant:
     """In which schedules to look; in all if empty."""
     log_class: type[SimulatedLog] = SimulatedLog
     script: str = ""
-    """The test of the scenario that finds it, where chance is too slow."""
+    """How the name of the test begins that finds it, where chance is too slow."""
 
 
 MUTANTS: dict[str, Mutant] = {}
@@ -62,13 +62,7 @@ class _EarlyOwnCopy(HardenedSyncObj):
 @planted("a promise of an earlier term is kept in a later one", "deposing", "fault-heavy", "partitions")
 class _StalePromise(HardenedSyncObj):
     def release_acknowledgements(self) -> None:
-        self._held = type(self._held)(
-            (
-                HeldAcknowledgement(held.mark, held.peer, self._term, held.match_index, held.round)
-                for held in self._held
-            ),
-            self._held.maxlen,
-        )
+        self._held = type(self._held)((replace(held, term=self._term) for held in self._held), self._held.maxlen)
         super().release_acknowledgements()
 
 
@@ -120,7 +114,7 @@ class _UnprovenCommit(HardenedSyncObj):
     "commits entries of an earlier term by counting",
     "deposing",
     "fault-heavy",
-    script="test_figure_8_an_entry_of_an_earlier_term_is_not_committed_by_counting",
+    script="test_figure_8",
 )
 class _OldTermByCounting(HardenedSyncObj):
     def _SyncObj__getEntries(self, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: N802
@@ -144,7 +138,7 @@ class _UnprovenAcknowledgement(HardenedSyncObj):
     "counts acknowledgements of an earlier term",
     "partitions",
     "fault-heavy",
-    script="test_hazard_v3_acknowledgements_of_another_term",
+    script="test_hazard_v3",
 )
 class _OldAcknowledgement(HardenedSyncObj):
     def _answered(self, peer: Any, message: Any) -> Any:
@@ -173,9 +167,7 @@ class _AnyCandidate(HardenedSyncObj):
         super()._to_stock(peer, message)
 
 
-@planted(
-    "votes twice in a term", "deposing", "partitions", script="test_two_candidates_of_a_term_do_not_both_get_a_vote"
-)
+@planted("votes twice in a term", "deposing", "partitions", script="test_two_candidates")
 class _TwoVotes(HardenedSyncObj):
     def _to_stock(self, peer: Any, message: Any) -> None:
         if message.HasField("vote_request"):
@@ -183,7 +175,7 @@ class _TwoVotes(HardenedSyncObj):
         super()._to_stock(peer, message)
 
 
-@planted("counts votes, not voters", "fault-heavy", "partitions", script="test_hazard_h5_one_voter_elects_nobody")
+@planted("counts votes, not voters", "fault-heavy", "partitions", script="test_hazard_h5_one_voter")
 class _CountedVotes(HardenedSyncObj):
     def receive(self, name: str, message: Any) -> None:
         if message.HasField("vote_response") and not message.vote_response.pre_vote:
@@ -198,7 +190,7 @@ class _CountedVotes(HardenedSyncObj):
     "installs a snapshot over newer state",
     "snapshot-heavy",
     "fault-heavy",
-    script="test_hazard_v5_state_never_goes_back",
+    script="test_hazard_v5",
 )
 class _OlderSnapshot(HardenedSyncObj):
     def receive_snapshot(self, name: str, chunk: Any) -> Any:
@@ -214,7 +206,7 @@ class _OlderSnapshot(HardenedSyncObj):
     "an installed snapshot clears the log behind it",
     "snapshot-heavy",
     "fault-heavy",
-    script="test_hazard_v4_install_keeps_the_suffix",
+    script="test_hazard_v4_install",
 )
 class _ClearedSuffix(HardenedSyncObj):
     def _adopt(self, prepared: Any) -> Any:
@@ -245,7 +237,7 @@ class _OverlappingChanges(HardenedSyncObj):
 @planted(
     "a truncated change of members stays in effect",
     "membership-heavy",
-    script="test_hazard_membership_takes_effect_when_appended_and_is_rolled_back",
+    script="test_hazard_membership_takes_effect",
 )
 class _ForgottenRollback(HardenedSyncObj):
     def _truncate(self, index: int) -> bool:
@@ -255,7 +247,7 @@ class _ForgottenRollback(HardenedSyncObj):
         return False
 
 
-@planted("counts an observer for the majority", "membership-heavy", script="test_an_observer_counts_for_no_commit")
+@planted("counts an observer for the majority", "membership-heavy", script="test_an_observer_counts")
 class _CountedObserver(HardenedSyncObj):
     def _durable_at(self, name: str) -> int:
         return max(
@@ -269,7 +261,7 @@ class _CountedObserver(HardenedSyncObj):
 @planted(
     "a leader that is being removed counts itself",
     "membership-heavy",
-    script="test_hazard_removed_leader_counts_the_others_only_and_then_steps_down",
+    script="test_hazard_removed_leader",
 )
 class _CountsItself(HardenedSyncObj):
     def _quorum_index(self) -> int:
@@ -282,7 +274,7 @@ class _CountsItself(HardenedSyncObj):
 @planted(
     "changes members before an entry of its term is committed",
     "membership-heavy",
-    script="test_hazard_ongaro_2015_no_change_before_an_entry_of_the_own_term_is_committed",
+    script="test_hazard_ongaro_2015",
 )
 class _EarlyChange(HardenedSyncObj):
     def _refusal(self, new: Any) -> Any:
@@ -306,7 +298,7 @@ class _ReadWithoutRound(HardenedSyncObj):
     "reads before an entry of its term is committed",
     "deposing",
     "partitions",
-    script="test_nothing_is_served_before_an_entry_of_the_own_term_is_committed",
+    script="test_nothing_is_served_before",
 )
 class _EarlyRead(HardenedSyncObj):
     def _begin_question(self) -> Any:
