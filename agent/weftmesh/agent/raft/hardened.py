@@ -50,7 +50,10 @@ reads (`reading`)
 --  an answer to an earlier question, run or round counts        _is_confirmed, first_read_id         (read_index)
 membership (`voting`, `leading`)
 --  voters come from the command line, changes are pickled       Configurations                       membership
---  a change of a past term and one of this overlap (2015)       _may_change                          ongaro_2015
+--  a change of a past term and one of this overlap (2015)       _refusal                             ongaro_2015
+--  a node that joins counts before it has anything              _lags, changed                       (observers)
+--  an observer votes, counts or keeps a leader                  _others apart from _members          (observers)
+--  an observer of a later term is cut off for ever              _superseded                          (observers)
 --  a leader outside of the configuration counts itself          _quorum_index, _leave_if_removed     removed_leader
 === ============================================================ ==================================== ===============
 """
