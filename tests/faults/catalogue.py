@@ -25,5 +25,5 @@ FAULTS = (
     Fault("slow-follower", slowness.slow_follower, Network, (*_NETWORK, needs.program("tc"))),
     Fault("full-disk", disks.fill_disk, disks.SmallDisks, (needs.small_disk,)),
     Fault("failing-sync", disks.fail_sync, disks.BrokenSyncs, (needs.sync_breaker,)),
-    Fault("jumping-clock", clocks.jump_clocks, clocks.ShiftedClocks, (needs.faketime,)),
+    Fault("jumping-clock", clocks.jump_clocks, clocks.ShiftedClocks, (needs.program("cc"),)),
 )

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
-from tests.faults.needs import faketime_library
+from tests.faults.preloading import compiled
 from tests.faults.stage import Stage
 
 from weftmesh.cli.dev_node import DevNode
 
-RIGHT = "+0"
-NOTICED_AFTER_S = 1
-"""The library looks at the file no more often than this."""
+HOUR_S = 3_600
 
 
 class ShiftedClocks:
-    """A `Site` where each node's wall clock can be set while it runs. Needs libfaketime."""
+    """A `Site` where each node's wall clock can be set while it runs, by a preloaded library.
+
+    It shifts what a process reads. What the kernel waits for is not shifted, which is more than real clocks do.
+    """
 
     def __init__(self, count: int) -> None:
-        self._files: dict[str, Path] = {}
+        self._directory = Path(tempfile.mkdtemp(prefix="weftmesh-clocks-"))
+        self._library = compiled("shifted_clock", self._directory)
 
     def place(self, node: DevNode) -> None:
         """Preload the library, with the right time."""
-        node.directory.mkdir(parents=True, exist_ok=True)
-        self._files[node.name] = node.directory / "clock"
-        self.shift(node.name, RIGHT)
-        node.environment = {
-            "LD_PRELOAD": str(faketime_library()),
-            "FAKETIME_TIMESTAMP_FILE": str(self._files[node.name]),
-            "FAKETIME_CACHE_DURATION": str(NOTICED_AFTER_S),
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        self.shift(node.name, 0)
+        node.environment = {"LD_PRELOAD": str(self._library), "SHIFTED_CLOCK_FILE": str(self._file(node.name))}
 
-    def shift(self, name: str, offset: str) -> None:
-        """Set a node's clock to the right time and this much, such as +1h."""
-        new = self._files[name].with_suffix(".new")
-        new.write_text(f"{offset}\n")
-        new.rename(self._files[name])
+    def shift(self, name: str, seconds: int) -> None:
+        """Set a node's clock to the right time and this much."""
+        mode = "r+b" if self._file(name).exists() else "wb"
+        with self._file(name).open(mode, buffering=0) as file:
+            file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
     def close(self) -> None:
-        """The files belong to the mesh."""
+        """Remove the library."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _file(self, name: str) -> Path:
+        return self._directory / name
 
 
 async def jump_clocks(stage: Stage[ShiftedClocks]) -> None:
@@ -48,15 +49,14 @@ async def jump_clocks(stage: Stage[ShiftedClocks]) -> None:
 
     A restart beside a shifted clock makes every connection of that node anew, and with it every certificate's check.
     """
-    for offset in ("+1h", "-1h"):
-        shifted = stage.random.choice(stage.names)
-        stage.site.shift(shifted, offset)
-        await asyncio.sleep(2 * NOTICED_AFTER_S)
+    ahead, behind = stage.random.sample(stage.names, 2)
+    for shifted, seconds in ((ahead, HOUR_S), (behind, -HOUR_S)):
         stage.strike()
+        stage.site.shift(shifted, seconds)
         await stage.resumed()
         await stage.flowing()
         await stage.mesh.restart(stage.random.choice(stage.others(shifted)))
         await stage.leader()
         await stage.flowing()
-        stage.site.shift(shifted, RIGHT)
+        stage.site.shift(shifted, 0)
         await stage.flowing()

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.network import run
+from tests.faults.preloading import compiled
 from tests.faults.site import Site
 from tests.faults.stage import Stage, StageError
 
@@ -24,7 +25,6 @@ BALLAST = "ballast"
 BULK_WRITES, BULK_BYTES = 16, 60_000
 """At a time, so that the segment in use is soon full."""
 ENDS_WITHIN_S = 60.0
-BREAKER_SOURCE = Path(__file__).with_name("failing_sync.c")
 
 
 class SmallDisks:
@@ -66,21 +66,18 @@ class BrokenSyncs:
 
     def __init__(self, count: int) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="weftmesh-sync-"))
-        self._library = self._directory / "failing_sync.so"
         self._tracers: dict[str, subprocess.Popen[bytes]] = {}
-        self.preloads = shutil.which("cc") is not None
-        if self.preloads:
-            run("cc", "-shared", "-fPIC", "-O1", "-o", str(self._library), str(BREAKER_SOURCE), "-ldl")
+        self._library = compiled("failing_sync", self._directory) if shutil.which("cc") else None
 
     def place(self, node: DevNode) -> None:
         """Preload the library, if there is one."""
-        if self.preloads:
+        if self._library:
             trigger = str(self._trigger(node.name))
             node.environment = {"LD_PRELOAD": str(self._library), "FAILING_SYNC_TRIGGER": trigger}
 
     def break_syncs(self, node: DevNode) -> None:
         """From now on every fdatasync of this node fails with EIO."""
-        if self.preloads:
+        if self._library:
             self._trigger(node.name).touch()
             return
         command = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "inject=fdatasync:error=EIO", "-p", str(node.pid)]

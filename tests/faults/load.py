@@ -31,13 +31,13 @@ from weftmesh.core.errors import (
 )
 
 FRESH = board_pb2.READ_CONSISTENCY_LINEARIZABLE
-REGISTERS = 12
+REGISTERS = 8
 REGISTER_CLIENTS_PER_NODE = 2
 THINK_S = (0.01, 0.06)
 """Between two operations of a client: the mesh shall be busy, and the histories short enough to be checked."""
 CREATE_EVERY_S = 0.1
-FRESH_READ_EVERY_S = 0.1
-FRESH_READS_MAX = 100
+FRESH_READ_EVERY_S = 0.05
+FRESH_READS_MAX = 250
 """Reads of one node that wait at once, beside those of its register clients."""
 
 NOT_APPLIED = (NoQuorumError, OverloadedError)

@@ -7,9 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
-FAKETIME_LIBRARIES = "*/faketime/libfaketimeMT.so.1"
 INSTALL = "tests/peers/install.sh installs it"
 
 
@@ -21,16 +19,6 @@ def root() -> str:
 def program(name: str) -> Callable[[], str]:
     """A program on the path."""
     return lambda: "" if shutil.which(name) else f"there is no {name}; {INSTALL}"
-
-
-def faketime() -> str:
-    """The library that shifts a process's wall clock."""
-    return "" if faketime_library() else f"there is no libfaketime; {INSTALL}"
-
-
-def faketime_library() -> Path | None:
-    """Where it is, if it is here."""
-    return next(Path("/usr/lib").glob(FAKETIME_LIBRARIES), None)
 
 
 @functools.cache

@@ -5,15 +5,13 @@
 set -u
 
 missing=""
-want() { # PROGRAM-OR-FILE PACKAGE
-    case "$1" in
-        /*) for found in $1; do [ -e "$found" ] && return; done ;;
-        *) command -v "$1" >/dev/null 2>&1 && return ;;
-    esac
+want() { # PROGRAM PACKAGE
+    command -v "$1" >/dev/null 2>&1 && return
     missing="$missing $2"
 }
 
-want "/usr/lib/*/faketime/libfaketimeMT.so.1" faketime
+want cc gcc
+want haproxy haproxy
 want h2load nghttp2-client
 want etcd etcd-server
 want haproxy haproxy
