@@ -9,7 +9,14 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.agent.raft import codec
 from weftmesh.agent.raft.codec import ProtocolError
-from weftmesh.agent.raft.membership import Configuration, Configurations, is_single_change, quorum_size, to_membership
+from weftmesh.agent.raft.membership import (
+    Configuration,
+    Configurations,
+    from_membership,
+    is_single_change,
+    quorum_size,
+    to_membership,
+)
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -153,6 +160,43 @@ def test_one_voter_at_a_time(old: str, new: str, single: bool) -> None:
 
 def test_quorum_sizes() -> None:
     assert [quorum_size(dict.fromkeys("abcde"[:count], "")) for count in range(1, 6)] == [1, 2, 2, 3, 3]
+
+
+def members(voters: str, observers: str, joining: str = "") -> raft_pb2.RaftMessage:
+    made = raft_pb2.Membership(
+        voters=[raft_pb2.Voter(name=name, address="h:1", joining=name in joining) for name in voters],
+        observers=[raft_pb2.Voter(name=name, address="h:1", joining=name in joining) for name in observers],
+    )
+    return append(entry(6, payload=raft_pb2.LogPayload(membership=made).SerializeToString()))
+
+
+def test_observers_are_checked_as_voters_are() -> None:
+    assert codec.check(members("ab", "cd", "d")) == "append_entries"
+    for wrong in (members("", "a"), members("ab", "b"), members("ab", "cc"), members("ab", "", "b")):
+        with pytest.raises(ProtocolError):
+            codec.check(wrong)
+    with pytest.raises(ProtocolError, match="number of members"):
+        codec.check(members("a", "".join(chr(0x100 + at) for at in range(codec.MEMBERS_LIMIT))))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        raft_pb2.RaftMessage(read_index_response=raft_pb2.ReadIndexResponse(index=codec.NUMBER_LIMIT)),
+        raft_pb2.RaftMessage(
+            reject_proposals=raft_pb2.RejectProposals(reason="observer_behind", entries_behind=codec.NUMBER_LIMIT)
+        ),
+        raft_pb2.RaftMessage(term=2, vote_request=raft_pb2.VoteRequest(pre_vote=True, last_log_term=2)),
+    ],
+)
+def test_numbers_that_no_peer_has(message: raft_pb2.RaftMessage) -> None:
+    with pytest.raises(ProtocolError):
+        codec.check(message)
+
+
+def test_the_members_go_there_and_back() -> None:
+    there = Configuration({"a": "a:1"}, {"b": "b:1", "c": "c:1"}, frozenset({"c"}))
+    assert from_membership(to_membership(*there)) == there
 
 
 def test_the_same_voters_are_the_same_bytes() -> None:
