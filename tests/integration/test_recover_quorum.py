@@ -82,6 +82,7 @@ async def test_the_survivor_serves_again_and_a_mesh_grows_from_it(tmp_path: Path
         await two.ready()
         await asyncio.sleep(3)  # two election timeouts, for whatever it may try
         assert not (await status_of(two)).quorum
+        assert "wipe its data directory" in two.last_words(20_000)
         assert (await status_of(one)).term <= status.term + 2
         await done(one, "task", "add", "LAST", "Undisturbed")
         await two.stop()

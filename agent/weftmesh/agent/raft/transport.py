@@ -160,7 +160,8 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         if peer == self._self_name:
             await self._refuse(context, peer, "this node's own name; two nodes must not share a certificate")
         if not self._is_member(peer):
-            await self._refuse(context, peer, f"not a member of {self._cluster}")
+            advice = "was it removed or given up, wipe its data directory and let it join again"
+            await self._refuse(context, peer, f"not a member of {self._cluster}, or no longer; {advice}")
         return peer
 
     async def _refuse(self, context: ExchangeContext | SnapshotContext, peer: str, reason: str) -> None:

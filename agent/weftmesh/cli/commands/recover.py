@@ -52,9 +52,9 @@ def _show(output: Output, report: recovery_pb2.RecoveryReport) -> None:
         answer = f"answers, has entries up to {other.last_index}" if other.answers else f"is silent: {other.failure}"
         output.note(f"{other.name} ({other.address}) {answer}")
     output.note(
-        f"{report.node} knows entries up to {report.commit_index} to be committed and keeps them; it holds "
-        f"{report.last_index - report.commit_index} more, which it keeps too; its board is at revision "
-        f"{report.revision}"
+        f"{report.node}, in term {report.term}, knows entries up to {report.commit_index} to be committed "
+        f"and keeps them; it holds {report.last_index - report.commit_index} more, which it keeps too; its board is at "
+        f"revision {report.revision}"
     )
     output.note(_loss(report))
 
