@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
-from weftmesh.agent.raft.ports import Entry, SnapshotInfo
+from weftmesh.agent.raft.ports import Entry, LogStorage, SnapshotInfo
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -33,11 +33,35 @@ class Machinery(Protocol):
         """Entries entered the log."""
 
 
+class LogOnDisk(LogStorage, Protocol):
+    """A log, and what becomes of it when its process ends."""
+
+    damaged: bool
+    """A bit of it flipped, which the next start finds out."""
+
+    @property
+    def unsynced(self) -> int:
+        """Writes that a power cut may lose."""
+
+    def cut(self, keep: int) -> None:
+        """The process is gone; of the un-synced writes the first `keep` survive."""
+
+    def reopen(self) -> LogOnDisk:
+        """What the next start finds.
+
+        Raises:
+            DataCorruptionError: the log does not verify.
+        """
+
+    def durable_term_at(self, index: int) -> int | None:
+        """The term of the entry that a power cut now would leave."""
+
+
 class SimulatedLog(FakeLogStorage):
     """A `LogStorage` whose every write may be the last.
 
     A record that is torn in the middle, or lies behind one that is missing, is cut by recovery: so what survives of
-    the un-synced tail is always some first part of it. The files themselves are the business of `RealLog`.
+    the un-synced tail is always some first part of it. The files themselves are the business of `real_log`.
     """
 
     def __init__(self, machinery: Machinery, dead: FakeLogStorage | None = None) -> None:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from tests.fakes.snapshot_calls import SnapshotCalls, SnapshotMessage
-from tests.simulation.disks import SimulatedLog, SimulatedSnapshots
+from tests.simulation.disks import LogOnDisk, SimulatedLog, SimulatedSnapshots
 from tests.simulation.machine import Registers
 from tests.simulation.node import Node
 
@@ -99,9 +99,7 @@ def _see(path: str) -> Any:
 class EngineCore:
     """A life of the engine, as the invariants look into it."""
 
-    def __init__(
-        self, engine: PysyncobjEngine, transport: NodeTransport, machine: Registers, log: SimulatedLog
-    ) -> None:
+    def __init__(self, engine: PysyncobjEngine, transport: NodeTransport, machine: Registers, log: LogOnDisk) -> None:
         self.engine, self.transport = engine, transport
         self.machine, self._log = machine, log
         self._core = engine._core
@@ -150,12 +148,12 @@ class EngineDisk:
 
     core_class: type[HardenedSyncObj] = HardenedSyncObj
     """A mutant has another one..."""
-    log_class: type[SimulatedLog] = SimulatedLog
+    log_class: Callable[[Node], LogOnDisk] = SimulatedLog
     """... or another disk."""
 
     def __init__(self, settings: RaftSettings, voters: Voters) -> None:
         self._settings, self._voters = settings, voters
-        self.log: SimulatedLog | None = None
+        self.log: LogOnDisk | None = None
         self.snapshots: SimulatedSnapshots | None = None
 
     @property
@@ -166,7 +164,8 @@ class EngineDisk:
     def boot(self, node: Node) -> EngineCore:
         """Begin a life from what is there."""
         if self.log is None or self.snapshots is None:
-            self.log, self.snapshots = self.log_class(node), SimulatedSnapshots(node)
+            make_log = type(self).log_class
+            self.log, self.snapshots = make_log(node), SimulatedSnapshots(node)
             if self._voters:
                 payload = raft_pb2.LogPayload(membership=to_membership(self._voters)).SerializeToString()
                 self.log.append([Entry(FIRST_INDEX, 1, payload)])

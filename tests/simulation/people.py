@@ -35,7 +35,11 @@ class Operator:
         self._ask(node, "hand over", lambda engine: engine.transfer_leadership(TIMEOUT_S))
 
     def change(self) -> None:
-        """Add, promote, demote, remove or move some node."""
+        """Add, promote, demote, remove or move some node, or two of them at once."""
+        for _ in range(self._world.rng.choice((1, 1, 2))):
+            self._change_one()
+
+    def _change_one(self) -> None:
         simulation, rng = self._simulation, self._world.rng
         voters = simulation.voters()
         name = rng.choice(sorted(simulation.nodes))

@@ -10,6 +10,7 @@ from tests.simulation.disks import SimulatedLog
 
 from weftmesh.agent.raft.hardened import HardenedSyncObj
 from weftmesh.agent.raft.membership import quorum_size
+from weftmesh.agent.raft.proposals import Stage
 
 ANY = ()
 FAR = 1 << 40
@@ -228,7 +229,7 @@ class _BoastfulSnapshot(HardenedSyncObj):
 # membership
 
 
-@planted("changes of members overlap", "membership-heavy")
+@planted("changes of members overlap", "membership-heavy", script="test_hazard_membership_one_change")
 class _OverlappingChanges(HardenedSyncObj):
     def _refusal(self, new: Any) -> None:
         return None
@@ -249,13 +250,12 @@ class _ForgottenRollback(HardenedSyncObj):
 
 @planted("counts an observer for the majority", "membership-heavy", script="test_an_observer_counts")
 class _CountedObserver(HardenedSyncObj):
-    def _durable_at(self, name: str) -> int:
-        return max(
-            [super()._durable_at(name), *(super(_CountedObserver, self)._durable_at(one) for one in self._watching())]
-        )
-
-    def _watching(self) -> list[str]:
-        return [peer.name for peer in self._members if peer not in self._others]
+    def _mark_committable(self) -> None:
+        watching = [self._progress[peer].match_index for peer in self._members - self._others if peer in self._progress]
+        if self.leads and watching and self._others:
+            last = min(self._others, key=lambda peer: (self._match.get(peer, 0), peer.name))
+            self._match[last] = max(self._match.get(last, 0), *watching)
+        super()._mark_committable()
 
 
 @planted(
@@ -330,8 +330,8 @@ class _RestartedNumbers(HardenedSyncObj):
 class _FalseRefusal(HardenedSyncObj):
     def _notice_new_leader(self) -> None:
         if (self._leader, self._term) != self._followed:
-            for waiter in list(self._parts.proposals._waiters.values()):
-                waiter.stage = type(waiter.stage).QUEUED
+            for waiter in [one for one in self._parts.proposals._waiters.values() if one.stage is not Stage.QUEUED]:
+                waiter.stage = Stage.QUEUED
                 self._parts.proposals._queue.append(waiter)
                 self._parts.proposals.give_up(waiter, "planted")
         super()._notice_new_leader()

@@ -15,6 +15,7 @@ from tests.simulation.ours import EngineDisk
 from tests.simulation.people import Operator
 from tests.simulation.ports import MakeDisk
 from tests.simulation.profiles import PROFILES, Profile, draw_conditions, draw_settings
+from tests.simulation.real_log import RealLogDisk
 from tests.simulation.world import START_S, Reality, World
 
 from weftmesh.agent.raft.membership import NO_VOTERS, Voters
@@ -24,6 +25,8 @@ CHAOS_S = (1.5, 4.0)
 HEAL_LIMIT_S = 25.0
 """Simulated. A healthy cluster needs less than two seconds."""
 HEAL_PIECE_S = 0.25
+REAL_LOG_EVERY = 16
+"""Such seeds run on the real write-ahead log, which is slower."""
 STRIKE_S = 0.01
 SPARES = ("X", "Y")
 
@@ -66,7 +69,8 @@ class Simulation:
         self.operator = Operator(self)
         self.faults = Faults(self)
         self._original = bool(getattr(make_disk, "original", False))
-        self._make_disk: MakeDisk = make_disk or EngineDisk
+        in_files = seed % REAL_LOG_EVERY == 0
+        self._make_disk: MakeDisk = make_disk or (RealLogDisk if in_files else EngineDisk)
         self._faulty = True
         self._names = ["A", "B", "C", "D", "E"][: rng.choice((3, 3, 5))]
         self._rates = self._draw_rates()
