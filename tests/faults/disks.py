@@ -58,7 +58,7 @@ class SmallDisks:
     def close(self) -> None:
         """Unmount everything."""
         for path in self._mounts.values():
-            run("umount", str(path), check=False)
+            run("umount", "--lazy", str(path), check=False)
 
 
 class BrokenSyncs:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.checkers.linearizability import UndecidedError
 from tests.faults.load import Load, make_project
+from tests.faults.network import NetworkError
 from tests.faults.record import Record
 from tests.faults.site import Site
 from tests.faults.stage import Stage, StageError
@@ -80,16 +82,17 @@ async def run_fault(fault: Fault, rounds: int, seed: int, directory: Path, time_
     No round but the first is begun that would, by the ones before, end after the time limit.
     """
     tally = Tally()
-    begun_s = time.monotonic()
+    ends_at_s = time.monotonic() + time_limit_s
     site = fault.make_site(fault.nodes)
     try:
         async with dev_mesh(directory, fault.nodes, place=site.place) as mesh:
+            begun_s = time.monotonic()
             for number in range(rounds):
                 await _run_round(fault, mesh, site, random.Random(f"{fault.name} {seed} {number}"), tally)
-                took_s = time.monotonic() - begun_s
-                if tally.violations or took_s * (number + 2) / (number + 1) > time_limit_s:
+                now_s = time.monotonic()
+                if tally.violations or now_s + (now_s - begun_s) / tally.rounds > ends_at_s:
                     break
-    except (StageError, WeftmeshError, TimeoutError) as error:
+    except (StageError, NetworkError, UndecidedError, WeftmeshError, TimeoutError) as error:
         tally.violations.append(f"round {tally.rounds + 1}: {type(error).__name__}: {error}")
     finally:
         site.close()
