@@ -40,6 +40,8 @@ class Node:
         self.job_s = 0.01
         """What a snapshot takes to be written, about."""
         self.frozen_until_s = 0.0
+        self._deferred: list[Callable[[], None]] = []
+        """What waits until it is not frozen any more."""
         self.dying = False
         self.operations_left: int | None = None
         """Until the power is cut in the middle of one."""
@@ -110,7 +112,7 @@ class Node:
         self.disk.power_cut(self.disk.unsynced)
 
     def _end(self) -> None:
-        self.core, self.wanted = None, {}
+        self.core, self.wanted, self._deferred = None, {}, []
         self.world.after(self.world.rng.choice(RESTART_S) * (0.5 + self.world.rng.random()), self.start)
         if self.loop is not None:
             self.loop.abandon()
@@ -122,11 +124,27 @@ class Node:
         """Let the process do something, and everything that follows from it at once; then look at it."""
         if self.core is None:
             return
-        if self.world.now_s < self.frozen_until_s:
-            life = self.incarnation
-            self.world.after(self.frozen_until_s - self.world.now_s, lambda: self._act_in(life, what))
+        if self.world.now_s < self.frozen_until_s or self._deferred:
+            self._deferred.append(what)
+            if len(self._deferred) == 1:
+                self._thaw_later()
             return
         self._within(what)
+
+    def _thaw_later(self) -> None:
+        life = self.incarnation
+        self.world.after(max(self.frozen_until_s - self.world.now_s, 0.0), lambda: self._thaw(life))
+
+    def _thaw(self, life: int) -> None:
+        """What came meanwhile happens now, in its order."""
+        if life != self.incarnation or self.core is None:
+            return
+        if self.world.now_s < self.frozen_until_s:
+            self._thaw_later()
+            return
+        deferred, self._deferred = self._deferred, []
+        for what in deferred:
+            self._act_in(life, what)
 
     def _act_in(self, life: int, what: Callable[[], None]) -> None:
         if life == self.incarnation:

@@ -59,6 +59,12 @@ class Operator:
             wish = f"{name} as {role} at {at}"
             self._ask(self._world.rng.choice(up), wish, lambda calls: calls.change_member(name, role, at, TIMEOUT_S))
 
+    def enlist(self, name: str) -> None:
+        """Have a new node vote, however often that has to be asked for."""
+        if name not in self._simulation.voters():
+            self.set_member(name, MemberRole.VOTER)
+            self._world.after(RETRY_S, lambda: self.enlist(name))
+
     def replace(self, lost: str, substitute: str) -> None:
         """Put a new node into the place of one that will never come back, however long it takes."""
         voters = self._simulation.voters()

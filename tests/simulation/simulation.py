@@ -103,9 +103,10 @@ class Simulation:
         known = self.leaders() or [node for _, node in sorted(self.nodes.items()) if node.core is not None]
         return next((node.core.voters for node in known if node.core is not None and node.core.voters), NO_VOTERS)
 
-    def add(self, name: str, voters: Voters) -> Node:
+    def add(self, name: str, voters: Voters, *, founding: bool = False) -> Node:
         """A new machine, and its process."""
         node = Node(self.world, self.network, self.invariants, name, self._make_disk(self.settings, voters))
+        node.founding = founding
         node.seeds = {other: f"{other}:1" for other in self.nodes}
         node.clock.set_rate(self.world.rng.uniform(0.95, 1.05))
         node.sync_s = self.world.rng.choice((0.0005, 0.002, 0.01))
@@ -135,9 +136,7 @@ class Simulation:
         return rates
 
     def _play(self) -> None:
-        voters = {name: f"{name}:1" for name in self._names}
-        for name in self._names:
-            self.add(name, voters)
+        self._found()
         if self._rates["change_voters"]:
             for name in SPARES[: self.world.rng.randint(1, 2)]:
                 self.add(name, NO_VOTERS)
@@ -147,6 +146,15 @@ class Simulation:
         self.world.run_until(START_S + self.world.rng.uniform(*CHAOS_S))
         self._heal()
         self.clients.check()
+
+    def _found(self) -> None:
+        """A cluster that has its voters already, or one node that founds it and is joined by the others."""
+        voters = {name: f"{name}:1" for name in self._names}
+        joined = bool(self._rates["change_voters"]) and self.world.chance(0.2)
+        for name in self._names:
+            self.add(name, NO_VOTERS if joined else voters, founding=joined and name == self._names[0])
+        for name in self._names[1:] if joined else ():
+            self.operator.enlist(name)
 
     def _call_again(self) -> None:
         """Clients call at random moments, any node."""
