@@ -15,7 +15,7 @@ import structlog
 from pysyncobj import serializer, syncobj
 
 from weftmesh.agent.raft import node as engine_module
-from weftmesh.agent.raft import snapshot_installer
+from weftmesh.agent.raft import snapshot_installer, snapshot_writer
 from weftmesh.agent.raft.stock import NoPoller
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class Reality:
         self._replace(syncobj, "random", SimpleNamespace(random=world.rng.random))
         self._replace(syncobj, "createPoller", lambda _kind: NoPoller())
         self._replace(syncobj, "PIPE_NOTIFIER_ENABLED", False)
+        self._replace(snapshot_writer, "os", SimpleNamespace(sched_yield=lambda: None))
         self._replace(engine_module, "secrets", SimpleNamespace(randbits=world.rng.getrandbits))
         self._replace(snapshot_installer, "time", SimpleNamespace(sleep=lambda _pause_s: None))
         self._replace(engine_module, "time", SimpleNamespace(time_ns=lambda: int(world.now_s * 1e9)))
