@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from weftmesh.agent.enrolment import TokenRegistry
 from weftmesh.agent.enrolment_port import EnrollmentListener
 from weftmesh.agent.enrolment_service import EnrollmentServicer
+from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.agent.renewal import Renew, RenewalServicer, RenewalTask, ask_members
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.addresses import split_address
@@ -72,6 +73,11 @@ class Admission:
     async def keep_certificate_fresh(self) -> None:
         """Renew this node's certificate in time, for ever."""
         await self._renewing.run()
+
+
+def members_of(status: RaftStatus) -> list[Seed]:
+    """All members, observers too: an observer keeps its name, renews its certificate, and can take in whoever joins."""
+    return [Seed(name, address) for name, address in sorted({**status.observers, **status.voters}.items())]
 
 
 def _is_among(name: str, members: Sequence[Seed]) -> bool:

@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from weftmesh.agent.acknowledged import AcknowledgedJournal
-from weftmesh.agent.admission import Admission
+from weftmesh.agent.admission import Admission, members_of
 from weftmesh.agent.audit_service import AuditServicer, RemoteVoter
 from weftmesh.agent.auditing import Auditor, Voter
 from weftmesh.agent.backup_service import BackupServicer
@@ -219,7 +219,7 @@ class Node:
         return removed_at_s is None or asyncio.get_running_loop().time() - removed_at_s < REMOVED_GRACE_S
 
     def _members(self) -> list[Seed]:
-        return [Seed(name, address) for name, address in sorted(self._homes.mesh.engine.status().voters.items())]
+        return members_of(self._homes.mesh.engine.status())
 
     def _dial(self, node: str, address: str) -> grpc.aio.Channel:
         return open_channel(self._identity, node, address, CHANNEL_OPTIONS)
