@@ -140,7 +140,8 @@ class CommandWriter:
             task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        del self._in_flight[task]
+        for waiting in self._in_flight.pop(task):
+            waiting.expire()  # all are answered, unless what carried them failed: nobody would look after them any more
         self._flush()
 
     def _take_batch(self) -> list[_Waiting]:

@@ -281,3 +281,14 @@ async def test_a_deadline_holds_while_a_command_waits_for_its_entry(bench: Bench
     bench.engine.gate.set()
     assert all(outcome.ok for outcome in await asyncio.gather(*patient))
     assert len(bench.engine.proposals) == ENTRIES_IN_FLIGHT_MAX
+
+
+async def test_nobody_waits_for_ever_when_what_carries_a_write_fails() -> None:
+    class BrokenEngine(InMemoryEngine):
+        async def propose(self, command: bytes, timeout_s: float) -> Applied:
+            raise RuntimeError("a defect")
+
+    bench = Bench()
+    bench.writer = CommandWriter(BrokenEngine(bench.machine), QUEUED_MAX)
+    with pytest.raises(UnknownOutcomeError):
+        await asyncio.wait_for(bench.submit(bench.task()), PATIENCE_S / 2)
