@@ -74,6 +74,8 @@ class Intake:
             if queued is not None:
                 return self._again(queued, command)
             before = applied_outcome(self._homes.mesh.board, command)
+            if before is not None and not before.ok:
+                raise error_of(before, self._homes.mesh.board)
             if before is not None:
                 done = Entry("", _kept(write), command, self._project_of(command))
                 return applied_write(done, before, self._homes.mesh.board)

@@ -71,8 +71,9 @@ class Draft(Board):
         self._store.put_project(_numbered(project, plan.after.number))
         return outcome
 
-    def _first_answer(self, header: Header) -> Outcome | None:
-        return self._below._first_answer(header)
+    def first_answer(self, header: Header) -> Outcome | None:
+        """What the board below answered."""
+        return self._below.first_answer(header)
 
 
 def _numbered(project: Project, number: int) -> Project:

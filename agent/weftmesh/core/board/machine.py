@@ -73,7 +73,7 @@ class Board:
         """Executes `command`; at most one event, of the next revision, and none when nothing changed. Never raises."""
         self._commands_applied += 1
         header = command.header
-        first = self._first_answer(header)
+        first = self.first_answer(header)
         if first is not None:
             return first, ()
         plan, outcome = self._decide(command)
@@ -86,7 +86,7 @@ class Board:
 
     def preview(self, command: Command) -> Outcome:
         """What `apply` would answer; nothing changes."""
-        first = self._first_answer(command.header)
+        first = self.first_answer(command.header)
         return self._decide(command)[1] if first is None else first
 
     def next_deadline(self) -> None:
@@ -124,7 +124,7 @@ class Board:
             current_version=after.version,
         )
 
-    def _first_answer(self, header: Header) -> Outcome | None:
+    def first_answer(self, header: Header) -> Outcome | None:
         """What a request id that was seen before is answered."""
         first = self._requests.get(header.request_id)
         if first is None:

@@ -100,10 +100,16 @@ def applied_change(board: Board, command: Command) -> Change | None:
 
 
 def applied_outcome(board: Board, command: Command) -> Outcome | None:
-    """What `command` was answered if it changed the board before; None where `applied_change` is."""
+    """What `command` was answered if it changed the board before; None where `applied_change` is.
+
+    A request id that is known to have made another change than this is refused, as the board itself refuses it.
+    """
     change = applied_change(board, command)
     if change is None:
         return None
+    first = board.first_answer(command.header)
+    if first is not None and first.kind is OutcomeKind.REQUEST_REUSED:
+        return first
     kind = OutcomeKind.STORED_CONFLICT if change.verb is Verb.CONFLICT else OutcomeKind.APPLIED
     return Outcome(kind, change.revision, written(command), current_version=change.version)
 

@@ -206,8 +206,30 @@ async def test_the_same_request_is_queued_once(bench: Bench) -> None:
 async def test_a_write_that_was_applied_when_its_caller_gave_up_is_not_queued(bench: Bench) -> None:
     header = Header("ann@n1", 9, request_bytes(REQUEST))
     bench.mesh_machine.board.apply(CreateTask(header, "PROJ", ulid(20), {"title": "new"}))
+    bench.forget_requests()
     answer = await bench.put(create_write("new", 20, request_id=REQUEST))
     assert (answer.state, answer.applied.key, len(bench.queue)) == (APPLIED, "PROJ-2", 0)
+
+
+async def test_another_write_under_a_request_id_that_was_used_is_refused(bench: Bench) -> None:
+    await bench.put(title_write("mine", request_id=REQUEST))
+    bench.engine.quorum = True
+    await bench.drained()
+    with pytest.raises(InvalidInputError, match="was used for another request"):
+        await bench.put(title_write("other", request_id=REQUEST))
+    assert bench.task().title == "mine"
+
+
+async def test_a_request_id_that_another_node_used_meanwhile_applies_nothing_and_says_so(bench: Bench) -> None:
+    await bench.put(title_write("mine", request_id=REQUEST))
+    header = Header("eve@n2", 9, request_bytes(REQUEST), request_digest=1)
+    bench.mesh_machine.board.apply(UpdateTask(header, ulid(1), {"description": "theirs"}))
+    bench.engine.quorum = True
+    await bench.drained()
+    (write,) = bench.listed()
+    assert write.state == board_pb2.QUEUED_WRITE_STATE_FAILED
+    assert "was used for another request" in write.error.message
+    assert bench.task().title == "as made"
 
 
 @pytest.mark.parametrize(
