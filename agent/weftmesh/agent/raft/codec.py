@@ -23,7 +23,7 @@ MEMBERS_LIMIT = 101
 NAME_LIMIT = 255
 ADDRESS_LIMIT = 300
 """host:port; a host name has 253 characters at most."""
-REJECT_REASONS = ("not_leader", "overloaded", "membership_busy", "observer_behind", "observer_silent")
+REJECT_REASONS = ("not_leader", "overloaded", "membership_busy", "observer_behind", "observer_silent", "voters_silent")
 
 
 class ProtocolError(WeftmeshError):

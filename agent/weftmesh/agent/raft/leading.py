@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftmesh.agent.raft.feeding import ROUNDS_PER_S, Feeding
-from weftmesh.agent.raft.membership import Configuration, from_membership, is_single_change, to_membership
+from weftmesh.agent.raft.membership import (
+    Configuration,
+    Voters,
+    from_membership,
+    is_single_change,
+    quorum_size,
+    to_membership,
+)
 from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.progress import FIRST_INDEX
@@ -42,16 +49,28 @@ class Leading(Feeding):
         settled = self._configurations.index <= self._commit and self._commit >= (self._noop_index or 0)
         if not settled or not is_single_change(now, new):
             return BUSY
+        if now.voters.keys() - new.voters.keys() and not self._majority_answers(new.voters):
+            return Refusal("voters_silent")
         promoted = [name for name in new.voters if name in now.observers]
         return self._lags(peer_of(promoted[0])) if promoted else None
 
+    def _answers(self, peer: Peer) -> bool:
+        """Whether it answered this leader a moment ago."""
+        progress = self._progress.get(peer)
+        since_s = monotonic_s() - self._settings.election_min_s
+        return progress is not None and self._is_connected(peer) and progress.heard_round / ROUNDS_PER_S >= since_s
+
+    def _majority_answers(self, voters: Voters) -> bool:
+        """Whether these could decide anything: without a voter that answers, the rest may be no majority any more."""
+        here = self._parts.name
+        count = sum(1 for name in voters if name == here or self._answers(peer_of(name)))
+        return count >= quorum_size(voters)
+
     def _lags(self, observer: Peer) -> Refusal | None:
         """Why an observer may not vote yet: one that is behind or away would weaken the majority."""
-        progress = self._progress[observer]
-        asked_s = progress.heard_round / ROUNDS_PER_S
-        if not self._is_connected(observer) or asked_s < monotonic_s() - self._settings.election_min_s:
+        if not self._answers(observer):
             return Refusal("observer_silent")
-        entries_behind = self._commit - progress.match_index
+        entries_behind = self._commit - self._progress[observer].match_index
         if entries_behind > self._settings.promote_lag_entries:
             return Refusal("observer_behind", entries_behind)
         return None

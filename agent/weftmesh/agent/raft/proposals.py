@@ -208,4 +208,10 @@ def rejection(refusal: Refusal) -> WeftmeshError:
                 "can be reached",
                 reason="OBSERVER_SILENT",
             )
+        case "voters_silent":
+            return PreconditionError(
+                "without this voter those that answer would be no majority, and nothing could be decided any more; "
+                "start the others, or remove one that does not answer first",
+                reason="VOTERS_SILENT",
+            )
     return OverloadedError("the leader holds too many uncommitted writes; try again a little later")

@@ -179,9 +179,9 @@ def test_hazard_removed_node_a_node_outside_of_its_configuration_never_campaigns
 def test_hazard_membership_takes_effect_when_appended_and_is_rolled_back() -> None:
     with Cluster("hardened", "ABC") as c:
         c.elect("A", "ABC")
-        c.isolate("A")
         c["A"].submit(voters_payload("AB"))
         c.step("A")
+        c.isolate("A")
         assert set(c["A"].core.voters) == {"A", "B"}
         c.elect("B", "BC")
         c["B"].write(b"new")
@@ -260,8 +260,9 @@ def win(c: Cluster, name: str, voters: str) -> None:
 def test_hazard_removed_leader_counts_the_others_only_and_then_steps_down() -> None:
     with Cluster("hardened", "ABC") as c:
         c.elect("A", "ABC")
-        c.isolate("C")
         removal = c["A"].submit(voters_payload("BC"))
+        c.step("A")
+        c.isolate("C")
         c.pump("AB", 4)
         assert removal.outcome == ""
         assert c.leads("A")
