@@ -149,6 +149,9 @@ class HardenedSyncObj(Recovering):
                 deadline_s = min(self._feed_deadline_s(), monotonic_s() + self._settings.idle_heartbeat_s)
         elif self._may_campaign():
             deadline_s = self._election_deadline_s
+        elif self._hears_majority():
+            # no election tells whoever does not vote that its leader is silent
+            deadline_s = self._heard_leader_s + self._settings.election_max_s
         if self._can_hand_on():
             deadline_s = min(deadline_s, self._parts.proposals.next_try_s())
         if self._reads_wait:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from tests.fakes.raft_cluster import Cluster, HardenedNode, Write, with_settings
 
 from weftmesh.agent.raft.engine import MemberRole, Role
@@ -264,3 +265,32 @@ def test_a_new_voter_comes_in_as_an_observer() -> None:
     assert changed(now, "B", MemberRole.OBSERVER, None) == members("A", "B")
     assert changed(now, "B", None, None) == members("A")
     assert changed(now, "B", MemberRole.VOTER, "B:2").voters["B"] == "B:2"
+
+
+@pytest.mark.parametrize("remaining", [("BC", ""), ("AC", "B"), ("AC", "")])
+def test_no_voter_goes_if_those_that_answer_would_be_no_majority(remaining: tuple[str, str]) -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.elect("A", "ABC")
+        c.isolate("C")
+        c.pump("AB", 8)
+        refused: list[object] = []
+        c["A"].proposals.submit(raft_pb2.LogPayload(membership=to_membership(*members(*remaining))), refused.append)
+        c.step("A", 0.0)
+        (error,) = refused
+        assert isinstance(error, WeftmeshError)
+        assert error.reason == "VOTERS_SILENT"
+        gone = become(c, "A", members("AB"))
+        c.pump("AB", 4)
+        assert gone.outcome == "ok"
+
+
+def test_an_observer_ticks_when_its_leader_has_been_silent_too_long() -> None:
+    with with_observer("ABC") as c:
+        core = c["X"].core
+        assert core.status().quorum
+        due_s = core.next_deadline_s()
+        assert due_s <= c.world.now_s + c.settings.election_max_s
+        c.world.now_s = due_s
+        c["X"].tick()
+        assert not core.status().quorum
+        assert core.next_deadline_s() > c.world.now_s + c.settings.election_max_s
