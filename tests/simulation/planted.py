@@ -60,7 +60,7 @@ class _EarlyOwnCopy(HardenedSyncObj):
         return self._storage.last_index if name == self._parts.name else super()._durable_at(name)
 
 
-@planted("a promise of an earlier term is kept in a later one", "deposing", "fault-heavy", "partitions")
+@planted("a promise of an earlier term is kept in a later one", script="test_hazard_h1_an_acknowledgement_of_a_past")
 class _StalePromise(HardenedSyncObj):
     def release_acknowledgements(self) -> None:
         self._held = type(self._held)((replace(held, term=self._term) for held in self._held), self._held.maxlen)
