@@ -147,13 +147,12 @@ async def test_what_is_queued_while_a_write_is_under_way_leaves_as_one_batch() -
     async with nodes(a, b):
         await connect(a, b)
         a.transport.send("b", large(0, 8 * 1024 * 1024))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the write begins
         for term in range(1, 50):
             a.transport.send("b", vote(term))
-            await asyncio.sleep(0)
         await until(lambda: len(b.events.terms) == 50)
         assert b.events.terms == list(range(50))
-        assert len(b.events.batches) <= 5
+        assert b.events.batches == [1, 49]
 
 
 async def test_a_large_batch_is_split_and_a_larger_message_is_refused() -> None:
@@ -593,9 +592,12 @@ async def test_a_call_ends_when_a_chunk_is_not_taken() -> None:
 
 @pytest.mark.parametrize("failure", [OSError("gone"), b""])
 async def test_a_file_that_cannot_be_read_ends_the_call(failure: OSError | bytes) -> None:
+    arrived = threading.Event()
+
     def read(offset: int) -> bytes:
         if offset < 2000:
             return piece(offset)
+        arrived.wait(WAIT_S)  # a call that is cancelled takes with it what is under way
         if isinstance(failure, OSError):
             raise failure
         return failure
@@ -604,6 +606,8 @@ async def test_a_file_that_cannot_be_read_ends_the_call(failure: OSError | bytes
     async with nodes(a, b):
         await connect(a, b)
         assert a.transport.send_snapshot("b", offered(), read)
+        await until(lambda: len(receiver.content) == 2000)
+        arrived.set()
         await until(lambda: sender.answers != [])
         assert sender.answers == [None]
         assert len(receiver.content) == 2000

@@ -253,10 +253,17 @@ async def test_a_streamed_write_without_an_answer_ends_at_its_timeout(server: Bo
         await client.write(create("one"), timeout_s=0.2)
 
 
+async def until_received(server: BoardServer) -> None:
+    """Wait until a streamed write has arrived."""
+    async with asyncio.timeout(20):
+        while not server.board.batch_sizes:  # noqa: ASYNC110 - the fake wakes nobody
+            await asyncio.sleep(0.005)
+
+
 async def test_a_cancelled_writer_disturbs_nobody(server: BoardServer, client: Client) -> None:
     server.board.faults.mute = True
     cancelled = asyncio.create_task(client.write(create("cancelled")))
-    await asyncio.sleep(0.05)
+    await until_received(server)
     cancelled.cancel()
     server.board.faults.mute = False
     assert (await client.write(create("kept"))).key
@@ -266,7 +273,7 @@ async def test_closing_tells_those_who_wait(server: BoardServer) -> None:
     server.board.faults.mute = True
     async with connect(str(server.socket)) as client:
         waiting = asyncio.create_task(client.write(create("one")))
-        await asyncio.sleep(0.1)
+        await until_received(server)
     with pytest.raises(UnknownOutcomeError):
         await waiting
 
@@ -280,7 +287,7 @@ async def test_a_writer_waits_while_too_many_are_unanswered(server: BoardServer)
         with pytest.raises(OverloadedError, match="not sent"):
             await stream.submit(as_write(create("too many")), 0.1)
         answers[0].cancel()
-        await stream.submit(as_write(create("room again")), 0.1)
+        await stream.submit(as_write(create("room again")), 20)
         await stream.close()
 
 

@@ -307,7 +307,8 @@ async def test_failed_sync_in_the_writer_stops_the_log(tmp_path: Path) -> None:
 async def test_failed_hard_state_is_not_reported_as_set(tmp_path: Path) -> None:
     disk, failures = FaultyDisk(tmp_path), list[OSError]()
     log = open_log(tmp_path / "wal", disk, failures)
-    await asyncio.sleep(0.05)
+    log.append(entries(2, 1))
+    await synced(log)  # in the thread that prepares the next segment, and after that
     disk.fail_at = disk.calls + 2  # the write goes through, its sync does not
     with pytest.raises(OSError, match="error"):
         log.set_hard_state(9, "n1")
