@@ -138,6 +138,7 @@ class RecoveryServicer(recovery_pb2_grpc.RecoveryServiceServicer):  # type: igno
         else:
             other.answers = True
             other.commit_index, other.last_index = status.commit_index, status.log_last_index
+            other.last_term = status.log_last_term
         return other
 
 
@@ -145,6 +146,7 @@ def _fill(report: recovery_pb2.RecoveryReport, status: RaftStatus, revision: int
     report.term = status.term
     report.commit_index = status.commit_index
     report.last_index = status.last_index
+    report.last_term = status.last_term
     report.revision = revision
 
 
@@ -159,10 +161,12 @@ def refusal(node: str, status: RaftStatus, others: list[recovery_pb2.OtherVoter]
             f"{' and '.join(answering)} answer: with {node} {count} of {len(status.voters)} voters, a majority. "
             "They elect a leader by themselves; see `weftmesh status` on each if they do not"
         )
-    ahead = max(others, key=lambda other: other.last_index, default=None)
-    if ahead is not None and ahead.last_index > status.last_index:
+    # As for a vote: a long tail of an earlier term was acknowledged to nobody.
+    ahead = max(others, key=lambda other: (other.last_term, other.last_index), default=None)
+    if ahead is not None and (ahead.last_term, ahead.last_index) > (status.last_term, status.last_index):
         return (
-            f"{ahead.name} answers and has more: entries up to {ahead.last_index}, {node} up to {status.last_index}. "
-            f"Recover on {ahead.name}, wipe {node} and let it join again"
+            f"{ahead.name} answers and has more: entries up to {ahead.last_index} of term {ahead.last_term}, {node} up "
+            f"to {status.last_index} of term {status.last_term}. Recover on {ahead.name}, wipe {node} and let it "
+            "join again"
         )
     return ""

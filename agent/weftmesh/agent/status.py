@@ -77,6 +77,7 @@ class StatusReporter:
             applied_index=raft.applied_index,
             log_first_index=raft.first_index,
             log_last_index=raft.last_index,
+            log_last_term=raft.last_term,
             snapshot_index=raft.snapshot_index,
             revision=board.revision,
             state_hash=board.state_hash,

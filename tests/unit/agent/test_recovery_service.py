@@ -10,7 +10,7 @@ from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import recovery_pb2
 
 
-def status(voters: str, node: str = "a", quorum: bool = False, last_index: int = 10) -> RaftStatus:
+def status(voters: str, node: str = "a", quorum: bool = False, last_index: int = 10, last_term: int = 3) -> RaftStatus:
     return RaftStatus(
         node=node,
         role=Role.FOLLOWER,
@@ -21,14 +21,15 @@ def status(voters: str, node: str = "a", quorum: bool = False, last_index: int =
         applied_index=8,
         first_index=1,
         last_index=last_index,
+        last_term=last_term,
         snapshot_index=0,
         pending=0,
         voters={name: f"{name}:1" for name in voters},
     )
 
 
-def other(name: str, answers: bool, last_index: int = 0) -> recovery_pb2.OtherVoter:
-    return recovery_pb2.OtherVoter(name=name, answers=answers, last_index=last_index)
+def other(name: str, answers: bool, last_index: int = 0, last_term: int = 3) -> recovery_pb2.OtherVoter:
+    return recovery_pb2.OtherVoter(name=name, answers=answers, last_index=last_index, last_term=last_term)
 
 
 def test_a_survivor_of_three_or_of_five_may_go_on() -> None:
@@ -51,6 +52,14 @@ def test_an_observer_counts_for_nothing() -> None:
 def test_the_survivor_with_more_is_the_one_to_go_on() -> None:
     others = [other("b", True, 11), *(other(name, False) for name in "cde")]
     assert "Recover on b" in refusal("a", status("abcde"), others)
+
+
+def test_a_long_tail_of_an_earlier_term_is_not_more() -> None:
+    """It was acknowledged to nobody; a leader of the later term may have committed what is shorter."""
+    later = [other("b", True, 8, last_term=4), *(other(name, False) for name in "cde")]
+    assert "Recover on b" in refusal("a", status("abcde", last_index=10, last_term=3), later)
+    earlier = [other("b", True, 10, last_term=3), *(other(name, False) for name in "cde")]
+    assert refusal("a", status("abcde", last_index=8, last_term=4), earlier) == ""
 
 
 def test_voters_that_were_given_up_are_remembered_across_restarts(tmp_path: Path) -> None:

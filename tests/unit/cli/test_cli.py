@@ -129,7 +129,16 @@ async def test_wrong_usage(weftmesh: Weftmesh, arguments: list[str]) -> None:
 GOLDEN = {
     ("status",): {
         *("node", "cluster", "version", "role", "leader", "quorum", "term", "commit_index", "applied_index"),
-        *("log_first_index", "log_last_index", "snapshot_index", "revision", "state_hash", "tasks", "projects"),
+        *(
+            "log_first_index",
+            "log_last_index",
+            "log_last_term",
+            "snapshot_index",
+            "revision",
+            "state_hash",
+            "tasks",
+            "projects",
+        ),
         *("start_time", "certificate_expire_time", "sync_latency", "fsync", "rss_bytes", "pending_proposals"),
         *("watchers", "listen_address", "members"),
         *("queued_writes", "failed_queued_writes", "damaged_queue_parts", "last_audit"),

@@ -63,6 +63,8 @@ class RaftStatus:
     joining: frozenset[str] = frozenset()
     """Those of the observers that become voters when they have caught up."""
     peers: tuple[PeerStatus, ...] = ()
+    last_term: int = 0
+    """Of the entry at last_index: of two logs, the one that ends in the later term holds what was committed."""
 
 
 @dataclass(frozen=True, slots=True)

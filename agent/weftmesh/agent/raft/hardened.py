@@ -200,6 +200,7 @@ class HardenedSyncObj(Recovering):
             applied_index=self._applied,
             first_index=self._storage.base_index + 1,
             last_index=self._storage.last_index,
+            last_term=self._storage.term_at(self._storage.last_index) or 0,
             snapshot_index=self._snapshot_index,
             pending=len(self._parts.proposals),
             voters=members.voters,

@@ -49,7 +49,8 @@ def _ask(cluster: str) -> str:
 
 def _show(output: Output, report: recovery_pb2.RecoveryReport) -> None:
     for other in report.others:
-        answer = f"answers, has entries up to {other.last_index}" if other.answers else f"is silent: {other.failure}"
+        has = f"entries up to {other.last_index} of term {other.last_term}"
+        answer = f"answers, has {has}" if other.answers else f"is silent: {other.failure}"
         output.note(f"{other.name} ({other.address}) {answer}")
     output.note(
         f"{report.node}, in term {report.term}, knows entries up to {report.commit_index} to be committed "
@@ -68,7 +69,7 @@ def _loss(report: recovery_pb2.RecoveryReport) -> str:
         when = f"before this node started, at {time_text(report.start_time)}"
     return (
         f"It lost touch with its leader {when}. What the others acknowledged after that, or just before and without "
-        f"this node, is in entries behind {report.last_index} and will be lost"
+        f"this node, is in entries behind {report.commit_index} that this node does not hold, and will be lost"
     )
 
 
