@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Act = Callable[[], None]
 START_S = 1000.0
+STEPS_LIMIT = 500_000
+"""Of a seed; the longest took some tens of thousands."""
 CRITICAL = 50
 
 
@@ -58,6 +60,8 @@ class World:
         at_s, _, act = heapq.heappop(self._agenda)
         self.now_s = max(self.now_s, at_s)
         self.counts["steps"] += 1
+        if self.counts["steps"] > STEPS_LIMIT:
+            raise RuntimeError(f"seed {self.seed} takes more than {STEPS_LIMIT} steps: something never comes to rest")
         act()
         return True
 
