@@ -208,7 +208,8 @@ async def test_tasks_of_a_node_project_never_leave_it(mesh: DevMesh, clients: Cl
     canary = f"canary-{uuid.uuid4()}"
     made = await new_task(clients["node2"], parent, description=canary)
     assert (await clients["node2"].board.get_task(board_pb2.GetTaskRequest(name=made.name))).description == canary
-    elsewhere = await clients["node1"].board.get_project(board_pb2.GetProjectRequest(name=parent))
+    request = board_pb2.GetProjectRequest(name=parent, consistency=board_pb2.READ_CONSISTENCY_LINEARIZABLE)
+    elsewhere = await clients["node1"].board.get_project(request)
     assert (elsewhere.home, elsewhere.title) == ("node:node2", "")
     with pytest.raises(PreconditionError, match="node2"):
         await clients["node1"].board.get_task(board_pb2.GetTaskRequest(name=made.name))
@@ -278,7 +279,7 @@ async def test_oversized_and_malformed_messages_are_refused_and_the_node_lives_o
 
 
 async def test_the_nodes_end_with_equal_states(clients: Clients) -> None:
-    for _ in range(100):
+    for _ in range(600):
         states = {(s.revision, s.state_hash) for s in [await c.mesh.get_status() for c in clients.values()]}
         if len(states) == 1:
             return

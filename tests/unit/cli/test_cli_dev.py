@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def test_only_our_own_process_is_stopped(tmp_path: Path) -> None:
     words = [sys.executable, "-c", code, "weftmesh.agent", "--config", str(ours.config_path)]
     with subprocess.Popen(words) as process, subprocess.Popen(words[:3]) as stranger:
         found = node(tmp_path, process.pid)
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.001)  # it is there a moment after the process
         assert found.running
         node(tmp_path, stranger.pid).send_signal(signal.SIGKILL)
         assert stranger.poll() is None
