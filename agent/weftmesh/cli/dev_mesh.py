@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -30,6 +31,8 @@ CLUSTER: Final = "dev"
 NODES_MAX: Final = 15
 SETTLE_TIMEOUT_S: Final = 60.0
 _MESH_FILE: Final = "mesh.json"
+_PORTS: Final = range(20_000, 32_768)
+"""Below those that Linux gives to outgoing connections (net.ipv4.ip_local_port_range)."""
 
 Place = Callable[[DevNode], None]
 """May give a node that is about to be made another address, a command prefix or an environment."""
@@ -225,9 +228,13 @@ async def dev_mesh(
 
 
 def free_ports(count: int) -> list[int]:
-    """TCP ports that nobody listens on, all different."""
+    """TCP ports that nobody listens on, all different; no connection gets one of them while a node is stopped."""
+    candidates = iter(secrets.SystemRandom().sample(_PORTS, len(_PORTS)))
     with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
+        found: list[int] = []
+        while len(found) < count:
+            listener = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                listener.bind(("127.0.0.1", next(candidates)))
+                found.append(listener.getsockname()[1])
+        return found

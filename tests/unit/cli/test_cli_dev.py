@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,8 +23,13 @@ def node(directory: Path, pid: int = 0) -> DevNode:
     return DevNode("node1", directory / "node1", "127.0.0.1:7450", "127.0.0.1:7451", pid)
 
 
-def test_ports_are_different() -> None:
-    assert len(set(free_ports(20))) == 20
+def test_ports_are_different_free_and_for_no_outgoing_connection() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", free_ports(1)[0]))
+        ports = set(free_ports(200))
+        assert len(ports) == 200
+        assert taken.getsockname()[1] not in ports
+    assert max(ports) < 32_768, "Linux gives the ports from here on to outgoing connections"
 
 
 def test_a_node_has_a_configuration_that_loads(tmp_path: Path) -> None:
