@@ -55,6 +55,8 @@ membership (`voting`, `leading`)
 --  an observer votes, counts or keeps a leader                  _others apart from _members          (observers)
 --  an observer of a later term is cut off for ever              _superseded                          (observers)
 --  a leader outside of the configuration counts itself          _quorum_index, _leave_if_removed     removed_leader
+--  a removed node that does not know it goes on writing         _on_forward_proposals                removed_node
+--  a voter goes, and those that answer are no majority any more _majority_answers                    (observers)
 === ============================================================ ==================================== ===============
 """
 

@@ -154,7 +154,8 @@ class Leading(Feeding):
         """Take them all or say at once which ones entered no log."""
         proposals = message.forward_proposals.proposals
         ids = [proposal.proposal_id for proposal in proposals]
-        if not self.leads or self._handing_over:
+        if not self.leads or self._handing_over or peer not in self._members:
+            # one that was removed may not know it yet, and has no say any more
             self._reject(peer, ids, Refusal("not_leader"))
         elif self._overloaded:
             self._reject(peer, ids, Refusal("overloaded"))

@@ -273,6 +273,20 @@ def test_hazard_removed_leader_counts_the_others_only_and_then_steps_down() -> N
         assert c["A"].core.status().role.value == "joining"
 
 
+def test_hazard_removed_node_writes_nothing_any_more() -> None:
+    with Cluster("hardened", "ABC") as c:
+        c.elect("A", "ABC")
+        c.isolate("C")
+        c["A"].submit(voters_payload("AB"))
+        c.pump("AB", 4)
+        payload = raft_pb2.LogPayload(command=b"late", proposal_ids=[1])
+        forward = raft_pb2.ForwardProposals(proposals=[raft_pb2.Proposal(proposal_id=1, payload=payload)])
+        for sender in "CB":
+            c.receive(sender, "A", raft_pb2.RaftMessage(term=1, forward_proposals=forward))
+            c.pump("AB", 4)
+            assert c.commands("A") == ([] if sender == "C" else [b"late"])
+
+
 def test_hazard_last_voter_cannot_be_removed() -> None:
     with Cluster("hardened", "A") as c:
         c.elect("A", "A")
