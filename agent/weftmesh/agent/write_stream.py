@@ -14,7 +14,7 @@ from weftmesh.agent.homes import Home
 from weftmesh.agent.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.outcomes import Outcome
-from weftmesh.core.errors import InvalidInputError, OverloadedError, WeftmeshError
+from weftmesh.core.errors import InvalidInputError, OverloadedError
 from weftmesh.runtime.rpc import to_write_failed, what_is_told
 from weftmesh.runtime.wire.outcomes import error_of, fill_applied
 
@@ -133,13 +133,14 @@ class WriteStream:
     def _decided(self, write: board_pb2.WriteRequest, home: Home, pending: asyncio.Future[Outcome]) -> None:
         try:
             outcome = pending.result()
-        except WeftmeshError as error:
+            refusal = None if outcome.ok else error_of(outcome, home.board)
+        except Exception as error:  # noqa: BLE001, as above; without an answer the stream would never end
             self._refuse(write, error)
             return
-        if outcome.ok:
+        if refusal is None:
             self._answer(write, home, outcome)
         else:
-            self._refuse(write, error_of(outcome, home.board))
+            self._refuse(write, refusal)
 
     def _answer(self, write: board_pb2.WriteRequest, home: Home, outcome: Outcome) -> None:
         answer = self._outbox.add(write.sequence)

@@ -28,7 +28,7 @@ from weftmesh.runtime.rpc import MESSAGE_BYTES_MAX
 PATIENCE_S = 20.0
 APPLIED = Outcome(OutcomeKind.APPLIED, 7, current_version=1)
 ANSWER_BYTES = 64 * 1024
-AT_ONCE, LATER, LOST, FULL = map(ulid, range(1, 5))
+AT_ONCE, LATER, LOST, FULL, DEFECT = map(ulid, range(1, 6))
 """How the fake below answers a write to the task of this id."""
 
 
@@ -49,6 +49,8 @@ class Scripted:
         pending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if request.name == LOST:
             pending.set_exception(UnknownOutcomeError("no answer"))
+        elif request.name == DEFECT:
+            pending.set_exception(ValueError("a programming error"))
         else:
             pending.set_result(APPLIED)
         return self.home, pending
@@ -103,6 +105,12 @@ async def test_a_write_that_waits_holds_up_nobody() -> None:
         last = await anext(messages)
 
     assert (last.sequence, last.applied.revision) == (1, 7)
+
+
+async def test_a_defect_is_an_answer_too_and_the_stream_ends() -> None:
+    first, last = single(await answers(WriteStream(Scripted(), begin, show), write(1, DEFECT), write(2, AT_ONCE)))
+    assert (first.sequence, first.HasField("failed")) == (1, True)
+    assert (last.sequence, last.applied.revision) == (2, 7)
 
 
 async def test_every_write_gets_its_own_answer() -> None:
