@@ -107,7 +107,9 @@ async def test_a_backup_comes_back_on_a_new_mesh_that_others_join(mesh: DevMesh,
             assert (again.code, "holds entries" in again.err) == (ExitCode.ERROR, True)
     # What was restored is behind the log: a restart begins from it again.
     async with running(one, two):
-        assert "Written later" in await done(two, "task", "ls", "BACK")
+        async with asyncio.timeout(SETTLE_S):
+            while "Written later" not in await done(two, "task", "ls", "BACK"):
+                pass
 
 
 async def _still_works(one: DevNode, two: DevNode, request: board_pb2.CreateTaskRequest) -> None:
