@@ -19,11 +19,11 @@ from typing import Final
 import uvloop
 
 from benchmarks.report import Row
-from weftmesh.agent.machines import BoardMachine
-from weftmesh.agent.raft.installing import Prepared
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.raft.core.installing import Prepared
 from weftmesh.agent.raft.ports import SnapshotInfo
-from weftmesh.agent.raft.snapshot_installer import SnapshotInstaller
-from weftmesh.agent.raft.snapshots import SnapshotStore
+from weftmesh.agent.raft.snapshots.installer import SnapshotInstaller
+from weftmesh.agent.raft.snapshots.store import SnapshotStore
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import DataCorruptionError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2

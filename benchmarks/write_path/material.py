@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from weftmesh.agent.command_writer import COMMANDS_PER_ENTRY_MAX
-from weftmesh.agent.homes import MESH
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.command_writer import COMMANDS_PER_ENTRY_MAX
+from weftmesh.agent.board.homes import MESH
+from weftmesh.agent.board.machines import BoardMachine
 from weftmesh.board.v1 import board_pb2, command_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.machine import Board

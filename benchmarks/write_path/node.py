@@ -11,13 +11,13 @@ from typing import Any, Final, cast
 import grpc
 
 from benchmarks.write_path.material import PROJECT, Material
-from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.callers import Caller
-from weftmesh.agent.homes import MESH, Home, Homes
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.homes import MESH, Home, Homes
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.watching import Watching, WatchPlan
+from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.raft.engine import Applied, RaftEngine
-from weftmesh.agent.requests import Call
-from weftmesh.agent.watching import Watching, WatchPlan
+from weftmesh.agent.serving.callers import Caller
+from weftmesh.agent.serving.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.clock import HybridClock

@@ -12,7 +12,7 @@ import uvloop
 
 from benchmarks.write_path.material import Material, chunks_of, entries_of, entry_of, header
 from benchmarks.write_path.node import called, streamed, watched
-from weftmesh.agent.command_writer import COMMANDS_PER_ENTRY_MAX
+from weftmesh.agent.board.command_writer import COMMANDS_PER_ENTRY_MAX
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, UpdateTask
 from weftmesh.core.board.hashing import change_hash, request_hash, task_hash

@@ -22,16 +22,16 @@ from tests.fakes.raft_engines import Register
 from tests.fakes.snapshot_calls import SnapshotCalls, SnapshotMessage
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
-from weftmesh.agent.raft import pin
-from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.core import pin
+from weftmesh.agent.raft.core.codec import ProtocolError
+from weftmesh.agent.raft.core.hardened import HardenedSyncObj
+from weftmesh.agent.raft.core.installing import Prepared
+from weftmesh.agent.raft.core.membership import NO_VOTERS, Voters, to_membership
+from weftmesh.agent.raft.core.proposals import Proposals
+from weftmesh.agent.raft.core.stock import CoreParts, peer_of
 from weftmesh.agent.raft.engine import Applied
-from weftmesh.agent.raft.hardened import HardenedSyncObj
-from weftmesh.agent.raft.installing import Prepared
-from weftmesh.agent.raft.membership import NO_VOTERS, Voters, to_membership
 from weftmesh.agent.raft.ports import Entry, SnapshotInfo
-from weftmesh.agent.raft.proposals import Proposals
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.stock import CoreParts, peer_of
 from weftmesh.core.errors import DataCorruptionError, NotFoundError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 

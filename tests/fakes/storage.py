@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, takewhile
 from pathlib import Path
 
+from weftmesh.agent.raft.log.entries import FIRST_BASE_INDEX, FIRST_BASE_TERM
 from weftmesh.agent.raft.ports import Entry, SnapshotInfo
-from weftmesh.agent.raft.wal_entries import FIRST_BASE_INDEX, FIRST_BASE_TERM
 from weftmesh.core.errors import DataCorruptionError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader, encode

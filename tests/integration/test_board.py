@@ -13,7 +13,7 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from weftmesh.agent.servers import BOARD_SERVICE
+from weftmesh.agent.serving.servers import BOARD_SERVICE
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.client import Client

@@ -106,7 +106,7 @@ async def test_a_lone_node_keeps_writes_through_a_kill_and_merges_them_later(mes
     pending = await shown(alone, "OFF-1")
     assert (pending["task"]["title"], pending["task"]["pending_writes"], len(pending["pending"])) == ("as made", 2, 2)
     assert (await status(alone)).queued_writes == 6
-    before = (await weftmesh(alone, "--json", "pending", "list")).json()["writes"]
+    before = (await weftmesh(alone, "--json", "pending", "ls")).json()["writes"]
 
     await mesh.kill(alone.name)
     for name in ("node1", "node2"):
@@ -147,7 +147,7 @@ async def test_a_lone_node_keeps_writes_through_a_kill_and_merges_them_later(mes
     assert all(change.actor.endswith("@node3") for change in replayed)
     assert {change.time.ToJsonString() for change in replayed} == {write["queue_time"] for write in before}
 
-    applied = (await weftmesh(alone, "--json", "pending", "list", "--applied")).json()["writes"]
+    applied = (await weftmesh(alone, "--json", "pending", "ls", "--applied")).json()["writes"]
     assert [write["name"] for write in applied] == [write["name"] for write in before]
     assert [write["state"] for write in applied] == ["applied"] * 6
     assert [bool(write["stored_conflict"]) for write in applied] == [False, False, False, True, True, False]
@@ -196,7 +196,7 @@ async def test_a_write_with_a_quorum_drains_at_once_and_a_refused_one_stays(mesh
     await mesh.restart(node.name)
     await drained(mesh, node)
 
-    (failed,) = (await weftmesh(node, "--json", "pending", "list")).json()["writes"]
+    (failed,) = (await weftmesh(node, "--json", "pending", "ls")).json()["writes"]
     assert (failed["state"], failed["write"]["update_task"]["task"]["title"]) == ("failed", "too late")
     assert (await status(node)).failed_queued_writes == 1
     assert "FAILED" in await done(node, "status")

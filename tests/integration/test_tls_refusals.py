@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 import pytest
 
-from weftmesh.agent.enrolment import TokenRegistry
-from weftmesh.agent.enrolment_port import EnrollmentListener
-from weftmesh.agent.enrolment_service import EnrollmentServicer
-from weftmesh.agent.renewal import RenewalServicer, ask_members
+from weftmesh.agent.enrolment.enrolment import TokenRegistry
+from weftmesh.agent.enrolment.port import EnrollmentListener
+from weftmesh.agent.enrolment.renewal import RenewalServicer, ask_members
+from weftmesh.agent.enrolment.service import EnrollmentServicer
 from weftmesh.core.errors import (
     AlreadyExistsError,
     ForbiddenError,

@@ -15,8 +15,8 @@ from tests.simulation.machine import Registers
 from tests.simulation.node import Node
 
 from weftmesh.agent.raft import node as engine_module
-from weftmesh.agent.raft.hardened import HardenedSyncObj
-from weftmesh.agent.raft.membership import Voters, to_membership
+from weftmesh.agent.raft.core.hardened import HardenedSyncObj
+from weftmesh.agent.raft.core.membership import Voters, to_membership
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.ports import Entry, TransportEvents
 from weftmesh.agent.raft.settings import RaftSettings

@@ -8,9 +8,9 @@ from typing import Any
 
 from tests.simulation.disks import SimulatedLog
 
-from weftmesh.agent.raft.hardened import HardenedSyncObj
-from weftmesh.agent.raft.membership import quorum_size
-from weftmesh.agent.raft.proposals import Stage
+from weftmesh.agent.raft.core.hardened import HardenedSyncObj
+from weftmesh.agent.raft.core.membership import quorum_size
+from weftmesh.agent.raft.core.proposals import Stage
 
 ANY = ()
 FAR = 1 << 40

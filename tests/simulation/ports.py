@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tests.simulation.machine import Registers
 
+from weftmesh.agent.raft.core.membership import Voters
 from weftmesh.agent.raft.engine import Applied
-from weftmesh.agent.raft.membership import Voters
 from weftmesh.agent.raft.settings import RaftSettings
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from tests.simulation.disks import PowerCutError
 from tests.simulation.node import Node
 from tests.simulation.ours import EngineDisk
 
-from weftmesh.agent.raft import wal_chain
+from weftmesh.agent.raft.log import chain as wal_chain
+from weftmesh.agent.raft.log.wal import LOCK_NAME, WriteAheadLog
 from weftmesh.agent.raft.ports import Entry
-from weftmesh.agent.raft.wal import LOCK_NAME, WriteAheadLog
 from weftmesh.core.errors import DataCorruptionError
 
 SEGMENT_BYTES = 8 << 10

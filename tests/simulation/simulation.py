@@ -18,7 +18,7 @@ from tests.simulation.profiles import PROFILES, Profile, draw_conditions, draw_s
 from tests.simulation.real_log import RealLogDisk
 from tests.simulation.world import START_S, Reality, World
 
-from weftmesh.agent.raft.membership import NO_VOTERS, Voters
+from weftmesh.agent.raft.core.membership import NO_VOTERS, Voters
 
 CALL_TIMEOUTS_S = (0.3, 1.0, 3.0)
 CHAOS_S = (1.5, 4.0)

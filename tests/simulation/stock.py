@@ -18,12 +18,12 @@ from tests.simulation.loop import CLOCK_CALL_S
 from tests.simulation.machine import Registers
 from tests.simulation.node import Node
 
-from weftmesh.agent.raft import pin
+from weftmesh.agent.raft.core import pin
+from weftmesh.agent.raft.core.membership import Voters
+from weftmesh.agent.raft.core.stock import peer_of
 from weftmesh.agent.raft.engine import Applied
-from weftmesh.agent.raft.membership import Voters
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.stock import peer_of
 from weftmesh.core.errors import NoQuorumError, UnknownOutcomeError
 
 TICK_S = 0.02

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.fakes.raft_cluster import Cluster, with_settings
 
-from weftmesh.agent.raft.membership import to_membership
+from weftmesh.agent.raft.core.membership import to_membership
 from weftmesh.mesh.v1 import raft_pb2
 
 LONG_S = 5.0

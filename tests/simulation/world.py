@@ -15,8 +15,9 @@ import structlog
 from pysyncobj import serializer, syncobj
 
 from weftmesh.agent.raft import node as engine_module
-from weftmesh.agent.raft import snapshot_installer, snapshot_writer
-from weftmesh.agent.raft.stock import NoPoller
+from weftmesh.agent.raft.core.stock import NoPoller
+from weftmesh.agent.raft.snapshots import installer as snapshot_installer
+from weftmesh.agent.raft.snapshots import writer as snapshot_writer
 
 if TYPE_CHECKING:
     from tests.simulation.loop import NodeClock

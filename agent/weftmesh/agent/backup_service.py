@@ -13,9 +13,9 @@ from typing import Any, Final
 import grpc
 import structlog
 
-from weftmesh.agent.callers import Callers
-from weftmesh.agent.homes import Home, Homes
-from weftmesh.agent.requests import begin_call
+from weftmesh.agent.board.homes import Home, Homes
+from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.requests import begin_call
 from weftmesh.core.errors import OverloadedError
 from weftmesh.mesh.v1 import backup_pb2, backup_pb2_grpc, raft_pb2
 from weftmesh.runtime.wire.backup_parts import DATA_BYTES_MAX, FORMAT, closing_of

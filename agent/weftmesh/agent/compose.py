@@ -13,36 +13,36 @@ from typing import Any, Final
 import grpc
 import structlog
 
-from weftmesh.agent.acknowledged import AcknowledgedJournal
-from weftmesh.agent.admission import Admission, members_of
-from weftmesh.agent.audit_service import AuditServicer, RemoteVoter
-from weftmesh.agent.auditing import Auditor, Voter
+from weftmesh.agent.audit.acknowledged import AcknowledgedJournal
+from weftmesh.agent.audit.auditing import Auditor, Voter
+from weftmesh.agent.audit.history_check import HistoryCheck
+from weftmesh.agent.audit.service import AuditServicer, RemoteVoter
 from weftmesh.agent.backup_service import BackupServicer
-from weftmesh.agent.board_service import BoardServicer
-from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.callers import Callers
-from weftmesh.agent.history_check import HistoryCheck
-from weftmesh.agent.homes import MESH, NODE_PREFIX, Home, Homes
-from weftmesh.agent.joining import become_member
-from weftmesh.agent.local_socket import LocalSocketRelay
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.homes import MESH, NODE_PREFIX, Home, Homes
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.service import BoardServicer
+from weftmesh.agent.board.sync_meter import SyncMeter
+from weftmesh.agent.board.writes import BoardWrites
+from weftmesh.agent.enrolment.admission import Admission, members_of
+from weftmesh.agent.enrolment.joining import become_member
 from weftmesh.agent.mesh_service import MeshServicer
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.replayer import Replayer
 from weftmesh.agent.offline.service import OfflineWrites
 from weftmesh.agent.raft.engine import RaftStatus
+from weftmesh.agent.raft.log.disk import SystemDisk
+from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.node import PysyncobjEngine
-from weftmesh.agent.raft.null_transport import NullTransport
+from weftmesh.agent.raft.peers.null import NullTransport
+from weftmesh.agent.raft.peers.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
 from weftmesh.agent.raft.ports import Transport
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.snapshots import SnapshotStore
-from weftmesh.agent.raft.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
-from weftmesh.agent.raft.wal import WriteAheadLog
-from weftmesh.agent.raft.wal_disk import SystemDisk
+from weftmesh.agent.raft.snapshots.store import SnapshotStore
 from weftmesh.agent.recovery_service import Abandoned, RecoveryServicer
-from weftmesh.agent.servers import Servers
+from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.local_socket import LocalSocketRelay
+from weftmesh.agent.serving.servers import Servers
 from weftmesh.agent.status import NodeFacts, StatusReporter
-from weftmesh.agent.sync_meter import SyncMeter
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.ids import new_ulid
 from weftmesh.runtime.clock import wall_ms

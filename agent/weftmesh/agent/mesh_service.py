@@ -9,11 +9,11 @@ from typing import Any, Final
 import grpc
 import structlog
 
-from weftmesh.agent.callers import Callers
-from weftmesh.agent.enrolment import TokenRegistry
+from weftmesh.agent.enrolment.enrolment import TokenRegistry
+from weftmesh.agent.raft.core.proposals import CATCHING_UP_REASONS
 from weftmesh.agent.raft.engine import MemberRole, RaftEngine, Role
-from weftmesh.agent.raft.proposals import CATCHING_UP_REASONS
-from weftmesh.agent.requests import Call, begin_call, call_of
+from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.requests import Call, begin_call, call_of
 from weftmesh.agent.status import StatusReporter, member_role
 from weftmesh.core.errors import (
     ForbiddenError,

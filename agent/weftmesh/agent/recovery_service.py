@@ -12,10 +12,10 @@ from typing import Any, Final
 import grpc
 import structlog
 
-from weftmesh.agent.callers import Callers
-from weftmesh.agent.homes import Home
+from weftmesh.agent.board.homes import Home
+from weftmesh.agent.raft.core.membership import quorum_size
 from weftmesh.agent.raft.engine import RaftStatus
-from weftmesh.agent.raft.membership import quorum_size
+from weftmesh.agent.serving.callers import Callers
 from weftmesh.agent.status import NodeFacts
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, PreconditionError, WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, recovery_pb2, recovery_pb2_grpc

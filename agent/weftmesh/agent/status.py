@@ -10,12 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from weftmesh.agent.auditing import Auditor
-from weftmesh.agent.board_service import BoardServicer
-from weftmesh.agent.homes import Homes
+from weftmesh.agent.audit.auditing import Auditor
+from weftmesh.agent.board.homes import Homes
+from weftmesh.agent.board.service import BoardServicer
+from weftmesh.agent.board.sync_meter import PROMISE_MS, WINDOW_MS, SyncMeter
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.raft.engine import RaftStatus, Role
-from weftmesh.agent.sync_meter import PROMISE_MS, WINDOW_MS, SyncMeter
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.identity.credentials import NodeIdentity
 

@@ -97,6 +97,6 @@ def _show_queued(output: Output, queued: board_pb2.QueuedWrite, why: str) -> Non
     output.data(queued.task)
     node = queued.actor.rpartition("@")[2]
     output.error(
-        f"{why}: queued on {node} as {queued.name}; it is replayed when the mesh is back (see `weftmesh pending list`)",
+        f"{why}: queued on {node} as {queued.name}; it is replayed when the mesh is back (see `weftmesh pending ls`)",
         style=WARNING,
     )

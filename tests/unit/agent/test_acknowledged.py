@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from weftmesh.agent.acknowledged import FILE_RECORDS_MAX, NOTES_MAX, RECORD_BYTES, AcknowledgedJournal
+from weftmesh.agent.audit.acknowledged import FILE_RECORDS_MAX, NOTES_MAX, RECORD_BYTES, AcknowledgedJournal
 from weftmesh.core.board.auditing import acknowledged_write
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.fakes.raft_engine import InMemoryEngine
 
-from weftmesh.agent.admission import members_of
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.enrolment.admission import members_of
 from weftmesh.agent.raft.engine import MemberRole
 from weftmesh.core.clock import HybridClock
 from weftmesh.runtime.identity.enrolling import Seed

@@ -14,11 +14,11 @@ import pytest
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.acknowledged import AcknowledgedJournal
-from weftmesh.agent.auditing import NIGHT_BEGINS_HOUR, NIGHT_LASTS_S, Auditor, Voter, seconds_until_audit
-from weftmesh.agent.history_check import CHECKS_MAX, HistoryCheck
-from weftmesh.agent.homes import Home
-from weftmesh.agent.machines import RECENT_STATES, BoardMachine
+from weftmesh.agent.audit.acknowledged import AcknowledgedJournal
+from weftmesh.agent.audit.auditing import NIGHT_BEGINS_HOUR, NIGHT_LASTS_S, Auditor, Voter, seconds_until_audit
+from weftmesh.agent.audit.history_check import CHECKS_MAX, HistoryCheck
+from weftmesh.agent.board.homes import Home
+from weftmesh.agent.board.machines import RECENT_STATES, BoardMachine
 from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.machine import Board

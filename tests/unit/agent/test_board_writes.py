@@ -10,12 +10,12 @@ import pytest
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.callers import Caller
-from weftmesh.agent.homes import MESH, Home, Homes
-from weftmesh.agent.machines import BoardMachine
-from weftmesh.agent.requests import Call
-from weftmesh.agent.write_stream import STREAM_WRITES_MAX
+from weftmesh.agent.board.homes import MESH, Home, Homes
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.write_stream import STREAM_WRITES_MAX
+from weftmesh.agent.board.writes import BoardWrites
+from weftmesh.agent.serving.callers import Caller
+from weftmesh.agent.serving.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import CreateProject, Header
 from weftmesh.core.clock import HybridClock

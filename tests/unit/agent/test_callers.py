@@ -11,8 +11,8 @@ import grpc
 import pytest
 from tests.fakes.servicer_context import CallContext, node_context
 
-from weftmesh.agent.callers import Caller, Callers
-from weftmesh.agent.local_socket import LocalSocketRelay, user_name
+from weftmesh.agent.serving.callers import Caller, Callers
+from weftmesh.agent.serving.local_socket import LocalSocketRelay, user_name
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError, WeftmeshError
 
 CLUSTER = "lab"

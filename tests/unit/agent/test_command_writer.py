@@ -9,15 +9,15 @@ import pytest
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent import command_writer
-from weftmesh.agent.command_writer import (
+from weftmesh.agent.board import command_writer
+from weftmesh.agent.board.command_writer import (
     ATTEMPT_S,
     COMMANDS_PER_ENTRY_MAX,
     ENTRIES_IN_FLIGHT_MAX,
     QUEUED_BYTES_MAX,
     CommandWriter,
 )
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.machines import BoardMachine
 from weftmesh.agent.raft.engine import Applied
 from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header

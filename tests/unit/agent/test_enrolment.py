@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 from tests.fakes.servicer_context import CallContext
 from tests.fakes.wall_clock import WallClock
 
-from weftmesh.agent.enrolment import TokenRegistry
-from weftmesh.agent.enrolment_port import EnrollmentListener
-from weftmesh.agent.enrolment_service import (
+from weftmesh.agent.enrolment.enrolment import TokenRegistry
+from weftmesh.agent.enrolment.port import EnrollmentListener
+from weftmesh.agent.enrolment.service import (
     FAILURE_WINDOW_S,
     FAILURES_PER_HOST_MAX,
     HOSTS_REMEMBERED_MAX,

@@ -6,8 +6,8 @@ import asyncio
 
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.event_feed import EventFeed
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.event_feed import EventFeed
+from weftmesh.agent.board.machines import BoardMachine
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header
 from weftmesh.core.clock import HybridClock
 from weftmesh.mesh.v1 import raft_pb2

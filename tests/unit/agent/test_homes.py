@@ -8,8 +8,8 @@ import pytest
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.homes import MESH, Home, Homes
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.homes import MESH, Home, Homes
+from weftmesh.agent.board.machines import BoardMachine
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, DeleteProject, Header
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import PreconditionError

@@ -15,7 +15,13 @@ import grpc.aio
 import pytest
 import uvloop
 
-from weftmesh.agent.local_socket import BUFFER_BYTES_MAX, LocalCaller, LocalSocketRelay, caller_from_peer, user_name
+from weftmesh.agent.serving.local_socket import (
+    BUFFER_BYTES_MAX,
+    LocalCaller,
+    LocalSocketRelay,
+    caller_from_peer,
+    user_name,
+)
 from weftmesh.core.errors import ConfigError, PreconditionError
 
 WAIT_S = 10.0

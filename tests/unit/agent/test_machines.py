@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.machines import BoardMachine
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.model import Status
 from weftmesh.core.board.outcomes import Event, OutcomeKind, TaskChanged

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.servicer_context import CallContext, node_context
 from tests.fakes.wall_clock import WallClock
 
-from weftmesh.agent.renewal import RETRY_S_MAX, Context, RenewalServicer, RenewalTask, renewal_due
+from weftmesh.agent.enrolment.renewal import RETRY_S_MAX, Context, RenewalServicer, RenewalTask, renewal_due
 from weftmesh.core.errors import (
     ForbiddenError,
     NodeUnreachableError,

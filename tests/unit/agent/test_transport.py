@@ -14,10 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.fakes.certificates import CertificateAuthority, NodeCertificate
 
-from weftmesh.agent.raft.peer_stream import BATCH_BYTES_MAX, EXCHANGE, HELLO, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
-from weftmesh.agent.raft.ports import Transport
-from weftmesh.agent.raft.snapshot_stream import INSTALL, SnapshotCall
-from weftmesh.agent.raft.transport import (
+from weftmesh.agent.raft.peers.stream import BATCH_BYTES_MAX, EXCHANGE, HELLO, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
+from weftmesh.agent.raft.peers.transport import (
     CHANNEL_OPTIONS,
     SERVER_OPTIONS,
     ExchangeContext,
@@ -25,6 +23,8 @@ from weftmesh.agent.raft.transport import (
     RaftServicer,
     peer_name,
 )
+from weftmesh.agent.raft.ports import Transport
+from weftmesh.agent.raft.snapshots.stream import INSTALL, SnapshotCall
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.mesh.v1 import raft_pb2, raft_pb2_grpc
 

@@ -10,10 +10,10 @@ import pytest
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent import watching
-from weftmesh.agent.homes import MESH, Home
-from weftmesh.agent.machines import BoardMachine
-from weftmesh.agent.watching import Watching, WatchPlan
+from weftmesh.agent.board import watching
+from weftmesh.agent.board.homes import MESH, Home
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.watching import Watching, WatchPlan
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, DeleteProject, Header, UpdateTask
 from weftmesh.core.board.model import Limits

@@ -9,16 +9,16 @@ from google.protobuf.message import Message
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.callers import Caller
-from weftmesh.agent.homes import MESH, Home
-from weftmesh.agent.machines import BoardMachine
-from weftmesh.agent.requests import Call
-from weftmesh.agent.write_stream import (
+from weftmesh.agent.board.homes import MESH, Home
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.write_stream import (
     MESSAGE_BYTES_SOFT_MAX,
     RESPONSES_PER_MESSAGE_MAX,
     WRITES_PER_TURN,
     WriteStream,
 )
+from weftmesh.agent.serving.callers import Caller
+from weftmesh.agent.serving.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock

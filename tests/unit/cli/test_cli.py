@@ -168,7 +168,7 @@ GOLDEN = {
     ("task", "log", "PROJ-1"): {"changes"},
     ("task", "conflicts"): {"conflicts"},
     ("task", "watch", "--count", "1", "--from-revision", "1"): {"event"},
-    ("pending", "list"): {"writes", "damaged_parts"},
+    ("pending", "ls"): {"writes", "damaged_parts"},
     ("config", "show"): {"settings"},
     ("version",): {"version"},
 }

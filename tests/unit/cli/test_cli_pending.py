@@ -103,7 +103,7 @@ async def test_the_queue_is_listed_and_seen_on_its_tasks(server: BoardServer, we
     await weftmesh("task", "claim", "PROJ-1")
     server.board.faults.refuse.clear()
 
-    assert "claim task" in (await weftmesh("pending", "list")).out
+    assert "claim task" in (await weftmesh("pending", "ls")).out
     shown = await weftmesh("task", "show", "PROJ-1")
     assert "1 writes wait on this node" in shown.out
     assert "(pending)" in (await weftmesh("task", "ls", "PROJ")).out

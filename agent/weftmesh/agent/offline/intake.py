@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.homes import MESH, Homes
+from weftmesh.agent.board.homes import MESH, Homes
+from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.offline.entry import Entry, applied_write
 from weftmesh.agent.offline.overlay import Overlay
 from weftmesh.agent.offline.queue import WriteQueue
-from weftmesh.agent.requests import Call, fresh_request_id
+from weftmesh.agent.serving.requests import Call, fresh_request_id
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, CreateTask
 from weftmesh.core.board.pending import ProjectCommand, applied_change, applied_outcome, as_queued, touched

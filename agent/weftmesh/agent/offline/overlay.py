@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weftmesh.agent.homes import Home
+from weftmesh.agent.board.homes import Home
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.draft import Draft

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.agent.offline.entry import Entry, left_record, refused_record, retried_record
 from weftmesh.agent.offline.queue_file import QueueFile
-from weftmesh.agent.raft.wal_disk import Disk
+from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.board.v1 import board_pb2, queue_pb2
 from weftmesh.core.board.commands import CreateTask
 from weftmesh.core.board.pending import touched, written
@@ -127,7 +127,7 @@ class WriteQueue:
             NotFoundError: it is not in the queue, or no longer.
         """
         if entry_id not in self._entries:
-            raise NotFoundError(f"there is no write {entry_id} in this node's queue; see `weftmesh pending list`")
+            raise NotFoundError(f"there is no write {entry_id} in this node's queue; see `weftmesh pending ls`")
         return self._entries[entry_id]
 
     def by_request(self, request_id: bytes) -> Entry | None:
@@ -145,7 +145,7 @@ class WriteQueue:
         if len(self) >= WRITES_MAX or self._bytes + entry.size_bytes > BYTES_MAX:
             raise OverloadedError(
                 f"{len(self)} writes ({self._bytes >> 10} KiB) wait in this node's queue, its limit is {WRITES_MAX} "
-                f"({BYTES_MAX >> 10} KiB); wait for the quorum, or discard some: `weftmesh pending list`"
+                f"({BYTES_MAX >> 10} KiB); wait for the quorum, or discard some: `weftmesh pending ls`"
             )
         if entry.task_id and self.count_of(entry.task_id) >= TASK_WRITES_MAX:
             raise OverloadedError(

@@ -15,7 +15,7 @@ from typing import Final, Self
 import structlog
 
 from weftmesh.agent.offline.frames import frames, read_frames
-from weftmesh.agent.raft.wal_disk import Disk
+from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.runtime.files import PRIVATE_FILE_MODE, make_private_directory, write_atomic
 
 FILE_NAME: Final = "writes.queue"

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from weftmesh.agent.homes import Homes
+from weftmesh.agent.board.homes import Homes
 from weftmesh.agent.offline.entry import Entry, applied_write
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.board.v1 import board_pb2

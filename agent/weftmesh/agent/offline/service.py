@@ -7,14 +7,14 @@ from typing import Final
 
 import structlog
 
-from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.callers import Caller
-from weftmesh.agent.homes import Homes
+from weftmesh.agent.board.homes import Homes
+from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.offline.entry import NAME_PREFIX, Entry
 from weftmesh.agent.offline.intake import Intake
 from weftmesh.agent.offline.overlay import Overlay
 from weftmesh.agent.offline.queue import WriteQueue
-from weftmesh.agent.requests import Call, fresh_request_id, freshness_of
+from weftmesh.agent.serving.callers import Caller
+from weftmesh.agent.serving.requests import Call, fresh_request_id, freshness_of
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import InvalidInputError, PreconditionError

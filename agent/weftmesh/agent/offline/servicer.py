@@ -6,9 +6,9 @@ from typing import Any
 
 import grpc
 
-from weftmesh.agent.callers import Callers
 from weftmesh.agent.offline.service import OfflineWrites
-from weftmesh.agent.requests import begin_call
+from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.requests import begin_call
 from weftmesh.board.v1 import board_pb2
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 
+from weftmesh.agent.raft.core.hardened import HardenedSyncObj
+from weftmesh.agent.raft.core.membership import Configuration, to_membership
+from weftmesh.agent.raft.core.pin import monotonic_s
+from weftmesh.agent.raft.core.proposals import CATCHING_UP_REASONS
 from weftmesh.agent.raft.engine import Applied, MemberRole
-from weftmesh.agent.raft.hardened import HardenedSyncObj
-from weftmesh.agent.raft.membership import Configuration, to_membership
-from weftmesh.agent.raft.pin import monotonic_s
-from weftmesh.agent.raft.proposals import CATCHING_UP_REASONS
 from weftmesh.core.errors import InvalidInputError, PreconditionError
 from weftmesh.mesh.v1 import raft_pb2
 

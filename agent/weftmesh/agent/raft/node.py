@@ -10,19 +10,19 @@ from typing import TypeVar
 
 import structlog
 
-from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.core.codec import ProtocolError
+from weftmesh.agent.raft.core.hardened import HardenedSyncObj
+from weftmesh.agent.raft.core.installing import Prepared
+from weftmesh.agent.raft.core.membership import NO_VOTERS
+from weftmesh.agent.raft.core.pin import monotonic_s
+from weftmesh.agent.raft.core.proposals import ID_BITS, Proposals, Stage, no_quorum, unknown
+from weftmesh.agent.raft.core.stock import CoreParts
 from weftmesh.agent.raft.engine import Applied, MemberRole, RaftStatus, StateMachine
-from weftmesh.agent.raft.hardened import HardenedSyncObj
-from weftmesh.agent.raft.installing import Prepared
-from weftmesh.agent.raft.membership import NO_VOTERS
 from weftmesh.agent.raft.membership_change import MembershipChange
-from weftmesh.agent.raft.pin import monotonic_s
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
-from weftmesh.agent.raft.proposals import ID_BITS, Proposals, Stage, no_quorum, unknown
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.snapshot_installer import SnapshotInstaller
-from weftmesh.agent.raft.snapshot_writer import SnapshotWriter
-from weftmesh.agent.raft.stock import CoreParts
+from weftmesh.agent.raft.snapshots.installer import SnapshotInstaller
+from weftmesh.agent.raft.snapshots.writer import SnapshotWriter
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 

@@ -37,7 +37,7 @@ def pending() -> None:
     """Writes that wait on this node for a quorum."""
 
 
-@command(pending, "list")
+@command(pending, "ls")
 @click.argument("what", required=False, metavar="[PROJECT|TASK]")
 @click.option("--applied", is_flag=True, help="The latest ones that were applied, too.")
 async def list_(session: Session, what: str | None, applied: bool) -> None:
@@ -166,7 +166,7 @@ async def _name_of(client: Client, reference: str, timeout_s: float) -> str:
     listed = await queued_writes(client, "", timeout_s)
     names = [write.name for write in listed.writes if write.name.removeprefix(NAME_PREFIX).startswith(prefix)]
     if not names:
-        raise NotFoundError(f"no queued write's id begins with {prefix}; see `weftmesh pending list`")
+        raise NotFoundError(f"no queued write's id begins with {prefix}; see `weftmesh pending ls`")
     if len(names) > 1:
         raise InvalidInputError(f"{len(names)} queued writes' ids begin with {prefix}; write more of it")
     return names[0]

@@ -63,7 +63,7 @@ def _queue(found: mesh_pb2.NodeStatus) -> tuple[str, str] | tuple[str, str, str]
     text = ", ".join(f"{count} {what}" for count, what in counts if count)
     if not text:
         return "queued", "no writes"
-    return "queued", f"{text} (weftmesh pending list)", BAD
+    return "queued", f"{text} (weftmesh pending ls)", BAD
 
 
 def _audit(found: mesh_pb2.NodeStatus) -> tuple[str, str, str]:

@@ -10,15 +10,15 @@ from pathlib import Path
 from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.board_writes import BoardWrites
-from weftmesh.agent.callers import Caller
-from weftmesh.agent.homes import MESH, Home, Homes
-from weftmesh.agent.machines import BoardMachine
+from weftmesh.agent.board.homes import MESH, Home, Homes
+from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.replayer import Replayer
 from weftmesh.agent.offline.service import OfflineWrites
-from weftmesh.agent.raft.wal_disk import Disk, SystemDisk
-from weftmesh.agent.requests import Call
+from weftmesh.agent.raft.log.disk import Disk, SystemDisk
+from weftmesh.agent.serving.callers import Caller
+from weftmesh.agent.serving.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.machine import Board

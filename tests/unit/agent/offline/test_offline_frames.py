@@ -11,7 +11,7 @@ from tests.fakes.disk import FaultyDisk
 
 from weftmesh.agent.offline.frames import HEADER_BYTES, frames, read_frames
 from weftmesh.agent.offline.queue_file import DAMAGED_PREFIX, FILE_NAME, QueueFile
-from weftmesh.agent.raft.wal_disk import SystemDisk
+from weftmesh.agent.raft.log.disk import SystemDisk
 
 PAYLOADS = [b"first", b"", b"third " * 100, b"fourth"]
 DISK = SystemDisk(fsync=False)

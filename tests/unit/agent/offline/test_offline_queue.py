@@ -16,7 +16,7 @@ from weftmesh.agent.offline import queue as queue_module
 from weftmesh.agent.offline.entry import Entry
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.queue_file import FILE_NAME, QueueFile
-from weftmesh.agent.raft.wal_disk import SystemDisk
+from weftmesh.agent.raft.log.disk import SystemDisk
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.model import MergePolicy, Status

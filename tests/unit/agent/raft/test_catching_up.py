@@ -10,8 +10,8 @@ import pytest
 from tests.fakes.raft_engines import Engines, Host
 from tests.fakes.storage import FakeSnapshotStorage
 
+from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.wal import WriteAheadLog
 
 FEW, MANY = 12_000, 48_000
 """More than is held in memory, so that both are read back from the disk."""

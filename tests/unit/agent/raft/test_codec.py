@@ -7,9 +7,9 @@ import random
 import pytest
 from google.protobuf.message import DecodeError
 
-from weftmesh.agent.raft import codec
-from weftmesh.agent.raft.codec import ProtocolError
-from weftmesh.agent.raft.membership import (
+from weftmesh.agent.raft.core import codec
+from weftmesh.agent.raft.core.codec import ProtocolError
+from weftmesh.agent.raft.core.membership import (
     Configuration,
     Configurations,
     from_membership,

@@ -11,7 +11,7 @@ from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
 from weftmesh.agent.raft.engine import MemberRole, RaftStatus, Role
 from weftmesh.agent.raft.node import PysyncobjEngine
-from weftmesh.agent.raft.null_transport import NullTransport
+from weftmesh.agent.raft.peers.null import NullTransport
 from weftmesh.core.errors import (
     DataCorruptionError,
     InvalidInputError,

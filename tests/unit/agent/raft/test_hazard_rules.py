@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.fakes.raft_cluster import Cluster, HardenedNode, on_both, with_settings
 
-from weftmesh.agent.raft.codec import ProtocolError
-from weftmesh.agent.raft.membership import to_membership
+from weftmesh.agent.raft.core.codec import ProtocolError
+from weftmesh.agent.raft.core.membership import to_membership
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import raft_pb2
 

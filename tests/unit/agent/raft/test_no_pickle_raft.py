@@ -18,8 +18,8 @@ from tests.fakes.raft_cluster import Cluster
 from tests.fakes.snapshot_calls import SnapshotMessage
 
 import weftmesh.agent.raft
-from weftmesh.agent.raft import pin
-from weftmesh.agent.raft.pin import NoPickle, PickleForbiddenError
+from weftmesh.agent.raft.core import pin
+from weftmesh.agent.raft.core.pin import NoPickle, PickleForbiddenError
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import raft_pb2
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 from tests.fakes.raft_cluster import Cluster, HardenedNode, Write, with_settings
 
+from weftmesh.agent.raft.core.membership import Configuration, is_single_change, to_membership
 from weftmesh.agent.raft.engine import MemberRole, Role
-from weftmesh.agent.raft.membership import Configuration, is_single_change, to_membership
 from weftmesh.agent.raft.membership_change import changed
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.fakes.raft_cluster import Cluster, HardenedNode, with_settings
 
-from weftmesh.agent.raft.codec import ProtocolError
+from weftmesh.agent.raft.core.codec import ProtocolError
 from weftmesh.core.errors import NoQuorumError, OverloadedError, WeftmeshError
 from weftmesh.mesh.v1 import raft_pb2
 

@@ -11,7 +11,7 @@ from tests.fakes.raft_engines import Engines, Host, Register, with_settings
 from tests.fakes.storage import FakeSnapshotStorage
 
 from weftmesh.agent.raft.ports import SnapshotInfo
-from weftmesh.agent.raft.snapshot_writer import SnapshotWriter
+from weftmesh.agent.raft.snapshots.writer import SnapshotWriter
 from weftmesh.mesh.v1 import raft_pb2
 
 COMMAND = b"x" * 1000

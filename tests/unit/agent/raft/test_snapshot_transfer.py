@@ -11,7 +11,7 @@ from zlib import crc32
 import pytest
 from tests.fakes.disk import FaultyDisk
 
-from weftmesh.agent.raft.snapshot_transfer import SYNC_BYTES, SnapshotTransfer
+from weftmesh.agent.raft.snapshots.transfer import SYNC_BYTES, SnapshotTransfer
 from weftmesh.core.errors import DataCorruptionError, PreconditionError
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.wire.snapshot_file import FORMAT, SnapshotVerifier, encode

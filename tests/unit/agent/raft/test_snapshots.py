@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.storage import FakeSnapshotStorage
 
 from weftmesh.agent.raft.ports import SnapshotInfo, SnapshotStorage
-from weftmesh.agent.raft.snapshots import MAX_SNAPSHOT_BYTES, SnapshotStore
+from weftmesh.agent.raft.snapshots.store import MAX_SNAPSHOT_BYTES, SnapshotStore
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError, NotFoundError
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.wire.snapshot_file import MAX_ROW_BYTES

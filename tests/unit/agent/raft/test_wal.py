@@ -11,9 +11,9 @@ import pytest
 from tests.fakes.disk import FaultyDisk
 from tests.fakes.storage import FakeLogStorage
 
+from weftmesh.agent.raft.log.disk import SyncGate
+from weftmesh.agent.raft.log.wal import LOCK_NAME, MIN_SEGMENT_BYTES, WriteAheadLog
 from weftmesh.agent.raft.ports import Entry, LogStorage
-from weftmesh.agent.raft.wal import LOCK_NAME, MIN_SEGMENT_BYTES, WriteAheadLog
-from weftmesh.agent.raft.wal_disk import SyncGate
 from weftmesh.core.errors import InvalidInputError, PreconditionError
 
 

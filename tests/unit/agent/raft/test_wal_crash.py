@@ -11,8 +11,8 @@ import pytest
 from tests.fakes.disk import FaultyDisk
 from tests.fakes.storage import FakeLogStorage
 
+from weftmesh.agent.raft.log.wal import MIN_SEGMENT_BYTES, WriteAheadLog
 from weftmesh.agent.raft.ports import Entry, LogStorage
-from weftmesh.agent.raft.wal import MIN_SEGMENT_BYTES, WriteAheadLog
 
 SEEDS_PER_CASE = 25
 MEMORY_BYTES = 1500

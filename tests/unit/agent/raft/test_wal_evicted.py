@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.fakes.disk import FaultyDisk
 
+from weftmesh.agent.raft.log.entries import MEMORY_ENTRIES, READ_BYTES
+from weftmesh.agent.raft.log.wal import MIN_SEGMENT_BYTES, WriteAheadLog
 from weftmesh.agent.raft.ports import Entry
-from weftmesh.agent.raft.wal import MIN_SEGMENT_BYTES, WriteAheadLog
-from weftmesh.agent.raft.wal_entries import MEMORY_ENTRIES, READ_BYTES
 from weftmesh.core.errors import DataCorruptionError
 
 MEMORY_BYTES = 1000

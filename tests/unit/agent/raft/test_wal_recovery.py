@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.disk import FaultyDisk
 
-from weftmesh.agent.raft import wal as wal_module
-from weftmesh.agent.raft.ports import Entry
-from weftmesh.agent.raft.wal import MIN_SEGMENT_BYTES, WriteAheadLog
-from weftmesh.agent.raft.wal_format import (
+from weftmesh.agent.raft.log import wal as wal_module
+from weftmesh.agent.raft.log.format import (
     FORMAT,
     RECORD_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
@@ -22,6 +20,8 @@ from weftmesh.agent.raft.wal_format import (
     pack_segment_header,
     read_segment_header,
 )
+from weftmesh.agent.raft.log.wal import MIN_SEGMENT_BYTES, WriteAheadLog
+from weftmesh.agent.raft.ports import Entry
 from weftmesh.core.errors import DataCorruptionError, PreconditionError
 
 ENTRIES = 60

@@ -1,0 +1,1 @@
+"""Whether every voter has what was acknowledged."""

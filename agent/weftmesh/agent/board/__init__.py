@@ -1,0 +1,1 @@
+"""Serving the boards: reads, writes through the log, and watches."""

@@ -1,0 +1,383 @@
+"""The BoardService: reads from this node's boards, writes through the log, and watches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from weftmesh.agent.board.homes import Home, Homes
+from weftmesh.agent.board.watching import Watching, WatchPlan
+from weftmesh.agent.board.writes import BoardWrites
+from weftmesh.agent.offline.service import OfflineWrites
+from weftmesh.agent.offline.servicer import QueuedWritesCalls
+from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.requests import DEADLINE_DEFAULT_S, Call, await_freshness, begin_call, freshness_of
+from weftmesh.board.v1 import board_pb2, board_pb2_grpc
+from weftmesh.core.board.filter import parse_filter
+from weftmesh.core.board.model import Project, Task
+from weftmesh.core.board.outcomes import Outcome
+from weftmesh.core.board.reading import Cursor, Predicate
+from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
+from weftmesh.core.ids import parse_project_name, parse_task_name, project_name
+from weftmesh.runtime.wire.page_tokens import PageToken, decode_page_token, encode_page_token
+from weftmesh.runtime.wire.resources import change_message, conflict_message, project_message, task_message
+
+PAGE_SIZE_DEFAULT: Final = 100
+PAGE_SIZE_MAX: Final = 1_000
+PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
+"""A page ends short beyond it, with a token to go on: a message carries 4 MiB, and one item is well below 2."""
+SCAN_TASKS_MAX: Final = 2_000
+"""Tasks looked at before others get their turn on the event loop."""
+SCANS_MAX: Final = 100
+"""Turns a page takes; a filter that matches less than this finds ends the page short, with a token to go on."""
+PROGRESS_DEFAULT_S: Final = 10.0
+PROGRESS_MIN_S: Final = 0.1
+PROGRESS_MAX_S: Final = 60.0
+BEHIND_S: Final = 60.0
+"""How long a watch waits for this node to get to know its project; the client library gives up by then as well."""
+ALL_PROJECTS: Final = "-"
+PROJECT_WRITES: Final = (
+    board_pb2.CreateProjectRequest,
+    board_pb2.UpdateProjectRequest,
+    board_pb2.DeleteProjectRequest,
+    board_pb2.UndeleteProjectRequest,
+)
+
+Item = TypeVar("Item", bound=Message)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
+    """Serves weftmesh.board.v1.BoardService; the protos document each method."""
+
+    def __init__(
+        self, homes: Homes, writes: BoardWrites, offline: OfflineWrites, callers: Callers, watchers_max: int
+    ) -> None:
+        self._homes = homes
+        self._writes = writes
+        self._offline = offline
+        self._callers = callers
+        self._watchers_max = watchers_max
+        self.watchers = 0
+
+    async def _write_project(self, request: Any, context: Context) -> board_pb2.Project:
+        return self._written_project(request, *await self._writes.write(request, begin_call(self._callers, context)))
+
+    def _written_project(self, request: Any, home: Home, outcome: Outcome) -> board_pb2.Project:
+        """The project as the write left it."""
+        project = home.board.project(outcome.subject)
+        if project is None:  # validate_only of a project that does not exist yet
+            request.project.name = project_name(request.project_id)
+            return request.project  # type: ignore[no-any-return]
+        return self._project(project)
+
+    CreateProject = UpdateProject = DeleteProject = UndeleteProject = _write_project
+
+    async def _write_task(self, request: Any, context: Context) -> board_pb2.Task:
+        return self._written_task(request, *await self._writes.write(request, begin_call(self._callers, context)))
+
+    def _written_task(self, request: Any, home: Home, outcome: Outcome) -> board_pb2.Task:
+        """The task as the write left it."""
+        task = home.board.find_task(outcome.subject)
+        if task is None:  # validate_only of a task that does not exist yet
+            return request.task  # type: ignore[no-any-return]
+        return self._task(home, home.board.task_at(task, outcome.revision) or task)
+
+    CreateTask = UpdateTask = ClaimTask = RevertTask = DeleteTask = UndeleteTask = ResolveConflict = _write_task
+
+    async def GetProject(self, request: board_pb2.GetProjectRequest, context: Context) -> board_pb2.Project:  # noqa: N802
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        project_id = parse_project_name(request.name)
+        await await_freshness(self._homes.mesh, call, request.consistency, request.min_revision)
+        project = self._homes.find_project(project_id)
+        if project is None:
+            raise NotFoundError(f"there is no project {project_id}; see `weftmesh project ls`")
+        return self._project(project)
+
+    async def ListProjects(  # noqa: N802
+        self, request: board_pb2.ListProjectsRequest, context: Context
+    ) -> board_pb2.ListProjectsResponse:
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home = self._homes.mesh
+        await await_freshness(home, call, request.consistency, 0)
+        bound = str(request.show_deleted)
+        page = home.board.list_projects(
+            after=_cursor(request.page_token, "ListProjects", "", bound),
+            limit=_page_size(request.page_size),
+            show_deleted=request.show_deleted,
+        )
+        visible = self._homes.visible_projects(page.projects, show_deleted=request.show_deleted)
+        return board_pb2.ListProjectsResponse(
+            projects=[self._project(project) for project in visible],
+            next_page_token=_token("ListProjects", "", bound, page.next_cursor),
+            freshness=_freshness_at(home, page.revision),
+        )
+
+    async def GetTask(self, request: board_pb2.GetTaskRequest, context: Context) -> board_pb2.Task:  # noqa: N802
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        if request.with_pending and (waiting := await self._with_pending(request, call)) is not None:
+            return waiting
+        home, task = await self._find_task(request.name, call, request.consistency, request.min_revision)
+        if request.at_revision:
+            _check_revision(home, request.at_revision)
+            past = home.board.task_at(task, request.at_revision)
+            if past is None:
+                raise NotFoundError(f"{task.key} did not exist yet at revision {request.at_revision}")
+            task = past
+        return self._task(home, task)
+
+    async def ListTasks(self, request: board_pb2.ListTasksRequest, context: Context) -> board_pb2.ListTasksResponse:  # noqa: N802
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home, project_id = self._parent(request.parent)
+        await await_freshness(home, call, request.consistency, request.min_revision)
+        bound = f"{request.filter}\0{request.show_deleted}"
+        query = _TaskQuery(
+            project_id,
+            parse_filter(request.filter) if request.filter else None,
+            _page_size(request.page_size),
+            request.at_revision,
+            request.show_deleted,
+        )
+        tasks, follow, revision = await query.page(
+            home, _cursor(request.page_token, "ListTasks", request.parent, bound)
+        )
+        shown = _that_fit(self._task(home, task) for task in tasks)
+        if len(shown) < len(tasks):
+            follow = Cursor(revision, tasks[len(shown) - 1].created_revision)
+        return board_pb2.ListTasksResponse(
+            tasks=shown,
+            next_page_token=_token("ListTasks", request.parent, bound, follow),
+            freshness=_freshness_at(home, revision),
+        )
+
+    async def ListTaskHistory(  # noqa: N802
+        self, request: board_pb2.ListTaskHistoryRequest, context: Context
+    ) -> board_pb2.ListTaskHistoryResponse:
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        home, task = await self._find_task(request.name, call, board_pb2.READ_CONSISTENCY_LOCAL, 0)
+        after = _cursor(request.page_token, "ListTaskHistory", task.id, "")
+        start = after.number if after else 0
+        asked = task.history[start : start + _page_size(request.page_size)]
+        changes = _that_fit(change_message(change) for change in asked)
+        end = start + len(changes)
+        follow = Cursor(home.board.revision, 0, end) if end < len(task.history) else None
+        return board_pb2.ListTaskHistoryResponse(
+            changes=changes,
+            next_page_token=_token("ListTaskHistory", task.id, "", follow),
+            freshness=freshness_of(home),
+        )
+
+    async def ListConflicts(  # noqa: N802
+        self, request: board_pb2.ListConflictsRequest, context: Context
+    ) -> board_pb2.ListConflictsResponse:
+        """See board.proto."""
+        call = begin_call(self._callers, context)
+        task_id = None
+        if "/tasks/" in request.parent or request.parent.startswith("tasks/"):
+            home, task = await self._find_task(request.parent, call, board_pb2.READ_CONSISTENCY_LOCAL, 0)
+            project_id, task_id = None, task.id
+        else:
+            home, project_id = self._parent(request.parent)
+        page = home.board.list_conflicts(
+            project_id,
+            task_id,
+            after=_cursor(request.page_token, "ListConflicts", request.parent, ""),
+            limit=_page_size(request.page_size),
+        )
+        shown = _that_fit(conflict_message(task, conflict) for task, conflict in page.conflicts)
+        follow = page.next_cursor
+        if len(shown) < len(page.conflicts):
+            last_task, last = page.conflicts[len(shown) - 1]
+            follow = Cursor(page.revision, last_task.created_revision, last.number)
+        return board_pb2.ListConflictsResponse(
+            conflicts=shown,
+            next_page_token=_token("ListConflicts", request.parent, "", follow),
+            freshness=freshness_of(home),
+        )
+
+    async def Write(  # noqa: N802
+        self, request_iterator: AsyncIterator[board_pb2.WriteRequest], context: Context
+    ) -> AsyncIterator[board_pb2.WriteResponse]:
+        """See board.proto."""
+        caller = self._callers.of(context)
+
+        def begin(write: board_pb2.WriteRequest) -> Call:
+            return Call.within(caller, write.timeout_ms / 1000 if write.timeout_ms > 0 else DEADLINE_DEFAULT_S)
+
+        async for response in self._writes.stream(request_iterator, begin, self._show):
+            yield response
+
+    def _show(self, request: Any, home: Home, outcome: Outcome, applied: board_pb2.WriteApplied) -> None:
+        """Put the resource that a streamed write left into its answer."""
+        if isinstance(request, PROJECT_WRITES):
+            applied.project.CopyFrom(self._written_project(request, home, outcome))
+        else:
+            applied.task.CopyFrom(self._written_task(request, home, outcome))
+
+    async def Watch(  # noqa: N802
+        self, request: board_pb2.WatchRequest, context: Context
+    ) -> AsyncIterator[board_pb2.WatchResponse]:
+        """See board.proto."""
+        self._callers.of(context)
+        if self.watchers >= self._watchers_max:
+            raise OverloadedError(f"{self._watchers_max} watchers are connected to this node already; use another node")
+        self.watchers += 1
+        try:
+            home, project_id = await self._watched(request)
+            plan = WatchPlan(project_id, request.resume_revision, request.send_initial_state, _progress_s(request))
+            async for response in Watching(home, plan, lambda: freshness_of(home)).messages():
+                yield response
+        finally:
+            self.watchers -= 1
+
+    async def _watched(self, request: board_pb2.WatchRequest) -> tuple[Home, str | None]:
+        """The parent of a watch, as soon as this node is where the watcher has been already.
+
+        A node that was away may be behind what the watcher saw elsewhere, even behind the making of the project.
+        """
+        mesh = self._homes.mesh
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEHIND_S):
+                while request.resume_revision > mesh.board.revision:
+                    with suppress(NotFoundError):
+                        return self._parent(request.parent)
+                    await mesh.feed.moved()
+        return self._parent(request.parent)
+
+    def _project(self, project: Project) -> board_pb2.Project:
+        home = self._homes.local if project.home == self._homes.local.name else self._homes.mesh
+        return project_message(project, home.board.count_tasks(project.id))
+
+    def _task(self, home: Home, task: Task) -> board_pb2.Task:
+        message = task_message(task, home.project_of)
+        if home is self._homes.mesh and (waiting := self._offline.queue.count_of(task.id)):
+            message.pending_writes = waiting
+        return message
+
+    async def _with_pending(self, request: board_pb2.GetTaskRequest, call: Call) -> board_pb2.Task | None:
+        """A task with this node's queue laid over it; None for one that the queue does not concern."""
+        if request.at_revision:
+            raise InvalidInputError("with_pending and at_revision exclude each other; leave one of them out")
+        ref = parse_task_name(request.name)
+        home = self._homes.of_project(ref.project_id)
+        await await_freshness(home, call, request.consistency, request.min_revision)
+        task = self._offline.overlay.task(self._offline.overlay.id_of(ref)) if home is self._homes.mesh else None
+        return None if task is None else self._offline.overlay.message(task)
+
+    def _parent(self, parent: str) -> tuple[Home, str | None]:
+        if parent == f"projects/{ALL_PROJECTS}":
+            return self._homes.mesh, None
+        project_id = parse_project_name(parent)
+        home = self._homes.of_project(project_id)
+        if home.board.project(project_id) is None:
+            raise NotFoundError(f"there is no project {project_id}; see `weftmesh project ls`")
+        return home, project_id
+
+    async def _find_task(self, name: str, call: Call, consistency: int, min_revision: int) -> tuple[Home, Task]:
+        ref = parse_task_name(name)
+        home = self._homes.of_project(ref.project_id)
+        await await_freshness(home, call, consistency, min_revision)
+        task = home.find_task(ref)
+        if task is None:
+            raise NotFoundError(f"there is no task {name.rpartition('/')[2]}; see `weftmesh task ls`")
+        return home, task
+
+
+@dataclass(frozen=True, slots=True)
+class _TaskQuery:
+    """What one ListTasks call asks for."""
+
+    project_id: str | None
+    predicate: Predicate | None
+    limit: int
+    at_revision: int
+    show_deleted: bool
+
+    async def page(self, home: Home, after: Cursor | None) -> tuple[list[Task], Cursor | None, int]:
+        """Tasks of one page, where the next begins, and the revision; takes turns with everybody else on the loop."""
+        board = home.board
+        found: list[Task] = []
+        for _ in range(SCANS_MAX):
+            page = board.list_tasks(
+                self.project_id,
+                self.predicate,
+                after=after,
+                limit=self.limit - len(found),
+                at_revision=self.at_revision,
+                show_deleted=self.show_deleted,
+                scan_limit=SCAN_TASKS_MAX,
+            )
+            found += page.tasks
+            after = page.next_cursor
+            if after is None or len(found) >= self.limit:
+                break
+            await asyncio.sleep(0)
+        return found, after, page.revision
+
+
+def _cursor(page_token: str, method: str, parent: str, bound: str) -> Cursor | None:
+    """Where the page before ended."""
+    token = decode_page_token(page_token, method, parent, bound)
+    if token is None:
+        return None
+    created_revision, number = token.cursor.split(",")
+    return Cursor(token.revision, int(created_revision), int(number))
+
+
+def _token(method: str, parent: str, bound: str, follow: Cursor | None) -> str:
+    """The token of the next page; empty on the last."""
+    if follow is None:
+        return ""
+    return encode_page_token(
+        PageToken(method, parent, bound, follow.revision, f"{follow.created_revision},{follow.number}")
+    )
+
+
+def _freshness_at(home: Home, revision: int) -> board_pb2.Freshness:
+    freshness = freshness_of(home)
+    freshness.revision = revision
+    return freshness
+
+
+def _that_fit(items: Iterable[Item]) -> list[Item]:
+    """As many messages from the first on as one answer carries; at least one, if there is one."""
+    fit: list[Item] = []
+    left_bytes = PAGE_BYTES_MAX
+    for item in items:
+        left_bytes -= item.ByteSize()
+        if left_bytes < 0 and fit:
+            break
+        fit.append(item)
+    return fit
+
+
+def _page_size(asked: int) -> int:
+    if asked < 0:
+        raise InvalidInputError(f"page_size is {asked}; it must be 0 (for {PAGE_SIZE_DEFAULT}) to {PAGE_SIZE_MAX}")
+    return min(asked or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+
+
+def _progress_s(request: board_pb2.WatchRequest) -> float:
+    if not request.HasField("progress_interval"):
+        return PROGRESS_DEFAULT_S
+    asked_s = request.progress_interval.ToMilliseconds() / 1000
+    return min(max(asked_s, PROGRESS_MIN_S), PROGRESS_MAX_S)
+
+
+def _check_revision(home: Home, revision: int) -> None:
+    if revision > home.board.revision:
+        raise OutOfRangeError(
+            f"revision {revision} is not there yet; this node is at {home.board.revision}. Use min_revision to wait",
+            reason="REVISION_NOT_REACHED",
+        )

@@ -1,0 +1,1 @@
+"""How a node comes into the mesh, and keeps its certificate."""

@@ -1,0 +1,84 @@
+"""Who may come in and stay: everything about certificates that one node does, wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from weftmesh.agent.enrolment.enrolment import TokenRegistry
+from weftmesh.agent.enrolment.port import EnrollmentListener
+from weftmesh.agent.enrolment.renewal import Renew, RenewalServicer, RenewalTask, ask_members
+from weftmesh.agent.enrolment.service import EnrollmentServicer
+from weftmesh.agent.raft.engine import RaftStatus
+from weftmesh.core.errors import WeftmeshError
+from weftmesh.runtime.addresses import split_address
+from weftmesh.runtime.config import Config
+from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.identity.enrolling import Seed
+from weftmesh.runtime.identity.store import IdentityStore
+from weftmesh.runtime.identity.tokens import TokenStore
+
+
+class Admission:
+    """Enrolment of others where the authority is, and renewal of this node's own certificate everywhere.
+
+    Attributes:
+        tokens: join tokens, for MeshService.
+        renewal: the servicer for the mesh port.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: IdentityStore,
+        identity: NodeIdentity,
+        members: Callable[[], Sequence[Seed]],
+    ) -> None:
+        authority = store.load_authority() if store.has_authority else None
+        tokens = TokenStore(store.tokens_path)
+        self._listener: EnrollmentListener | None = None
+        if authority is not None:
+            servicer = EnrollmentServicer(
+                authority, tokens, seeds=members, is_member=lambda name: _is_among(name, members())
+            )
+            host, _ = split_address(config.mesh.advertise)
+            self._listener = EnrollmentListener(config.mesh.enroll_listen, lambda: host, authority, tokens, servicer)
+        self.tokens = TokenRegistry(authority, tokens, self._listener)
+        self.renewal = RenewalServicer(authority, identity.cluster, is_member=lambda name: _is_among(name, members()))
+        self._renewing = RenewalTask(identity, store, self._renew(identity, members))
+
+    def _renew(self, identity: NodeIdentity, members: Callable[[], Sequence[Seed]]) -> Renew:
+        """Ask the authority here, or else the members for it."""
+        ask = ask_members(identity, members)
+
+        async def renew(signing_request_der: bytes) -> bytes:
+            try:
+                return self.renewal.issue(identity.node, signing_request_der)
+            except WeftmeshError as error:
+                if error.reason != "NO_AUTHORITY":
+                    raise
+            return await ask(signing_request_der)
+
+        return renew
+
+    async def start(self) -> None:
+        """Open the enrolment port while join tokens live."""
+        if self._listener is not None:
+            await self._listener.start()
+
+    async def stop(self) -> None:
+        """Close the enrolment port."""
+        if self._listener is not None:
+            await self._listener.stop()
+
+    async def keep_certificate_fresh(self) -> None:
+        """Renew this node's certificate in time, for ever."""
+        await self._renewing.run()
+
+
+def members_of(status: RaftStatus) -> list[Seed]:
+    """All members, observers too: an observer keeps its name, renews its certificate, and can take in whoever joins."""
+    return [Seed(name, address) for name, address in sorted({**status.observers, **status.voters}.items())]
+
+
+def _is_among(name: str, members: Sequence[Seed]) -> bool:
+    return any(member.name == name for member in members)

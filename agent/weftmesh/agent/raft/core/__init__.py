@@ -1,0 +1,1 @@
+"""pysyncobj's core, hardened: one layer a concern."""

@@ -1,0 +1,1 @@
+"""Snapshots: their files, and their way to a peer."""

@@ -1,0 +1,1 @@
+"""The daemon's servers, and what every call shares."""

@@ -1,0 +1,77 @@
+"""Who calls: a person on the local socket, or a node with its certificate on the mesh port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from weftmesh.agent.serving.local_socket import caller_from_peer, user_name
+from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
+from weftmesh.runtime.identity.credentials import peer_node
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller."""
+
+    actor: str
+    """`user@node`, or `node:NAME`."""
+    user: str
+    """The local user's name; empty for a node."""
+    node: str
+    """The calling node's name; empty for a local user."""
+
+
+class Callers:
+    """Tells callers apart by what the kernel and TLS say, never by what a request says."""
+
+    def __init__(self, node: str, cluster: str, nonce: bytes, is_member: Callable[[str], bool]) -> None:
+        self._node = node
+        self._cluster = cluster
+        self._nonce = nonce
+        self._is_member = is_member
+
+    def of(self, context: Context) -> Caller:
+        """The caller behind a call.
+
+        Raises:
+            UnauthenticatedError: neither a local user nor a node of this mesh.
+            ForbiddenError: a node that is no member, or no longer; its certificate may outlive its membership.
+        """
+        caller = self.of_anybody_enrolled(context)
+        if caller.node and not self._is_member(caller.node):
+            raise ForbiddenError(
+                f"node {caller.node} is not a member of this mesh, or no longer", reason="NOT_A_MEMBER"
+            )
+        return caller
+
+    def of_anybody_enrolled(self, context: Context) -> Caller:
+        """The caller behind a call that a node makes before it is a member.
+
+        Raises:
+            UnauthenticatedError: neither a local user nor a node with a certificate of this mesh.
+        """
+        local = caller_from_peer(context.peer(), self._nonce)
+        if local is not None:
+            user = user_name(local.uid)
+            return Caller(actor=f"{user}@{self._node}", user=user, node="")
+        node = peer_node(context.auth_context(), self._cluster)
+        if node is None:
+            raise UnauthenticatedError("the caller is neither a local user nor a node of this mesh")
+        return Caller(actor=f"node:{node}", user="", node=node)
+
+    def local(self, context: Context) -> Caller:
+        """The local caller behind a call that changes who belongs to the mesh.
+
+        Raises:
+            ForbiddenError: the call came over the mesh port.
+        """
+        caller = self.of(context)
+        if not caller.user:
+            raise ForbiddenError(f"{caller.actor} may not do this over the mesh port; use the local socket of a node")
+        return caller
