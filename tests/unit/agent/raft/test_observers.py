@@ -9,6 +9,7 @@ import pytest
 from tests.fakes.raft_cluster import Cluster, HardenedNode, Write, with_settings
 
 from weftmesh.agent.raft.core.membership import Configuration, is_single_change, to_membership
+from weftmesh.agent.raft.core.stock import peer_of
 from weftmesh.agent.raft.engine import MemberRole, Role
 from weftmesh.agent.raft.membership_change import changed
 from weftmesh.core.errors import WeftmeshError
@@ -200,6 +201,19 @@ def test_a_voter_that_asks_is_told_how_far_behind_the_observer_is() -> None:
         )
         c.receive("A", "B", raft_pb2.RaftMessage(term=1, reject_proposals=rejection))
         assert "lacks 5,312 entries" in str(refused[0])
+
+
+def test_one_without_a_log_is_not_promoted_however_young_the_mesh() -> None:
+    with with_observer("ABC") as c:
+        c["A"].core._settings = with_settings(promote_lag_entries=1000)
+        c["A"].core._progress[peer_of("X")].match_index = 0
+        refused: list[object] = []
+        payload = raft_pb2.LogPayload(membership=to_membership(*members("ABCX")))
+        c["A"].proposals.submit(payload, refused.append)
+        c.step("A", 0.0)
+        (error,) = refused
+        assert isinstance(error, WeftmeshError)
+        assert error.reason == "OBSERVER_BEHIND"
 
 
 def test_one_that_is_away_is_not_promoted() -> None:

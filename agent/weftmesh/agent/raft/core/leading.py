@@ -70,8 +70,10 @@ class Leading(Feeding):
         """Why an observer may not vote yet: one that is behind or away would weaken the majority."""
         if not self._answers(observer):
             return Refusal("observer_silent")
-        entries_behind = self._commit - self._progress[observer].match_index
-        if entries_behind > self._settings.promote_lag_entries:
+        match_index = self._progress[observer].match_index
+        entries_behind = self._commit - match_index
+        # in a young mesh nothing is far behind, not even an empty log
+        if match_index < self._configurations.index or entries_behind > self._settings.promote_lag_entries:
             return Refusal("observer_behind", entries_behind)
         return None
 
