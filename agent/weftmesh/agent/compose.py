@@ -155,6 +155,7 @@ class Node:
         stack.push_async_callback(mesh.engine.transfer_leadership, HAND_OVER_S)
         await relay.start()
         stack.push_async_callback(relay.close)
+        stack.push_async_callback(servers.finish_local)
         await admission.start()
         stack.push_async_callback(admission.stop)
         replay = Replayer(self._homes, queue).run()

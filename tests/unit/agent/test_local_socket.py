@@ -168,6 +168,24 @@ async def test_either_end_closes_both(tmp_path: Path) -> None:
         await until(lambda: len(ends) == 2)
 
 
+async def test_what_the_daemon_said_before_it_closed_reaches_the_caller(tmp_path: Path) -> None:
+    said = asyncio.Event()
+
+    async def last_words(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(bytes(2 * BUFFER_BYTES_MAX))
+        writer.close()
+        said.set()
+
+    async with upstream(tmp_path, last_words), relay_in(tmp_path) as relay:
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "api.sock")
+        writer.write(b"leave\n")
+        await said.wait()
+        async with asyncio.timeout(WAIT_S):
+            heard, _ = await asyncio.gather(reader.read(), relay.close())
+        assert len(heard) == 2 * BUFFER_BYTES_MAX
+
+
 async def test_callers_that_leave_at_any_moment_disturb_nobody(tmp_path: Path) -> None:
     rng = random.Random(7)
 

@@ -21,6 +21,7 @@ import socket
 import stat
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,8 @@ from weftmesh.core.errors import ConfigError, PreconditionError
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """Per connection and direction: beyond it the relay stops to read."""
 CONNECT_TIMEOUT_S: Final = 5.0
+DRAIN_S: Final = 0.5
+"""For what the daemon said last to reach the callers when the relay closes."""
 LOG_INTERVAL_S: Final = 5.0
 USER_NAMES_MAX: Final = 1_024
 """Names remembered: asking the system at every call may take a round trip to a directory server."""
@@ -97,6 +100,8 @@ class LocalSocketRelay:
         self._max_connections = max_connections
         self._numbers = itertools.count(1)
         self._clients: set[_ClientEnd] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._inode = (0, 0)
@@ -116,11 +121,16 @@ class LocalSocketRelay:
         self._server = await loop.create_unix_server(lambda: _ClientEnd(self), sock=listener)
 
     async def close(self) -> None:
-        """Stop to listen, drop every connection and remove the public socket."""
+        """Stop to listen, drop every connection and remove the public socket.
+
+        A daemon that has closed its ends first has had its last word: it is passed on, within `DRAIN_S`.
+        """
         if self._server is not None:
             self._server.close()
         for task in self._connecting:
             task.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._empty.wait(), DRAIN_S)
         for client in tuple(self._clients):
             client.abort()
         await asyncio.gather(*self._connecting, return_exceptions=True)
@@ -134,6 +144,7 @@ class LocalSocketRelay:
             client.abort()
             return
         self._clients.add(client)
+        self._empty.clear()
         task = asyncio.get_running_loop().create_task(self._connect(client, client.credentials()))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
@@ -141,6 +152,8 @@ class LocalSocketRelay:
     def forget(self, client: _ClientEnd) -> None:
         """A connection is gone."""
         self._clients.discard(client)
+        if not self._clients:
+            self._empty.set()
 
     async def _connect(self, client: _ClientEnd, caller: LocalCaller) -> None:
         loop = asyncio.get_running_loop()

@@ -32,6 +32,8 @@ from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_
 
 STOP_GRACE_S: Final = 2.0
 """For calls under way when the node stops."""
+LOCAL_GRACE_S: Final = 1.0
+"""For local calls under way; streams that stay open, such as watches, use all of it."""
 BOARD_SERVICE: Final = board_pb2.DESCRIPTOR.services_by_name["BoardService"].full_name
 MESH_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"].full_name
 RENEWAL_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["RenewalService"].full_name
@@ -105,6 +107,11 @@ class Servers:
         """Show whether this node can write."""
         serving = health_pb2.HealthCheckResponse.SERVING if quorum else health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set(BOARD_SERVICE, serving)
+
+    async def finish_local(self) -> None:
+        """Take no more local calls, and answer those under way, within a bound: the one to leave is among them."""
+        await self._health.enter_graceful_shutdown()
+        await self._local.stop(LOCAL_GRACE_S)
 
     async def stop(self) -> None:
         """Finish calls under way, within a bound."""
