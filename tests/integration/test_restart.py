@@ -54,7 +54,7 @@ async def test_a_damaged_log_stops_the_node_and_says_what_to_do(tmp_path: Path) 
         damaged[used // 2] ^= 0x10
         segment.write_bytes(damaged)
         node.start()
-        assert await node.ended(20), "the node runs on with a damaged log"
+        assert await node.ended(60), "the node runs on with a damaged log"
         words = node.last_words(4_000)
         assert segment.name in words, words
         assert "join" in words, words
