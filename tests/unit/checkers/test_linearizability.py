@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.checkers.linearizability import Operation, check, check_keys
+from tests.checkers.linearizability import Operation, UndecidedError, check, check_keys
 
 
 def read(result: object, invoked: float, returned: float | None, process: str = "r") -> Operation:
@@ -181,4 +181,40 @@ def operations(draw: st.DrawFn) -> Operation:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(operations(), max_size=5))
 def test_it_agrees_with_the_definition(history: list[Operation]) -> None:
+    assert (check(history, 0) is None) == by_brute_force(history)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_most_outcomes_may_be_unknown(seed: int) -> None:
+    rng = random.Random(seed)
+    history = sound_history(rng, operations=200, clients=50, unknown=0.5)
+    assert check(history, 0, limit=20_000) is None
+    assert check(with_a_lie(history, rng), 0, limit=20_000) is not None
+
+
+def test_what_is_not_decided_is_no_success() -> None:
+    with pytest.raises(UndecidedError):
+        check(sound_history(random.Random(1), operations=100, clients=10, unknown=0.1), 0, limit=10)
+
+
+@st.composite
+def distinct_operations(draw: st.DrawFn) -> list[Operation]:
+    """Each write has a value of its own, as in the histories that are recorded."""
+    drawn = draw(st.lists(operations(), max_size=5))
+    told = st.integers(0, len(drawn))
+    history: list[Operation] = []
+    for number, one in enumerate(drawn, 1):
+        match one.kind:
+            case "read":
+                history.append(replace(one, result=draw(told)))
+            case "write":
+                history.append(replace(one, argument=number))
+            case _:
+                history.append(replace(one, argument=(draw(told), number)))
+    return history
+
+
+@settings(max_examples=300, deadline=None)
+@given(distinct_operations())
+def test_it_agrees_with_the_definition_where_values_are_distinct(history: list[Operation]) -> None:
     assert (check(history, 0) is None) == by_brute_force(history)
