@@ -5,13 +5,13 @@
 set -u
 
 missing=""
-want() { # PROGRAM PACKAGE
+want() { # PROGRAM PACKAGES
     command -v "$1" >/dev/null 2>&1 && return
     missing="$missing $2"
 }
 
-want cc gcc
-want haproxy haproxy
+want cc "gcc libc6-dev"
+want openssl openssl
 want h2load nghttp2-client
 want etcd etcd-server
 want haproxy haproxy
