@@ -23,7 +23,7 @@ from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel
 from weftmesh.runtime.identity.founding import identity_store
 from weftmesh.runtime.rpc import CollisionError
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
 
 Clients = dict[str, Client]
 
