@@ -137,7 +137,8 @@ class FakeLogStorage(_Image):
         on_failure: Callable[[OSError], None] | None = None,
     ) -> FakeLogStorage:
         """What the next start finds: all that was synced and the first `keep` un-synced writes. This one is dead."""
-        for write in self._tail[:keep]:
+        tail, self._tail = self._tail, []  # a machine that is off may lose its power again
+        for write in tail[:keep]:
             write(self._disk)
         self._error = OSError("the power is cut")
         self._reported = True

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from tests.simulation.cores import CORES
-from tests.simulation.report import Summary, play, play_many
+from tests.simulation.report import Summary, play, play_many, tell
 
 PROGRESS_EVERY = 100
 
@@ -29,7 +29,7 @@ def main() -> int:
     for result in play_many(range(options.first, options.first + options.seeds), options.core, options.jobs):
         summary.add(result)
         if result.violation:
-            print(f"seed {result.seed}: {result.violation[:300]}", flush=True)
+            print(tell(result, options.core), flush=True)
         if summary.seeds % PROGRESS_EVERY == 0:
             print(f"{summary.seeds} of {options.seeds}, {summary.rate():.1f} seeds/s", flush=True)
         if len(summary.violations) >= options.stop_after:

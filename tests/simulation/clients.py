@@ -15,6 +15,8 @@ from tests.simulation.world import World
 from weftmesh.core.errors import NoQuorumError, OverloadedError, PreconditionError, UnknownOutcomeError
 
 KEYS = ("red", "green", "blue")
+CHECK_LIMIT = 100_000
+"""Configurations in the search of an order, some ten seconds; a thousand is usual."""
 
 
 class Outcome(Enum):
@@ -126,7 +128,7 @@ class Clients:
                 self.check_refused(call)
             self._world.counts[f"writes {call.outcome.value}"] += 1
         self._world.counts["reads"] += len(self.reads)
-        violations = check_keys({key: self.history(key) for key in KEYS}, NO_VALUE)
+        violations = check_keys({key: self.history(key) for key in KEYS}, NO_VALUE, limit=CHECK_LIMIT)
         if violations:
             raise self._invariants.violated("not linearizable", violations)
 

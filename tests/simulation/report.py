@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
+import signal
 import subprocess
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from tests.simulation.cores import CORES
 from tests.simulation.simulation import Result, Simulation
 
 PIECE = 20
 """Seeds that a process takes at once."""
+LIMIT_S = 30.0
+"""Of processor time, for a seed; on a slow machine the longest takes two seconds."""
+BROKE, TOO_LONG = "an unexpected exception", "takes too long"
+"""Kinds of results that are no violation, and no success either."""
 TOLD = (
     "steps", "messages", "commits", "leaders", "writes done", "writes unknown", "writes refused", "reads", "power cuts",
     "power cuts within an operation", "kills", "partition", "one_way", "reset", "late or repeated messages",
@@ -24,9 +34,46 @@ TOLD = (
 """Counts on the first line; the rest follows."""
 
 
-def play(seed: int, core: str, *, trace: bool = False) -> Result:
-    """One seed on one of the cores."""
-    return Simulation(seed, trace=trace, make_disk=CORES[core]).run()
+class TooLongError(SystemExit):
+    """Time is up. This kind of exception, because asyncio hands no other one on from everywhere."""
+
+
+def play(seed: int, core: str, *, trace: bool = False, limit_s: float = LIMIT_S) -> Result:
+    """One seed on one of the cores, in the main thread; whatever ends it is part of the result."""
+    simulation = Simulation(seed, trace=trace, make_disk=CORES[core])
+    try:
+        with _limited(limit_s):
+            return simulation.run()
+    except TooLongError as error:
+        return simulation.result(TOO_LONG, f"{TOO_LONG}: more than {limit_s:g} s, {_where(error)}")
+    except Exception as error:  # noqa: BLE001 - in the engine or in the simulation: it is looked into, not lost
+        return simulation.result(BROKE, f"{BROKE}: {error!r}, {_where(error)}")
+
+
+@contextmanager
+def _limited(limit_s: float) -> Iterator[None]:
+    """Interrupt what takes more processor time, and have no garbage collected meanwhile."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+        raise TooLongError
+
+    former = signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, former)
+        if collects:
+            gc.enable()
+
+
+def _where(error: BaseException) -> str:
+    """The lines of this project that it came through last."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "site-packages" not in frame.filename]
+    return "at " + " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames[:-4:-1])
 
 
 def again(seed: int, core: str) -> str:
@@ -41,13 +88,21 @@ def play_many(seeds: Sequence[int], core: str, jobs: int) -> Iterator[Result]:
         yield from (play(seed, core) for seed in seeds)
         return
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        done = as_completed([pool.submit(partial(_play_piece, core=core), piece) for piece in pieces])
-        for piece in done:
-            yield from piece.result()
+        try:
+            for piece in as_completed([pool.submit(partial(_play_piece, core=core), piece) for piece in pieces]):
+                yield from piece.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _play_piece(seeds: Sequence[int], core: str) -> list[Result]:
     return [play(seed, core) for seed in seeds]
+
+
+def tell(result: Result, core: str) -> str:
+    """What was violated, and how to see it again."""
+    told = f"seed {result.seed} ({result.profile}): {result.violation[:300]}"
+    return f"{told}; again: {again(result.seed, core)}"
 
 
 class Summary:
@@ -83,9 +138,7 @@ class Summary:
         yield "counts: " + ", ".join(f"{name} {self.counts[name]}" for name in TOLD)
         others = sorted(set(self.counts) - set(TOLD))
         yield "other events: " + ", ".join(f"{name} {self.counts[name]}" for name in others)
-        for result in sorted(self.violations, key=lambda result: result.seed):
-            told = f"seed {result.seed} ({result.profile}): {result.violation[:300]}"
-            yield f"{told}; again: {again(result.seed, self.core)}"
+        yield from (tell(result, self.core) for result in sorted(self.violations, key=lambda result: result.seed))
 
 
 def first_seed_of_commit() -> int:

@@ -86,10 +86,12 @@ class Simulation:
             self.world.say("VIOLATION", error)
         finally:
             self._end()
-        return Result(
-            self.world.seed, self.profile.name, str(violation or ""), violation.kind if violation else "",
-            self.world.counts, self.world.now_s - START_S,
-        )  # fmt: skip
+        return self.result(violation.kind if violation else "", str(violation or ""))
+
+    def result(self, kind: str, violation: str) -> Result:
+        """As far as it came."""
+        passed_s = self.world.now_s - START_S
+        return Result(self.world.seed, self.profile.name, violation, kind, self.world.counts, passed_s)
 
     # the cluster
 

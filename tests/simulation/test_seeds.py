@@ -9,7 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.simulation.report import Summary, first_seed_of_commit, play, play_many
+from tests.simulation.cores import CORES
+from tests.simulation.node import Node
+from tests.simulation.ours import EngineCore, EngineDisk
+from tests.simulation.report import BROKE, TOO_LONG, Summary, first_seed_of_commit, play, play_many, tell
 
 SEEDS = 300
 SEEDS_AT_LEAST = 40
@@ -34,8 +37,30 @@ def test_fresh_seeds_violate_nothing() -> None:
 
 
 def test_the_original_core_is_caught() -> None:
-    caught = (result for seed in range(1, STOCK_SEEDS + 1) if (result := play(seed, "stock")).violation)
-    assert next(caught, None) is not None
+    kinds = (play(seed, "stock").kind for seed in range(1, STOCK_SEEDS + 1))
+    assert next((kind for kind in kinds if kind not in ("", BROKE, TOO_LONG)), None) is not None
+
+
+def test_a_seed_that_takes_too_long_is_told_of() -> None:
+    result = play(2, "ours", limit_s=0.01)
+    assert result.kind == TOO_LONG
+    assert result.violation in tell(result, "ours")
+    assert not play(2, "ours").violation
+
+
+class BrokenDisk(EngineDisk):
+    """Nothing of it works."""
+
+    def boot(self, node: Node) -> EngineCore:
+        raise ValueError(f"{node.name} has no disk")
+
+
+def test_what_breaks_the_simulation_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CORES, "broken", BrokenDisk)
+    result = play(2, "broken")
+    assert result.kind == BROKE
+    assert "A has no disk" in result.violation
+    assert "--trace 2 --core broken" in tell(result, "broken")
 
 
 def test_a_seed_is_the_same_run_in_every_process() -> None:

@@ -328,6 +328,7 @@ async def test_fake_failure() -> None:
         log.set_hard_state(9, "n1")
     assert len(failures) == 1
     assert log.crash(keep=1).last_index == 2
+    assert log.crash(keep=2).last_index == 2, "what was lost is lost"
 
 
 async def test_without_fsync_the_order_is_kept(tmp_path: Path) -> None:
