@@ -9,7 +9,7 @@ import subprocess
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import partial
@@ -20,7 +20,7 @@ from typing import NoReturn
 from tests.simulation.cores import CORES
 from tests.simulation.simulation import Result, Simulation
 
-PIECE = 20
+PIECE = 4
 """Seeds that a process takes at once."""
 LIMIT_S = 30.0
 """Of processor time, for a seed; on a slow machine the longest takes two seconds."""
@@ -81,7 +81,7 @@ def again(seed: int, core: str) -> str:
     return f"python -m tests.simulation --trace {seed}" + (f" --core {core}" if core != "ours" else "")
 
 
-def play_many(seeds: Sequence[int], core: str, jobs: int) -> Iterator[Result]:
+def play_many(seeds: Sequence[int], core: str, jobs: int) -> Generator[Result, None, None]:
     """All seeds, in `jobs` processes, as they are done."""
     pieces = [seeds[at : at + PIECE] for at in range(0, len(seeds), PIECE)]
     if jobs == 1:
