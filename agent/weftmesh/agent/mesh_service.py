@@ -18,6 +18,7 @@ from weftmesh.agent.status import StatusReporter, member_role
 from weftmesh.core.errors import (
     ForbiddenError,
     InvalidInputError,
+    NoQuorumError,
     NotFoundError,
     PreconditionError,
     UnknownOutcomeError,
@@ -204,12 +205,14 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
     async def _change(self, name: str, role: MemberRole | None, call: Call) -> None:
         """Change a member. The answer may be lost with a leader that is itself the one to go, so ask again.
 
+        Between a leader that handed over and the next one there is none for a while.
+
         A node that goes may never hear that it is out, so for itself the configuration that it knows counts as well.
         """
         while True:
             try:
                 await self._engine.change_member(name, role, None, min(REMOVE_ATTEMPT_S, call.remaining_s))
-            except UnknownOutcomeError:
+            except (UnknownOutcomeError, NoQuorumError):
                 if role is None and name == self._node and not member_role(self._engine.status(), name):
                     return
                 if call.remaining_s <= REMOVE_PAUSE_S:
