@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -40,14 +41,15 @@ class TooLongError(SystemExit):
 
 def play(seed: int, core: str, *, trace: bool = False, limit_s: float = LIMIT_S) -> Result:
     """One seed on one of the cores, in the main thread; whatever ends it is part of the result."""
-    simulation = Simulation(seed, trace=trace, make_disk=CORES[core])
+    simulation, began_s = Simulation(seed, trace=trace, make_disk=CORES[core]), time.process_time()
     try:
         with _limited(limit_s):
-            return simulation.run()
+            result = simulation.run()
     except TooLongError as error:
-        return simulation.result(TOO_LONG, f"{TOO_LONG}: more than {limit_s:g} s, {_where(error)}")
+        result = simulation.result(TOO_LONG, f"{TOO_LONG}: more than {limit_s:g} s, {_where(error)}")
     except Exception as error:  # noqa: BLE001 - in the engine or in the simulation: it is looked into, not lost
-        return simulation.result(BROKE, f"{BROKE}: {error!r}, {_where(error)}")
+        result = simulation.result(BROKE, f"{BROKE}: {error!r}, {_where(error)}")
+    return replace(result, took_s=time.process_time() - began_s)
 
 
 @contextmanager
@@ -113,12 +115,16 @@ class Summary:
         self.violations: list[Result] = []
         self.counts: Counter[str] = Counter()
         self.profiles: Counter[str] = Counter()
+        self.took_s = 0.0
+        self.slowest: Result | None = None
         self._began_s = time.monotonic()
 
     def add(self, result: Result) -> None:
         """One more."""
         self.counts.update(result.counts)
         self.profiles[result.profile] += 1
+        self.took_s += result.took_s
+        self.slowest = max(self.slowest or result, result, key=lambda one: one.took_s)
         if result.violation:
             self.violations.append(result)
 
@@ -134,6 +140,9 @@ class Summary:
     def lines(self) -> Iterator[str]:
         """For people."""
         yield f"{self.seeds} seeds, {len(self.violations)} violating, {self.rate():.1f} seeds/s, core {self.core}"
+        if self.slowest is not None:
+            longest = f"{self.slowest.took_s:.1f} s, seed {self.slowest.seed}"
+            yield f"{self.took_s:.0f} s of processor time; the longest {longest}"
         yield "profiles: " + ", ".join(f"{name} {count}" for name, count in sorted(self.profiles.items()))
         yield "counts: " + ", ".join(f"{name} {self.counts[name]}" for name in TOLD)
         others = sorted(set(self.counts) - set(TOLD))

@@ -43,6 +43,8 @@ class Result:
     counts: Counter[str]
     ended_s: float
     """Simulated time since the start; with the counts it tells one run from another."""
+    took_s: float = 0.0
+    """Of processor time."""
 
 
 class Simulation:
