@@ -176,8 +176,12 @@ class CommandWriter:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.outcome.done():
                 waiting.outcome.set_result(outcome)
-                if self.on_acknowledged is not None and outcome.kind in _CHANGES:
-                    self.on_acknowledged((outcome.revision, waiting.command.request_id))
+                self.acknowledged(waiting.command.request_id, outcome)
+
+    def acknowledged(self, request_id: bytes, outcome: Outcome) -> None:
+        """Tell `on_acknowledged` of an outcome that was answered; also for writes that came by another way."""
+        if self.on_acknowledged is not None and outcome.kind in _CHANGES:
+            self.on_acknowledged((outcome.revision, request_id))
 
     async def _attempt(self, batch: list[_Waiting], timeout_s: float) -> Sequence[Outcome]:
         surely_outside = [waiting for waiting in batch if not waiting.maybe_in_log]

@@ -115,7 +115,9 @@ class Replayer:
             for entry in proposed:
                 entry.attempts += 1
             applied = await self._homes.mesh.engine.propose(message.SerializeToString(), ATTEMPT_S)
-            known |= dict(zip([entry.id for entry in proposed], applied.result, strict=True))
+            for entry, outcome in zip(proposed, applied.result, strict=True):
+                known[entry.id] = outcome
+                self._homes.mesh.writer.acknowledged(entry.command.header.request_id, outcome)
         return known
 
     def _misplaced(self, entry: Entry) -> WeftmeshError | None:

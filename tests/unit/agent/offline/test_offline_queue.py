@@ -83,6 +83,17 @@ async def test_writes_survive_the_process_and_keep_their_order(bench: Bench) -> 
     assert bench.listed() == []
 
 
+async def test_an_audit_hears_of_what_was_replayed(bench: Bench) -> None:
+    heard: list[tuple[int, bytes]] = []
+    bench.homes.mesh.writer.on_acknowledged = heard.append
+    before = bench.homes.mesh.board.revision
+    queued = [await bench.put(create_write(f"new {number}", number)) for number in range(10, 13)]
+    bench.engine.quorum = True
+    await bench.drained()
+    assert [revision for revision, _ in heard] == [before + 1, before + 2, before + 3]
+    assert len({request_id for _, request_id in heard}) == len(queued)
+
+
 async def test_what_is_replayed_and_not_yet_written_down_is_not_applied_twice(bench: Bench) -> None:
     await bench.set_title("mine")
     await bench.put(create_write("new", 20))
