@@ -20,7 +20,7 @@ from weftmesh.client.requests import new_task_id
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.clock import wall_us
 
-SHAPES: Final = ("unary", "stream")
+SHAPES: Final = ("call", "stream")
 CLIENTS: Final = (1, 16, 64)
 CLIENTS_MAX: Final = 4_096
 DURATION_S: Final = 3.0
@@ -177,7 +177,7 @@ async def _warm_up(client: Client, parent: str, watcher: subprocess.Popen[str]) 
 
 
 async def _write(client: Client, parent: str, shape: str, clients: int, plan: SyncPlan) -> _Load:
-    async def unary(request: board_pb2.CreateTaskRequest) -> int:
+    async def call(request: board_pb2.CreateTaskRequest) -> int:
         return (await client.board.create_task(request, timeout_s=WRITE_TIMEOUT_S)).revision
 
     async def stream(request: board_pb2.CreateTaskRequest) -> int:
@@ -187,7 +187,7 @@ async def _write(client: Client, parent: str, shape: str, clients: int, plan: Sy
     load = _Load([], start_us, start_us + round(plan.duration_s * 1e6))
     description = "x" * max(plan.payload_bytes - len(_TITLE), 0)
     request = board_pb2.CreateTaskRequest(parent=parent, task=board_pb2.Task(title=_TITLE, description=description))
-    send = stream if shape == "stream" else unary
+    send = stream if shape == "stream" else call
     async with asyncio.TaskGroup() as group:
         for _ in range(clients):
             group.create_task(_writer(send, request, load))
