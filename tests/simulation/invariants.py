@@ -48,6 +48,8 @@ class Committed:
 
     entries: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     """Index to term and payload."""
+    in_term: dict[int, int] = field(default_factory=dict)
+    """Index to the term in which it was committed: that of the entry, or a later one."""
     newest: int = FIRST_CHECKED_INDEX - 1
     voters: tuple[str, ...] = ()
     """Of the configuration in which the newest was committed."""
@@ -145,7 +147,10 @@ class Invariants:
             self._check_durable(self.committed.voters, "a committed entry lost its majority")
 
     def _check_leader(self, node: Node, term: int) -> None:
-        """Election safety, and leader completeness: whoever leads has all that was committed before."""
+        """Election safety, and leader completeness: whoever leads has all that was committed in earlier terms.
+
+        What a later term committed it need not have: who gets the votes of a term late leads it for a moment.
+        """
         assert node.core is not None
         owner = self._leaders.setdefault(term, (node.name, node.incarnation))
         if owner != (node.name, node.incarnation):
@@ -157,7 +162,7 @@ class Invariants:
         for index in range(max(core.first_index, FIRST_CHECKED_INDEX), self.committed.newest + 1):
             known = self.committed.entries.get(index)
             held = core.entry(index) if index <= core.last_index else None
-            if known is not None and known != held:
+            if known is not None and known != held and self.committed.in_term[index] <= term:
                 raise self.violated("a leader lacks a committed entry", (node.name, term, index))
 
     def _check_committed(self, node: Node, before: int, commit: int) -> None:
@@ -169,6 +174,7 @@ class Invariants:
         for index in range(max(before + 1, core.first_index), commit + 1):
             entry = core.entry(index)
             known = committed.entries.setdefault(index, entry)
+            committed.in_term.setdefault(index, core.term)
             if known != entry:
                 raise self.violated("committed entries differ", (node.name, index, known[0], entry[0]))
         if commit > committed.newest:
