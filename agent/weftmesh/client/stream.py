@@ -208,7 +208,7 @@ class WriteStream:
             pending.maybe_applied |= pending.sent
         if not is_retryable(error) or self._failures > STREAM_FAILURES_MAX:
             for pending in list(self._unanswered.values()):
-                lost = isinstance(error, NodeUnreachableError) and pending.sent
+                lost = isinstance(error, NodeUnreachableError | UnknownOutcomeError) and pending.sent
                 self._fail(pending, self._lost(pending) if lost else error)
             self._failures = 0
         self._unsent = deque(pending for pending in self._unanswered.values() if not pending.answer.done())

@@ -45,6 +45,12 @@ _CODES: Final[Mapping[type[errors.WeftmeshError], grpc.StatusCode]] = {
     errors.DataCorruptionError: grpc.StatusCode.DATA_LOSS,
     errors.WeftmeshError: grpc.StatusCode.INTERNAL,
 }
+_UNDECIDED: Final[Mapping[grpc.StatusCode, str]] = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer within the deadline",
+    # Who cancels a call of grpc.aio gets asyncio.CancelledError: this is one that gRPC itself gave up.
+    grpc.StatusCode.CANCELLED: "the call was cut off",
+}
+"""Statuses of gRPC's own that do not say what became of the call."""
 _RETRY_AFTER_MS: Final[Mapping[type[errors.WeftmeshError], int]] = {
     errors.NoQuorumError: 1_000,
     errors.OverloadedError: 200,
@@ -155,9 +161,9 @@ def _from_code(code: grpc.StatusCode, text: str) -> errors.WeftmeshError:
     """Return the error for a status that carries no details of ours: made by gRPC itself or by another program."""
     if code is grpc.StatusCode.UNAVAILABLE:
         return errors.NodeUnreachableError(f"no answer from the node ({text}); check that it runs and can be reached")
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+    if code in _UNDECIDED:
         return errors.UnknownOutcomeError(
-            f"no answer within the deadline ({text}); a write may have been applied: retry it with the same request id"
+            f"{_UNDECIDED[code]} ({text}); a write may have been applied: retry it with the same request id"
         )
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in text:
         return errors.InvalidInputError(f"a message is too large ({text}); send less", reason="MESSAGE_TOO_LARGE")

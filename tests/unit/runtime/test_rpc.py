@@ -275,6 +275,14 @@ async def test_a_deadline_leaves_the_outcome_unknown(caller: Caller) -> None:
     assert isinstance(rpc.from_rpc_error(failed.value), errors.UnknownOutcomeError)
 
 
+def test_a_call_that_grpc_gives_up_leaves_the_outcome_unknown() -> None:
+    """Seen when a node goes down under a call; it is no verdict on a write, and may be asked again."""
+    cut_off = grpc.aio.AioRpcError(grpc.StatusCode.CANCELLED, grpc.aio.Metadata(), grpc.aio.Metadata(), "CANCELLED")
+    error = rpc.from_rpc_error(cut_off)
+    assert isinstance(error, errors.UnknownOutcomeError)
+    assert "same request id" in str(error)
+
+
 async def test_an_unknown_method_says_upgrade(caller: Caller) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await caller.answer(method="Nothing")
