@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-dev
 SETUP_BASE := $(VENV)/.setup-base
+# The widest set is resolved first and binds the others: one release of everything on a node, whatever is installed.
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help
@@ -80,8 +82,9 @@ bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
 
 .PHONY: lock
 lock: ## Renews the lock files (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header --output-file requirements/base.txt
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header --output-file requirements/dev.txt
+	$(COMPILE) --extra learner --group dev --output-file requirements/dev.txt
+	$(COMPILE) --extra learner --constraint requirements/dev.txt --output-file requirements/learner.txt
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/base.txt
 
 .PHONY: clean
 clean: ## Removes what was made here

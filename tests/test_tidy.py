@@ -34,7 +34,8 @@ def tracked(*suffixes: str) -> list[Path]:
 
 
 def product_modules() -> list[Path]:
-    return [path for path in tracked(".py") if path.is_relative_to(ROOT / "agent")]
+    roots = (ROOT / "agent", ROOT / "coordinator")
+    return [path for path in tracked(".py") if any(path.is_relative_to(root) for root in roots)]
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -133,18 +134,26 @@ def test_nothing_imports_pickle() -> None:
 
 def test_no_package_hides_the_namespace() -> None:
     assert not (ROOT / "agent/weftmesh/__init__.py").exists()
+    assert not (ROOT / "coordinator/weftmesh/__init__.py").exists()
     assert not (ROOT / "proto/weftmesh/__init__.py").exists()
 
 
-@pytest.mark.parametrize("lock", ["base", "dev"])
+@pytest.mark.parametrize("lock", ["base", "learner", "dev"])
 def test_the_lock_pins_every_direct_dependency(lock: str) -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = project["project"]["dependencies"] + (project["dependency-groups"]["dev"] if lock == "dev" else [])
+    learner = project["project"]["optional-dependencies"]["learner"]
+    more = {"base": [], "learner": learner, "dev": learner + project["dependency-groups"]["dev"]}
+    wanted = project["project"]["dependencies"] + more[lock]
     locked = (ROOT / f"requirements/{lock}.txt").read_text()
     missing = [name for spec in wanted if f"\n{(name := re.split(r'[<>=~! ]', spec)[0])}==" not in "\n" + locked]
     assert not missing, f"run `make lock`: {missing}"
+
+
+def test_a_base_install_has_neither_flower_nor_numpy() -> None:
+    locked = (ROOT / "requirements/base.txt").read_text()
+    assert not re.findall(r"^(?:flwr|numpy)==", locked, re.MULTILINE)
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
