@@ -13,11 +13,13 @@ from weftmesh.agent.board import command_writer
 from weftmesh.agent.board.command_writer import (
     ATTEMPT_S,
     COMMANDS_PER_ENTRY_MAX,
+    COMPANY_WAIT_MAX_S,
     ENTRIES_IN_FLIGHT_MAX,
     QUEUED_BYTES_MAX,
+    WRITES_WORTH_AN_ENTRY,
     CommandWriter,
 )
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.raft.engine import Applied
 from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header
@@ -40,7 +42,7 @@ class Bench:
     """A writer over a real board machine and an engine that does as it is told."""
 
     def __init__(self) -> None:
-        self.machine = BoardMachine("mesh", HybridClock())
+        self.machine = LogMachines("mesh", HybridClock())
         self.engine = InMemoryEngine(self.machine)
         self.writer = CommandWriter(self.engine, QUEUED_MAX)
         self._made = 0
@@ -56,6 +58,14 @@ class Bench:
     async def make_project(self) -> None:
         await self.submit(encode_command(CreateProject(header(), "PROJ", "Project")))
         self.engine.proposals.clear()
+
+    async def fill(self) -> list[asyncio.Future[Outcome]]:
+        """Put as many entries under way as there may be, while the gate is closed."""
+        pending = []
+        for _ in range(ENTRIES_IN_FLIGHT_MAX):
+            pending += [self.submit(self.task()) for _ in range(WRITES_WORTH_AN_ENTRY)]
+            await asyncio.sleep(0.001)
+        return pending
 
     def entries(self) -> list[int]:
         """How many commands each proposed entry carried."""
@@ -91,18 +101,62 @@ async def test_each_caller_gets_the_answer_to_its_own_command(bench: Bench) -> N
 
 async def test_beyond_the_entries_in_flight_commands_wait_and_share_the_next(bench: Bench) -> None:
     bench.engine.gate.clear()
-    pending = []
-    for _ in range(ENTRIES_IN_FLIGHT_MAX + 6):
+    pending = await bench.fill()
+    for _ in range(6):
         pending.append(bench.submit(bench.task()))
         await asyncio.sleep(0.001)
+    await asyncio.sleep(2 * COMPANY_WAIT_MAX_S)
 
-    assert bench.entries() == [1] * ENTRIES_IN_FLIGHT_MAX
+    full = [WRITES_WORTH_AN_ENTRY] * ENTRIES_IN_FLIGHT_MAX
+    assert bench.entries() == full
     assert bench.writer.pending == 6
 
     bench.engine.gate.set()
     await asyncio.gather(*pending)
-    assert bench.entries() == [1] * ENTRIES_IN_FLIGHT_MAX + [6]
+    assert bench.entries() == [*full, 6]
     assert bench.writer.pending == 0
+
+
+async def test_a_lone_write_leaves_at_once_and_the_next_ones_find_company(bench: Bench) -> None:
+    bench.writer = CommandWriter(bench.engine, QUEUED_MAX, company_wait_max_s=PATIENCE_S)
+    bench.engine.gate.clear()
+    pending = [bench.submit(bench.task())]
+    await asyncio.sleep(0.001)
+    assert bench.entries() == [1]
+
+    pending.append(bench.submit(bench.task()))
+    await asyncio.sleep(0.001)
+    assert bench.entries() == [1]
+
+    pending += [bench.submit(bench.task()) for _ in range(WRITES_WORTH_AN_ENTRY - 1)]
+    await asyncio.sleep(0.001)
+    assert bench.entries() == [1, WRITES_WORTH_AN_ENTRY]
+
+    bench.engine.gate.set()
+    await asyncio.gather(*pending)
+
+
+async def test_a_write_does_not_wait_long_for_company(bench: Bench) -> None:
+    bench.engine.gate.clear()
+    pending = [bench.submit(bench.task())]
+    await asyncio.sleep(0.001)
+    pending.append(bench.submit(bench.task()))
+    await asyncio.sleep(20 * COMPANY_WAIT_MAX_S)
+    assert bench.entries() == [1, 1]
+
+    bench.engine.gate.set()
+    await asyncio.gather(*pending)
+
+
+async def test_a_write_that_waited_for_company_leaves_when_nothing_is_under_way(bench: Bench) -> None:
+    bench.writer = CommandWriter(bench.engine, QUEUED_MAX, company_wait_max_s=10 * PATIENCE_S)
+    bench.engine.gate.clear()
+    pending = [bench.submit(bench.task())]
+    await asyncio.sleep(0.001)
+    pending.append(bench.submit(bench.task()))
+    bench.engine.gate.set()
+    await asyncio.gather(*pending)
+    assert bench.entries() == [1, 1]
 
 
 async def test_an_entry_is_bounded_in_commands_and_in_bytes(bench: Bench) -> None:
@@ -185,7 +239,7 @@ class CutOffEngine(InMemoryEngine):
 
 
 async def test_a_write_that_found_no_leader_until_its_deadline_changed_nothing() -> None:
-    engine = CutOffEngine(BoardMachine("mesh", HybridClock()))
+    engine = CutOffEngine(LogMachines("mesh", HybridClock()))
     writer = CommandWriter(engine, QUEUED_MAX)
     now = asyncio.get_running_loop().time()
     command = encode_command(CreateProject(header(), "PROJ", "Project"))
@@ -269,10 +323,7 @@ async def test_a_deadline_holds_while_an_attempt_for_others_goes_on(bench: Bench
 
 async def test_a_deadline_holds_while_a_command_waits_for_its_entry(bench: Bench) -> None:
     bench.engine.gate.clear()
-    patient = []
-    for _ in range(ENTRIES_IN_FLIGHT_MAX):
-        patient.append(bench.submit(bench.task()))
-        await asyncio.sleep(0.001)
+    patient = await bench.fill()
     hurried = bench.submit(bench.task("never proposed"), timeout_s=0.1)
 
     with pytest.raises(NoQuorumError):

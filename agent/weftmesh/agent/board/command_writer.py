@@ -22,6 +22,10 @@ QUEUED_BYTES_MAX: Final = 64 * 1024 * 1024
 """Of the writes that wait to enter an entry, beside the bound on their number."""
 ENTRIES_IN_FLIGHT_MAX: Final = 4
 """Beyond it, writes wait and share the next entry: an entry costs more than its bytes."""
+WRITES_WORTH_AN_ENTRY: Final = 3
+"""While an entry is under way, fewer wait for company: an entry of one write costs as much as one of three."""
+COMPANY_WAIT_MAX_S: Final = 0.01
+"""For so long; where the other nodes are far away, an entry may be under way for much longer."""
 ATTEMPT_S: Final = 3.0
 """One try; a longer wait only delays the retry after a lost leader."""
 RETRY_PAUSE_S: Final = 0.05
@@ -87,17 +91,22 @@ class _Expiry:
 class CommandWriter:
     """Collects the writes of one event-loop iteration, or of the time that entries are under way, into one entry.
 
+    A write that is alone leaves at once; one that comes while another is under way waits a moment for company.
+
     Every command must carry a request id: that is what makes trying again safe.
     """
 
-    def __init__(self, engine: RaftEngine, queued_max: int) -> None:
+    def __init__(self, engine: RaftEngine, queued_max: int, company_wait_max_s: float = COMPANY_WAIT_MAX_S) -> None:
         self._engine = engine
         self._queued_max = queued_max
+        self._company_wait_max_s = company_wait_max_s
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._in_flight: dict[asyncio.Task[None], list[_Waiting]] = {}
         self._expiry = _Expiry(lambda: chain(self._queue, *self._in_flight.values()))
         self._flush_scheduled = False
+        self._patience: asyncio.TimerHandle | None = None
+        """Ends the wait for company."""
         self.on_acknowledged: Callable[[tuple[int, bytes]], None] | None = None
         """Told the revision and the request id of each change whose caller got the answer."""
 
@@ -126,18 +135,40 @@ class CommandWriter:
         waiting = _Waiting(command, size_bytes, deadline, loop.create_future())
         self._queue.append(waiting)
         self._expiry.include(deadline)
-        if not self._flush_scheduled and len(self._in_flight) < ENTRIES_IN_FLIGHT_MAX:
+        if not self._flush_scheduled:
+            self._leave_or_wait(loop)
+        return waiting.outcome
+
+    def _leave_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._may_leave():
             self._flush_scheduled = True
             loop.call_soon(self._flush)
-        return waiting.outcome
+        elif self._patience is None:
+            self._patience = loop.call_later(self._company_wait_max_s, self._lose_patience, loop)
+
+    def _may_leave(self) -> bool:
+        """Whether what waits is worth an entry now."""
+        under_way = len(self._in_flight)
+        worth_it = not under_way or len(self._queue) >= WRITES_WORTH_AN_ENTRY
+        return worth_it and under_way < ENTRIES_IN_FLIGHT_MAX
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        while self._queue and len(self._in_flight) < ENTRIES_IN_FLIGHT_MAX:
-            batch = self._take_batch()
-            task = asyncio.get_running_loop().create_task(self._carry(batch))
-            self._in_flight[task] = batch
-            task.add_done_callback(self._landed)
+        while self._queue and self._may_leave():
+            self._send_entry()
+
+    def _lose_patience(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._patience = None
+        if self._queue and len(self._in_flight) < ENTRIES_IN_FLIGHT_MAX:
+            self._send_entry()
+        elif self._queue:
+            self._leave_or_wait(loop)
+
+    def _send_entry(self) -> None:
+        batch = self._take_batch()
+        task = asyncio.get_running_loop().create_task(self._carry(batch))
+        self._in_flight[task] = batch
+        task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         for waiting in self._in_flight.pop(task):
