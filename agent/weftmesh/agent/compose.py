@@ -29,6 +29,9 @@ from weftmesh.agent.mesh_service import MeshServicer
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.replayer import Replayer
 from weftmesh.agent.offline.service import OfflineWrites
+from weftmesh.agent.privacy.anchoring import note_anchors
+from weftmesh.agent.privacy.ledger import EgressLedger
+from weftmesh.agent.privacy.service import PrivacyServicer
 from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.agent.raft.log.disk import SystemDisk
 from weftmesh.agent.raft.log.wal import WriteAheadLog
@@ -141,7 +144,10 @@ class Node:
         backup = BackupServicer(self._record.node, self._record.cluster, self._homes, callers)
         audit = AuditServicer(check, auditor, callers)
         recovery = RecoveryServicer(facts, mesh, callers, self._abandoned, self._dial, admission.tokens.has_authority)
-        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit, recovery)
+        ledger = EgressLedger.open(data_dir / "egress", SystemDisk(fsync=self._config.raft.fsync))
+        stack.push_async_callback(ledger.close)
+        privacy = PrivacyServicer(ledger, callers, self._config.mesh.group)
+        servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit, recovery, privacy)
 
         mesh.engine.on_change(self._note_members)
         for home in self._homes.all():
@@ -161,7 +167,7 @@ class Node:
         replay = Replayer(self._homes, queue).run()
         for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), replay):
             self._supervise(stack, work)
-        for work in (journal.keep(), auditor.every_night()):
+        for work in (journal.keep(), auditor.every_night(), note_anchors(ledger)):
             self._supervise(stack, work)
         log.info("ready", node=self._record.node, cluster=self._record.cluster, address=self._record.address)
 

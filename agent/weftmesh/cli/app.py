@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),
     "verify": Lazy("weftmesh.cli.commands.verify:verify", "Check that nothing acknowledged was lost."),
+    "privacy": Lazy("weftmesh.cli.commands.privacy:privacy", "What left this node."),
     "backup": Lazy("weftmesh.cli.commands.backup:backup", "Back up the board, encrypted."),
     "restore": Lazy("weftmesh.cli.commands.restore:restore", "Put a backup onto a fresh node."),
     "recover-quorum": Lazy("weftmesh.cli.commands.recover:recover_quorum", "Go on alone when the others are gone."),

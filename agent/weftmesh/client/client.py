@@ -17,6 +17,7 @@ from weftmesh.client.calls import Calls
 from weftmesh.client.errors import unreachable
 from weftmesh.client.limits import CALL_TIMEOUT_S, CONNECT_TIMEOUT_S, PAGE_SIZE, WATCH_PROGRESS_S
 from weftmesh.client.mesh import MeshApi
+from weftmesh.client.privacy import PrivacyApi
 from weftmesh.client.recovery import RecoveryApi
 from weftmesh.client.requests import Write, as_write
 from weftmesh.client.stream import Answer, WriteStream
@@ -34,6 +35,7 @@ class Client:
         backup: the stream of a backup's parts.
         audit: audits of the mesh.
         recovery: the way out when a majority is gone for good.
+        privacy: what leaves this node.
         target: the node's address.
     """
 
@@ -47,6 +49,7 @@ class Client:
         self.backup = BackupApi(calls)
         self.audit = AuditApi(calls)
         self.recovery = RecoveryApi(calls)
+        self.privacy = PrivacyApi(calls)
         self._open_watch: Any = stub.Watch
 
     async def write(

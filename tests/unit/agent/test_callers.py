@@ -73,6 +73,11 @@ def test_a_node_may_not_do_what_is_for_local_users() -> None:
         callers("n2").local(context_of(node_context("n2", CLUSTER)))
 
 
+def test_a_process_of_this_machine_is_known_and_a_node_is_none() -> None:
+    with pytest.raises(ForbiddenError, match="processes of this machine"):
+        callers("n2").process(context_of(node_context("n2", CLUSTER)))
+
+
 class _Answering(grpc.GenericRpcHandler):
     """Answers any call with the actor behind it, or the reason of the refusal."""
 

@@ -8,7 +8,7 @@ text may contain, is not one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
@@ -44,19 +44,28 @@ def frames(payloads: Iterable[bytes], offset: int) -> bytes:
 def read_frames(data: bytes) -> Contents:
     """Every record of a file that verifies, in order."""
     contents = Contents()
+    for begin, end, payload in pieces(data):
+        if payload is not None:
+            contents.payloads.append(payload)
+        elif end == len(data) and _is_cut_short(data, begin, _end_of(data, begin)):
+            break
+        else:
+            contents.damaged.append((begin, end))
+        contents.end = end
+    return contents
+
+
+def pieces(data: bytes) -> Iterator[tuple[int, int, bytes | None]]:
+    """Begin, end and payload of everything in a file, in order; no payload where the bytes are no record."""
     place = 0
     while place < len(data):
         end = _end_of(data, place)
         if end is not None and end <= len(data) and _verifies(data, place, end):
-            contents.payloads.append(data[place + HEADER_BYTES : end])
-            contents.end = place = end
-            continue
-        following = _next_record(data, place + 1)
-        if following == len(data) and _is_cut_short(data, place, end):
-            break
-        contents.damaged.append((place, following))
-        contents.end = place = following
-    return contents
+            yield place, end, data[place + HEADER_BYTES : end]
+        else:
+            end = _next_record(data, place + 1)
+            yield place, end, None
+        place = end
 
 
 def _seed(offset: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from weftmesh.agent.serving.local_socket import caller_from_peer, user_name
+from weftmesh.agent.serving.local_socket import LocalCaller, caller_from_peer, user_name
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.runtime.identity.credentials import peer_node
 
@@ -64,6 +64,17 @@ class Callers:
         if node is None:
             raise UnauthenticatedError("the caller is neither a local user nor a node of this mesh")
         return Caller(actor=f"node:{node}", user="", node=node)
+
+    def process(self, context: Context) -> LocalCaller:
+        """The process of this machine behind a call.
+
+        Raises:
+            ForbiddenError: the call came over the mesh port.
+        """
+        process = caller_from_peer(context.peer(), self._nonce)
+        if process is None:
+            raise ForbiddenError("only processes of this machine may do this; use the local socket of the node")
+        return process
 
     def local(self, context: Context) -> Caller:
         """The local caller behind a call that changes who belongs to the mesh.

@@ -26,6 +26,7 @@ from weftmesh.mesh.v1 import (
     recovery_pb2,
     recovery_pb2_grpc,
 )
+from weftmesh.privacy.v1 import privacy_pb2, privacy_pb2_grpc
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
@@ -40,6 +41,7 @@ RENEWAL_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["RenewalService"].
 AUDIT_SERVICE: Final = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
 BACKUP_SERVICE: Final = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
 RECOVERY_SERVICE: Final = recovery_pb2.DESCRIPTOR.services_by_name["RecoveryService"].full_name
+PRIVACY_SERVICE: Final = privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"].full_name
 RAFT_SERVICE: Final = raft_pb2.DESCRIPTOR.services_by_name["RaftService"].full_name
 
 
@@ -68,6 +70,7 @@ class Servers:
         backup: backup_pb2_grpc.BackupServiceServicer,
         audit: audit_pb2_grpc.AuditServiceServicer,
         recovery: recovery_pb2_grpc.RecoveryServiceServicer,
+        privacy: privacy_pb2_grpc.PrivacyServiceServicer,
     ) -> None:
         """Say what is served; before `start`."""
         for server in (self._mesh, self._local):
@@ -79,9 +82,10 @@ class Servers:
         mesh_pb2_grpc.add_RenewalServiceServicer_to_server(renewal, self._mesh)
         backup_pb2_grpc.add_BackupServiceServicer_to_server(backup, self._local)
         recovery_pb2_grpc.add_RecoveryServiceServicer_to_server(recovery, self._local)
+        privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(privacy, self._local)
         common = (BOARD_SERVICE, MESH_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection((*common, RAFT_SERVICE, RENEWAL_SERVICE), self._mesh)
-        reflection.enable_server_reflection((*common, BACKUP_SERVICE, RECOVERY_SERVICE), self._local)
+        reflection.enable_server_reflection((*common, BACKUP_SERVICE, RECOVERY_SERVICE, PRIVACY_SERVICE), self._local)
 
     async def start(self) -> None:
         """Listen on both.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
-from typing import Final
 
 import click
 
+from weftmesh.cli.durations import parse_duration
 from weftmesh.cli.encoding import to_json
 from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import Session
@@ -15,26 +14,14 @@ from weftmesh.cli.tables import Column
 from weftmesh.cli.text import time_text
 from weftmesh.mesh.v1 import mesh_pb2
 
-_TTL: Final = re.compile(r"([1-9][0-9]{0,6})([smhd])")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
 
 @click.group()
 def token() -> None:
     """Join tokens: each lets one node in, once, for a while."""
 
 
-def _ttl(_context: click.Context, _parameter: click.Parameter, text: str | None) -> timedelta | None:
-    if text is None:
-        return None
-    match = _TTL.fullmatch(text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is not a time; write 30m, 2h or 1d")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
 @command(token, "create")
-@click.option("--ttl", callback=_ttl, help="How long it lives, such as 30m, 2h or 1d.  [default: 30m]")
+@click.option("--ttl", callback=parse_duration, help="How long it lives, such as 30m, 2h or 1d.  [default: 30m]")
 @click.option("--for", "node_name", default="", metavar="NODE", help="Only a node of this name may use it.")
 @dry_run_option
 async def create(session: Session, ttl: timedelta | None, node_name: str, dry_run: bool) -> None:

@@ -1,0 +1,116 @@
+"""The ledger's files as they are written: appended, synced, sealed when they are full.
+
+The calls block; the ledger makes them in a thread, one at a time. A sealed file is never opened for writing again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from weftmesh.agent.offline.frames import HEADER_BYTES, frames
+from weftmesh.agent.privacy.reading import Part, file_name, ledger_paths, size_of
+from weftmesh.agent.privacy.recovery import NOTE_NAME, pack_note
+from weftmesh.agent.raft.log.disk import Disk
+from weftmesh.core.privacy.chain import Head
+from weftmesh.runtime.files import PRIVATE_FILE_MODE
+
+FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Beyond it a file is sealed; also what a start has to read, and what a verification keeps in memory."""
+_SEALED_MODE: Final = 0o400
+_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class LedgerFiles:
+    """Appends to the newest file, at `end_bytes` of `path`; files are made when something is first written to them."""
+
+    def __init__(
+        self, directory: Path, disk: Disk, path: Path, end_bytes: int, file_bytes_max: int = FILE_BYTES_MAX
+    ) -> None:
+        self._directory = directory
+        self._disk = disk
+        self._path = path
+        self._end_bytes = end_bytes
+        self._file_bytes_max = file_bytes_max
+        self._file: int | None = None
+        self._note: int | None = None
+        self._trim = True
+        """Something that was never acknowledged may lie behind the end: after a crash, and after a failure."""
+
+    def append(self, payloads: Sequence[bytes], head: Head) -> None:
+        """Make `payloads` durable, and note that the chain now ends in `head`.
+
+        Raises:
+            OSError: the disk refused; nothing of them counts, and the next call writes over what is there.
+        """
+        self._make_room(sum(map(len, payloads)) + HEADER_BYTES * len(payloads), head.sequence - len(payloads) + 1)
+        file = self._opened()
+        data = frames(payloads, self._end_bytes)
+        trim, self._trim = self._trim, True
+        if trim:
+            os.ftruncate(file, self._end_bytes)
+        self._disk.write(file, data, self._end_bytes)
+        self._disk.sync_data(file)
+        self._disk.write(self._opened_note(), pack_note(head), 0)
+        self._trim = False
+        self._end_bytes += len(data)
+
+    def parts(self) -> list[Part]:
+        """Every file as far as it is acknowledged."""
+        sealed = [path for path in ledger_paths(self._directory) if path != self._path]
+        newest = [Part(self._path, self._end_bytes)] if self._end_bytes else []
+        return [Part(path, size_of(path)) for path in sealed] + newest
+
+    def close(self) -> None:
+        """Make the note durable and close everything."""
+        for descriptor in (self._file, self._note):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._file = self._note = None
+
+    def sync_note(self) -> None:
+        """Make the note durable, so that it outlives a power cut too.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        if self._note is not None:
+            self._disk.sync_data(self._note)
+
+    def _make_room(self, size_bytes: int, first_sequence: int) -> None:
+        """Go on in a new file where the present one would get too long."""
+        if not self._end_bytes or self._end_bytes + size_bytes <= self._file_bytes_max:
+            return
+        file = self._opened()
+        if self._trim:
+            os.ftruncate(file, self._end_bytes)
+            self._disk.sync_data(file)
+        self.sync_note()
+        os.fchmod(file, _SEALED_MODE)
+        os.close(file)
+        self._file, self._path, self._end_bytes = None, self._directory / file_name(first_sequence), 0
+        self._trim = True
+
+    def _opened(self) -> int:
+        if self._file is None:
+            file = os.open(self._path, _FLAGS, PRIVATE_FILE_MODE)
+            try:
+                self._disk.sync_directory(self._directory)
+            except OSError:
+                os.close(file)
+                raise
+            self._file = file
+        return self._file
+
+    def _opened_note(self) -> int:
+        if self._note is None:
+            note = os.open(self._directory / NOTE_NAME, _FLAGS, PRIVATE_FILE_MODE)
+            try:
+                self._disk.sync_directory(self._directory)
+            except OSError:
+                os.close(note)
+                raise
+            self._note = note
+        return self._note

@@ -1,0 +1,89 @@
+"""The ledger's files, read one after another: every record, and every part that is none. Nothing here writes.
+
+A file is a run of records in frames (`offline.frames`), named after the first sequence in it, so that names sort as the
+chain runs. Only one file is in memory at a time, however long the ledger is. The calls block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from weftmesh.agent.offline.frames import pieces
+from weftmesh.core.privacy.chain import Head, Record, hash_of, unpack
+
+SUFFIX: Final = ".egress"
+_SEQUENCE_DIGITS: Final = 20
+
+
+class Part(NamedTuple):
+    """A file of the ledger, as far as it counts: what follows was never acknowledged, or came later."""
+
+    path: Path
+    size_bytes: int
+
+
+class Piece(NamedTuple):
+    """What stands at one place of a file."""
+
+    path: Path
+    offset_bytes: int
+    end_bytes: int
+    record: Record | None
+    """None where the bytes are no record that can be read."""
+    head: Head
+    """The record's own sequence and hash; without meaning where there is no record."""
+    found: str
+    """Why there is no record."""
+
+
+_NO_HEAD: Final = Head(0, b"")
+
+
+def file_name(first_sequence: int) -> str:
+    """The name of the file that begins with this record."""
+    return f"{first_sequence:0{_SEQUENCE_DIGITS}d}{SUFFIX}"
+
+
+def ledger_paths(directory: Path) -> list[Path]:
+    """The ledger's files, oldest first."""
+    return sorted(directory.glob(f"*{SUFFIX}"))
+
+
+def read_part(part: Part) -> Iterator[Piece]:
+    """Everything in one file, in order."""
+    path = part.path
+    try:
+        data = path.read_bytes()[: part.size_bytes]
+    except OSError as error:
+        yield Piece(path, 0, 0, None, _NO_HEAD, f"the file cannot be read: {error.strerror}")
+        return
+    for begin, end, payload in pieces(data):
+        if payload is None:
+            yield Piece(path, begin, end, None, _NO_HEAD, f"bytes {begin} to {end} are no record")
+            continue
+        try:
+            record = unpack(payload)
+        except ValueError as error:
+            yield Piece(path, begin, end, None, _NO_HEAD, f"bytes {begin} to {end} are {error}")
+        else:
+            yield Piece(path, begin, end, record, Head(record.sequence, hash_of(payload)), "")
+    if len(data) < part.size_bytes:
+        found = f"the file ends here; it had {part.size_bytes} bytes"
+        yield Piece(path, len(data), part.size_bytes, None, _NO_HEAD, found)
+
+
+def read_parts(parts: list[Part]) -> Iterator[Piece]:
+    """Everything in the ledger, in order."""
+    for part in parts:
+        yield from read_part(part)
+
+
+def size_of(path: Path) -> int:
+    """Bytes in a file; 0 if it is gone."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,37 @@
+"""The report on the ledger: totals, and the records themselves, in one pass over the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from weftmesh.agent.privacy.reading import Part, read_parts
+from weftmesh.core.privacy.chain import Break, Record
+from weftmesh.core.privacy.egress import Egress
+from weftmesh.core.privacy.totals import EgressQuery, Totals
+
+
+@dataclass(slots=True)
+class Tally:
+    """Adds up what a query takes.
+
+    Attributes:
+        unreadable_parts: what is no record, and breaks.
+    """
+
+    query: EgressQuery
+    totals: Totals = field(default_factory=Totals)
+    unreadable_parts: int = 0
+
+    def run(self, parts: list[Part]) -> Iterator[tuple[Record, Egress] | None]:
+        """Read everything, one piece at each step: a record that the query takes and its content, or None."""
+        for piece in read_parts(parts):
+            record = piece.record
+            if record is None or isinstance(record.content, Break):
+                self.unreadable_parts += 1
+                yield None
+            elif self.query.takes(record.time_us, record.content):
+                self.totals.add(record.time_us, record.content)
+                yield record, record.content
+            else:
+                yield None
