@@ -1,0 +1,124 @@
+"""The effort model, and a forecast with it: P50, P85 and P95 in the team's own scale, beside the team's median."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.forecast.features import DIMENSIONS, FeatureStatistics, SparseRow, raw_features
+from weftmesh.core.forecast.ordinal import TeamScale
+from weftmesh.core.forecast.text import TaskText
+
+WEIGHT_MAX: Final = 1e4
+"""A weight beyond this is the work of a fault; trained ones stay below 10."""
+
+
+class Basis(StrEnum):
+    """What a forecast rests on."""
+
+    MODEL = "model"
+    MEDIAN = "median"
+    """Too few labels, or labels that all agree: the text was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class EffortForecast:
+    """What a task will probably take, in the team's own unit.
+
+    Attributes:
+        p50: as likely more as less; it has the least expected absolute error.
+        p85: more with a chance of 15 %.
+        p95: more with a chance of 5 %.
+        median: of the team's labels, the baseline to compare with.
+        labels: how many labels the scale rests on.
+        basis: whether the text was asked.
+        model_version: of the model that was asked.
+    """
+
+    p50: float
+    p85: float
+    p95: float
+    median: float
+    labels: int
+    basis: Basis
+    model_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class EffortModel:
+    """The shared part: weights of hashed words, and how words are weighted. It says nothing about a team's scale.
+
+    Attributes:
+        version: 0 before the first round, one more after each.
+        weights: `DIMENSIONS` long, single precision.
+        velocity: the server's momentum, as long; only training reads it.
+        statistics: how texts become rows; the same in all versions of a training.
+    """
+
+    version: int
+    weights: array[float]
+    velocity: array[float]
+    statistics: FeatureStatistics
+
+    @classmethod
+    def untrained(cls, statistics: FeatureStatistics) -> EffortModel:
+        """Version 0: every text scores 0, so every forecast is a quantile of the team's own labels."""
+        zeroes = array("f", bytes(4 * DIMENSIONS))
+        return cls(0, zeroes, zeroes, statistics)
+
+    def row(self, text: TaskText) -> SparseRow:
+        """A text as the model sees it."""
+        return self.statistics.weigh(raw_features(text))
+
+    def score(self, text: TaskText) -> float:
+        """How large a task the text describes, in log-odds; comparable only within one version."""
+        return dot(self.row(text), self.weights)
+
+
+def dot(row: SparseRow, weights: array[float]) -> float:
+    """Their product, added from left to right: the order in which numpy's bincount adds, so that both agree."""
+    total = 0.0
+    for index, value in zip(row.indices, row.values, strict=True):
+        total += value * weights[index]
+    return total
+
+
+def forecast_effort(model: EffortModel, team: TeamScale, text: TaskText) -> EffortForecast:
+    """Forecast a task's effort.
+
+    Args:
+        model: the version that `team` was fitted with.
+        team: from at least one label.
+        text: the task's.
+    """
+    if not team.thresholds:
+        p85, p95 = (max(team.median, one) for one in team.upper)
+        return EffortForecast(team.median, p85, p95, team.median, team.labels, Basis.MEDIAN, model.version)
+    score = model.score(text)
+    p50, p85, p95 = (team.quantile(score, probability) for probability in (0.5, 0.85, 0.95))
+    return EffortForecast(p50, p85, p95, team.median, team.labels, Basis.MODEL, model.version)
+
+
+def check_weights(name: str, weights: Sequence[float]) -> None:
+    """Refuse weights that no training makes.
+
+    Args:
+        name: of what they are, for the message.
+        weights: `DIMENSIONS` of them.
+
+    Raises:
+        InvalidInputError: another number of them, one that is not finite, or one beyond `WEIGHT_MAX`.
+    """
+    if len(weights) != DIMENSIONS:
+        raise InvalidInputError(f"{name}: {len(weights)} numbers instead of {DIMENSIONS}", reason="MODEL_INVALID")
+    largest = max(map(abs, weights))
+    # NaN compares false with everything, so max may pass over it; a sum never does.
+    if not (largest <= WEIGHT_MAX and math.isfinite(sum(weights))):
+        raise InvalidInputError(
+            f"{name}: contains a number that is not finite or beyond {WEIGHT_MAX:g}", reason="MODEL_INVALID"
+        )
