@@ -1,0 +1,76 @@
+"""One round from one committed model: enough nodes are there before Flower starts, because it would wait for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from weftmesh.coordinator.strategy import MomentumFedAvg
+from weftmesh.core.errors import PreconditionError
+from weftmesh.runtime.flower import ConfigRecord, Grid
+from weftmesh.runtime.training_messages import ConfigValue, Vector, model_arrays, model_of
+
+
+class TooFewContributorsError(PreconditionError):
+    """Fewer nodes take part, or answered, than the job asks for."""
+
+    reason = "TOO_FEW_CONTRIBUTORS"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What one round made.
+
+    Attributes:
+        model: the next model.
+        velocity: float32 of shape (d,), to be kept with it.
+        train_metrics: weighted means over the learners.
+        evaluation: weighted means of the new model's metrics; empty unless the strategy evaluates.
+    """
+
+    model: bytes
+    velocity: Vector
+    train_metrics: Mapping[str, float]
+    evaluation: Mapping[str, float]
+
+
+def run_round(
+    strategy: MomentumFedAvg, grid: Grid, model: bytes, config: Mapping[str, ConfigValue], timeout_s: float
+) -> RoundResult:
+    """Train one round; blocks, so call it on a worker thread.
+
+    Args:
+        strategy: carries the velocity in; after a round that changed nothing it is as before.
+        grid: whose nodes take part.
+        model: the base version's bytes.
+        config: settings for the learners.
+        timeout_s: for each of training and evaluation.
+
+    Raises:
+        TooFewContributorsError: nothing was sent, or too few usable replies came and nothing changed.
+        LeadershipLostError: another node leads now.
+        InvalidInputError: the model is not one of the strategy's codec, or too large to send.
+    """
+    taking_part = len(list(grid.get_node_ids()))
+    if taking_part < strategy.contributors_min:
+        raise TooFewContributorsError(
+            f"{taking_part} nodes take part and the job needs {strategy.contributors_min}: "
+            "enable learning on more nodes"
+        )
+    result = strategy.start(
+        grid, model_arrays(model), num_rounds=1, timeout=timeout_s, train_config=ConfigRecord(dict(config))
+    )
+    if not len(result.arrays) or strategy.velocity is None:
+        raise TooFewContributorsError(
+            f"too few of {taking_part} nodes answered with a usable update: the model stays as it was"
+        )
+    return RoundResult(
+        model_of(result.arrays),
+        strategy.velocity,
+        _numbers(result.train_metrics_clientapp.get(1)),
+        _numbers(result.evaluate_metrics_clientapp.get(1)),
+    )
+
+
+def _numbers(record: Mapping[str, object] | None) -> dict[str, float]:
+    return {name: float(value) for name, value in (record or {}).items() if isinstance(value, int | float)}

@@ -1,0 +1,68 @@
+"""Flower and numpy are loaded by processes that train, and by no other."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+LIGHT = ("agent/weftmesh/agent", "agent/weftmesh/cli", "agent/weftmesh/client", "agent/weftmesh/core")
+
+
+def modules(folder: str) -> list[str]:
+    """Every module below a folder of a source root, by its import name."""
+    root = ROOT / folder.split("/")[0]
+    found = [path.relative_to(root).with_suffix("") for path in sorted((ROOT / folder).rglob("*.py"))]
+    names = [".".join(path.parts) for path in found if not path.name.endswith(("_pb2", "_pb2_grpc"))]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def entry_points() -> list[str]:
+    """Every process that somebody starts, but those that train."""
+    paths = [*ROOT.glob("agent/weftmesh/*/__main__.py"), *ROOT.glob("coordinator/weftmesh/*/__main__.py")]
+    return [f"weftmesh.{path.parent.name}.__main__" for path in paths if path.parent.name != "learner"]
+
+
+def loaded(*names: str) -> str:
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules} & {'flwr', 'numpy'}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return ran.stdout.strip()
+
+
+def test_entry_points_are_found() -> None:
+    assert {"weftmesh.agent.__main__", "weftmesh.cli.__main__"} <= set(entry_points())
+
+
+@pytest.mark.parametrize("name", [*entry_points(), "weftmesh.coordinator", "weftmesh.learner", "weftmesh.runtime"])
+def test_a_process_that_does_not_train_starts_without_them(name: str) -> None:
+    assert loaded(name) == ""
+
+
+@pytest.mark.parametrize("folder", LIGHT)
+def test_no_module_of_it_loads_them_at_any_time(folder: str) -> None:
+    assert loaded(*modules(folder)) == ""
+
+
+def test_the_test_sees_what_is_loaded() -> None:
+    assert loaded("weftmesh.runtime.flower") == "flwr numpy"
+
+
+def test_one_module_alone_imports_flower() -> None:
+    paths = [*ROOT.glob("agent/weftmesh/**/*.py"), *ROOT.glob("coordinator/weftmesh/**/*.py")]
+    users = []
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names.append(node.module or "")
+            if any(name.split(".")[0] == "flwr" for name in names):
+                users.append(str(path.relative_to(ROOT)))
+    assert set(users) == {"agent/weftmesh/runtime/flower.py"}

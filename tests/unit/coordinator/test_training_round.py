@@ -1,0 +1,171 @@
+"""Rounds through Flower's strategy, our grid and real bytes, beside the same arithmetic in plain numpy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
+
+from weftmesh.coordinator.grid import LeadershipLostError, MeshGrid
+from weftmesh.coordinator.node_numbers import number_of
+from weftmesh.coordinator.strategy import MomentumFedAvg
+from weftmesh.coordinator.training_round import RoundResult, TooFewContributorsError, run_round
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.runtime import flower
+from weftmesh.runtime.training_messages import (
+    ConfigValue,
+    LocalUpdate,
+    Vector,
+    update_content,
+)
+
+SIZE = 64
+CONFIG: Mapping[str, ConfigValue] = {"rate": 0.05, "steps": 5}
+MOMENTUM, RATE = 0.9, 0.7
+
+
+def trainers_of(count: int) -> dict[str, LeastSquares]:
+    return {f"node{one}": LeastSquares.random(one, SIZE) for one in range(1, count + 1)}
+
+
+async def train(
+    exchange: InProcessExchange,
+    model: bytes,
+    velocity: Vector | None = None,
+    *,
+    contributors_min: int = 3,
+    evaluate: bool = False,
+) -> RoundResult:
+    grid = MeshGrid(asyncio.get_running_loop(), exchange, exchange.trainers, lambda: True)
+    strategy = MomentumFedAvg(
+        VectorCodec(),
+        contributors_min=contributors_min,
+        velocity=velocity,
+        momentum=MOMENTUM,
+        learning_rate=RATE,
+        evaluate=evaluate,
+    )
+    return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
+
+
+def plain_rounds(trainers: Mapping[str, LeastSquares], rounds: int) -> tuple[Vector, Vector]:
+    """Momentum averaging without Flower, the grid or bytes: the parameters and the velocity at the end."""
+    parameters, velocity = np.zeros(SIZE, np.float32), np.zeros(SIZE, np.float32)
+    for _ in range(rounds):
+        updates = [trainers[node].train(parameters.tobytes(), CONFIG) for node in sorted(trainers, key=number_of)]
+        total = sum(update.weight for update in updates)
+        mean = np.zeros(SIZE, np.float32)
+        for update in updates:
+            mean += update.change * (update.weight / total)
+        velocity = np.float32(MOMENTUM) * velocity + mean
+        parameters = parameters + np.float32(RATE) * velocity
+    return parameters, velocity
+
+
+@pytest.mark.parametrize("count", [3, 16])
+async def test_rounds_equal_plain_averaging_bit_for_bit(count: int) -> None:
+    exchange = InProcessExchange(trainers_of(count))
+    model, velocity = np.zeros(SIZE, np.float32).tobytes(), None
+    losses = []
+    for _ in range(4):
+        # A new strategy each time, as after a change of leaders: all that stays is the model and its velocity.
+        result = await train(exchange, model, velocity)
+        model, velocity = result.model, result.velocity
+        losses.append(result.train_metrics["loss"])
+    expected, expected_velocity = plain_rounds(exchange.trainers, 4)
+    assert model == expected.tobytes()
+    assert velocity is not None
+    assert velocity.tobytes() == expected_velocity.tobytes()
+    assert losses == sorted(losses, reverse=True)
+    assert len(exchange.delivered) == 4 * count
+    assert exchange.bytes_moved > 4 * count * 2 * 4 * SIZE
+
+
+async def test_a_round_may_end_with_an_evaluation_of_the_new_model() -> None:
+    exchange = InProcessExchange(trainers_of(3))
+    result = await train(exchange, np.zeros(SIZE, np.float32).tobytes(), evaluate=True)
+    each = [one.evaluate(result.model, {}) for one in exchange.trainers.values()]
+    mean = sum(one.weight * one.metrics["loss"] for one in each) / sum(one.weight for one in each)
+    assert result.evaluation == pytest.approx({"loss": mean})
+
+
+async def test_a_round_with_too_few_nodes_does_not_start() -> None:
+    exchange = InProcessExchange(trainers_of(2))
+    with pytest.raises(TooFewContributorsError, match="2 nodes take part and the job needs 3") as caught:
+        await train(exchange, np.zeros(SIZE, np.float32).tobytes())
+    assert caught.value.reason == "TOO_FEW_CONTRIBUTORS"
+    assert not exchange.delivered
+
+
+def away(_node: str, _payload: bytes) -> bytes:
+    raise ConnectionResetError("away")
+
+
+def reply_with(update: LocalUpdate, payload: bytes) -> bytes:
+    request = flower.from_bytes(payload)
+    return flower.to_bytes(flower.reply(update_content(update), request))
+
+
+def of_another_model(_node: str, payload: bytes) -> bytes:
+    return reply_with(LocalUpdate(np.ones(SIZE + 1, np.float32), 1.0, {"loss": 0.0}), payload)
+
+
+def without_content(_node: str, payload: bytes) -> bytes:
+    return flower.to_bytes(flower.reply_error(2, "MemoryError", flower.from_bytes(payload)))
+
+
+@pytest.mark.parametrize("fault", [away, of_another_model, without_content])
+async def test_who_gives_nothing_usable_is_left_out(fault: object) -> None:
+    assert callable(fault)
+    trainers = trainers_of(4)
+    exchange = InProcessExchange(trainers, faults={"node2": fault})
+    result = await train(exchange, np.zeros(SIZE, np.float32).tobytes())
+    others = {node: one for node, one in trainers.items() if node != "node2"}
+    assert result.model == plain_rounds(others, 1)[0].tobytes()
+
+
+async def test_too_few_usable_updates_change_nothing() -> None:
+    exchange = InProcessExchange(trainers_of(4), faults={"node2": away, "node3": of_another_model})
+    velocity = np.ones(SIZE, np.float32)
+    with pytest.raises(TooFewContributorsError, match="too few of 4 nodes answered"):
+        await train(exchange, np.zeros(SIZE, np.float32).tobytes(), velocity)
+    assert velocity.tobytes() == np.ones(SIZE, np.float32).tobytes()
+
+
+async def test_a_model_that_would_not_be_finite_is_not_made() -> None:
+    def enormous(_node: str, payload: bytes) -> bytes:
+        return reply_with(LocalUpdate(np.full(SIZE, 3e38, np.float32), 1.0, {"loss": 0.0}), payload)
+
+    exchange = InProcessExchange(trainers_of(3), faults=dict.fromkeys(trainers_of(3), enormous))
+    with pytest.raises(TooFewContributorsError):
+        await train(exchange, np.zeros(SIZE, np.float32).tobytes(), np.full(SIZE, 3e38, np.float32))
+
+
+async def test_a_round_stops_when_another_node_leads() -> None:
+    exchange = InProcessExchange(trainers_of(3))
+    grid = MeshGrid(asyncio.get_running_loop(), exchange, exchange.trainers, lambda: False)
+    strategy = MomentumFedAvg(VectorCodec(), contributors_min=3)
+    with pytest.raises(LeadershipLostError):
+        await asyncio.to_thread(run_round, strategy, grid, np.zeros(SIZE, np.float32).tobytes(), CONFIG, 30.0)
+
+
+async def test_a_model_of_another_kind_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="not a vector"):
+        await train(InProcessExchange(trainers_of(3)), b"odd")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"contributors_min": 0}, {"momentum": 1.0}, {"momentum": -0.1}, {"learning_rate": 0.0}]
+)
+def test_a_strategy_out_of_range_is_refused(wrong: dict[str, float]) -> None:
+    settings: dict[str, float] = {"contributors_min": 3, **wrong}
+    with pytest.raises(InvalidInputError, match="a strategy needs"):
+        MomentumFedAvg(
+            VectorCodec(),
+            contributors_min=int(settings["contributors_min"]),
+            momentum=settings.get("momentum", 0.9),
+            learning_rate=settings.get("learning_rate", 1.0),
+        )
