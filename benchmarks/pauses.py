@@ -19,7 +19,7 @@ from typing import Final
 import uvloop
 
 from benchmarks.report import Row
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.raft.core.installing import Prepared
 from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.agent.raft.snapshots.installer import SnapshotInstaller
@@ -79,7 +79,7 @@ async def _ticking() -> AsyncIterator[_Ticks]:
         task.cancel()
 
 
-async def _install(machine: BoardMachine, snapshots: SnapshotStore) -> float:
+async def _install(machine: LogMachines, snapshots: SnapshotStore) -> float:
     """Replace the machine's board by the snapshot; milliseconds that the swap itself took."""
     prepared: asyncio.Future[Prepared | None] = asyncio.get_running_loop().create_future()
     installer = SnapshotInstaller(snapshots, machine, lambda task: prepared.set_result(task.result()))
@@ -95,7 +95,7 @@ async def _install(machine: BoardMachine, snapshots: SnapshotStore) -> float:
     return took_ms
 
 
-def _freeze_ms(machine: BoardMachine) -> float:
+def _freeze_ms(machine: LogMachines) -> float:
     begun_s = time.perf_counter()
     machine.snapshot()
     return (time.perf_counter() - begun_s) * 1000
@@ -108,7 +108,7 @@ async def measure(directory: Path, name: str) -> list[Row]:
         NotFoundError: there is none.
     """
     snapshots = _Received(directory)
-    machine = BoardMachine("mesh", HybridClock())
+    machine = LogMachines("mesh", HybridClock())
     rows: list[Row] = []
     async with _ticking() as ticks:
         await asyncio.sleep(IDLE_S)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from weftmesh.agent.board.command_writer import COMMANDS_PER_ENTRY_MAX
 from weftmesh.agent.board.homes import MESH
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.board.v1 import board_pb2, command_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.machine import Board
@@ -58,9 +58,9 @@ class Material:
                 board.apply(command)
         return board
 
-    def machine(self) -> BoardMachine:
+    def machine(self) -> LogMachines:
         """A board behind a log."""
-        machine = BoardMachine(MESH, HybridClock())
+        machine = LogMachines(MESH, HybridClock())
         machine.apply(1, entry_of([encode_command(self.project)]), 0)
         return machine
 

@@ -12,7 +12,7 @@ import grpc
 
 from benchmarks.write_path.material import PROJECT, Material
 from weftmesh.agent.board.homes import MESH, Home, Homes
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.watching import Watching, WatchPlan
 from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.raft.engine import Applied, RaftEngine
@@ -34,7 +34,7 @@ METHOD: Final = "/weftmesh.board.v1.BoardService/CreateTask"
 class AppliesAtOnce:
     """As much of a `RaftEngine` as a write needs: the log of one node, in memory, applied in the next iteration."""
 
-    def __init__(self, machine: BoardMachine) -> None:
+    def __init__(self, machine: LogMachines) -> None:
         self._machine = machine
         self._index = 1
 
@@ -53,7 +53,7 @@ class Node:
         machine = material.machine()
         engine = cast("RaftEngine", AppliesAtOnce(machine))
         self.home = Home(MESH, machine, engine, pending_writes_max=100_000)
-        local = BoardMachine("node:n1", HybridClock())
+        local = LogMachines("node:n1", HybridClock())
         homes = Homes(self.home, Home("node:n1", local, cast("RaftEngine", AppliesAtOnce(local)), 1))
         rng = secrets.SystemRandom()
         self.writes = BoardWrites(homes, HybridClock(), lambda: new_ulid(wall_ms(), rng))

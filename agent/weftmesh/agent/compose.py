@@ -19,7 +19,7 @@ from weftmesh.agent.audit.history_check import HistoryCheck
 from weftmesh.agent.audit.service import AuditServicer, RemoteVoter
 from weftmesh.agent.backup_service import BackupServicer
 from weftmesh.agent.board.homes import MESH, NODE_PREFIX, Home, Homes
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.service import BoardServicer
 from weftmesh.agent.board.sync_meter import SyncMeter
 from weftmesh.agent.board.writes import BoardWrites
@@ -179,7 +179,7 @@ class Node:
 
     def _home(self, name: str, directory: Path, transport: Transport, *, founding: bool) -> Home:
         raft = self._config.raft
-        machine = BoardMachine(name, self._clock)
+        machine = LogMachines(name, self._clock)
         storage = WriteAheadLog.open(directory / "wal", fsync=raft.fsync, on_failure=self._fail)
         engine = PysyncobjEngine(
             self._record.node,

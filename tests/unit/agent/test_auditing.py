@@ -18,16 +18,16 @@ from weftmesh.agent.audit.acknowledged import AcknowledgedJournal
 from weftmesh.agent.audit.auditing import NIGHT_BEGINS_HOUR, NIGHT_LASTS_S, Auditor, Voter, seconds_until_audit
 from weftmesh.agent.audit.history_check import CHECKS_MAX, HistoryCheck
 from weftmesh.agent.board.homes import Home
-from weftmesh.agent.board.machines import RECENT_STATES, BoardMachine
+from weftmesh.agent.board.machines import RECENT_STATES, LogMachines
 from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
-from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.state import BoardState
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import NodeUnreachableError, OverloadedError
 from weftmesh.mesh.v1 import audit_pb2
 from weftmesh.runtime.wire.commands import encode_command
+from weftmesh.runtime.wire.snapshot_rows import rows_of
 
 NAMES = ("n1", "n2", "n3")
 
@@ -43,7 +43,7 @@ class Replica:
     """One voter."""
 
     def __init__(self, name: str, directory: Path) -> None:
-        self.machine = BoardMachine("mesh", HybridClock())
+        self.machine = LogMachines("mesh", HybridClock())
         self.engine = OneOfThree(self.machine, name)
         self.home = Home("mesh", self.machine, self.engine, 1_000)
         self.journal = AcknowledgedJournal.open(directory / name)
@@ -51,7 +51,7 @@ class Replica:
         self.check = HistoryCheck(self.home, self.journal)
 
     def damage(self, change: Callable[[BoardState], BoardState]) -> None:
-        self.machine.board = Board.thaw(change(self.machine.board.freeze()))
+        self.machine.prepare_restore(rows_of(change(self.machine.board.freeze())))()
 
 
 class Unreachable:
@@ -209,7 +209,7 @@ async def test_the_loop_is_left_to_others_while_a_large_board_is_looked_over(mes
 
 
 def test_a_state_is_known_for_a_while_and_never_guessed() -> None:
-    machine = BoardMachine("mesh", HybridClock())
+    machine = LogMachines("mesh", HybridClock())
     empty = machine.board.state_hash
     assert machine.state_hash_at(5, restored_index=3) == empty
     assert machine.state_hash_at(2, restored_index=3) == ""

@@ -11,7 +11,7 @@ from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.board.homes import MESH, Home, Homes
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.write_stream import STREAM_WRITES_MAX
 from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.serving.callers import Caller
@@ -30,7 +30,7 @@ ANN = Caller(actor="ann@n1", user="ann", node="")
 class LaggingEngine(InMemoryEngine):
     """An engine whose node learns what others did when it asks."""
 
-    def __init__(self, machine: BoardMachine) -> None:
+    def __init__(self, machine: LogMachines) -> None:
         super().__init__(machine)
         self.machine = machine
         self.unheard: list[CreateProject] = []
@@ -45,7 +45,7 @@ class Bench:
     """Both homes of node n1, and what its replicated log was asked to take."""
 
     def __init__(self) -> None:
-        machine, own = BoardMachine(MESH, HybridClock()), BoardMachine(LOCAL, HybridClock())
+        machine, own = LogMachines(MESH, HybridClock()), LogMachines(LOCAL, HybridClock())
         self.engine = LaggingEngine(machine)
         self.mesh = Home(MESH, machine, self.engine, pending_writes_max=10_000)
         self.local = Home(LOCAL, own, InMemoryEngine(own), pending_writes_max=10_000)

@@ -7,7 +7,7 @@ import asyncio
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.board.event_feed import EventFeed
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header
 from weftmesh.core.clock import HybridClock
 from weftmesh.mesh.v1 import raft_pb2
@@ -21,7 +21,7 @@ class Fed:
     """A board machine with a feed."""
 
     def __init__(self) -> None:
-        self.machine = BoardMachine("mesh", HybridClock())
+        self.machine = LogMachines("mesh", HybridClock())
         self.feed = EventFeed(self.machine)
         self._written = 0
 

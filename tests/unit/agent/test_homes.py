@@ -9,7 +9,7 @@ from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.board.homes import MESH, Home, Homes
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, DeleteProject, Header
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import PreconditionError
@@ -20,7 +20,7 @@ PATIENCE_S = 20.0
 
 
 def make_home(name: str) -> Home:
-    machine = BoardMachine(name, HybridClock())
+    machine = LogMachines(name, HybridClock())
     return Home(name, machine, InMemoryEngine(machine), pending_writes_max=1_000)
 
 

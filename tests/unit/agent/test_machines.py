@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.unit.core.board.writer import ulid
 
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header, UpdateTask
 from weftmesh.core.board.model import Status
 from weftmesh.core.board.outcomes import Event, OutcomeKind, TaskChanged
@@ -37,14 +37,14 @@ def task(number: int, title: str = "a task") -> CreateTask:
     return CreateTask(header(), "PROJ", ulid(number), {"title": title, "labels": frozenset({"a", "b"})})
 
 
-def machine_with_tasks(count: int) -> BoardMachine:
-    machine = BoardMachine("mesh", HybridClock())
+def machine_with_tasks(count: int) -> LogMachines:
+    machine = LogMachines("mesh", HybridClock())
     machine.apply(1, entry(PROJECT, *(task(number) for number in range(count))), COMMIT_US)
     return machine
 
 
 def test_an_entry_gives_one_outcome_for_each_command_in_order() -> None:
-    machine = BoardMachine("mesh", HybridClock())
+    machine = LogMachines("mesh", HybridClock())
 
     outcomes = machine.apply(1, entry(PROJECT, task(1), task(1), task(2)), COMMIT_US)
 
@@ -78,7 +78,7 @@ def test_a_command_for_an_unknown_machine_is_refused_and_its_neighbours_are_appl
 def test_no_bytes_make_a_replica_raise_or_differ_from_another() -> None:
     good = entry(PROJECT, task(1), UpdateTask(header(), ulid(1), {"status": Status.DONE, "custom.k": "v"}, version=1))
     chance = random.Random(11)
-    one, other = BoardMachine("mesh", HybridClock()), BoardMachine("mesh", HybridClock())
+    one, other = LogMachines("mesh", HybridClock()), LogMachines("mesh", HybridClock())
     one.apply(0, good, 0)
     other.apply(0, good, 0)
     for index in range(1_000):
@@ -98,7 +98,7 @@ def test_a_snapshot_restores_the_same_board() -> None:
     frozen_hash = machine.board.state_hash
     machine.apply(3, entry(task(50)), COMMIT_US)
 
-    restored = BoardMachine("mesh", HybridClock())
+    restored = LogMachines("mesh", HybridClock())
     restored.prepare_restore(rows())()
 
     restored.board.check()
@@ -132,7 +132,7 @@ def test_a_restore_is_announced() -> None:
 
 def test_the_clock_follows_what_others_wrote() -> None:
     clock = HybridClock()
-    machine = BoardMachine("mesh", clock)
+    machine = LogMachines("mesh", clock)
     ahead = ms_to_stamp(wall_ms() + 10_000)
 
     machine.apply(1, entry(CreateProject(header(stamp=ahead), "PROJ", "Project")), COMMIT_US)
@@ -141,7 +141,7 @@ def test_the_clock_follows_what_others_wrote() -> None:
 
 
 def test_a_task_of_a_project_that_lives_elsewhere_never_enters_this_log() -> None:
-    machine = BoardMachine("mesh", HybridClock())
+    machine = LogMachines("mesh", HybridClock())
     elsewhere = CreateProject(header(), "SECRET", "", home="node:n2")
     hidden = CreateTask(header(), "SECRET", ulid(1), {"title": "hidden"})
 

@@ -12,7 +12,7 @@ from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.board import watching
 from weftmesh.agent.board.homes import MESH, Home
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.watching import Watching, WatchPlan
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask, DeleteProject, Header, UpdateTask
@@ -31,7 +31,7 @@ class Bench:
     """A home, and writes to it in few words. PROJ is there from the start, at revision 1."""
 
     def __init__(self) -> None:
-        machine = BoardMachine(MESH, HybridClock())
+        machine = LogMachines(MESH, HybridClock())
         self.home = Home(MESH, machine, InMemoryEngine(machine), pending_writes_max=1_000)
         self._made = 0
         self._stamp = 0

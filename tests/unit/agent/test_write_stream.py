@@ -10,7 +10,7 @@ from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.board.homes import MESH, Home
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.write_stream import (
     MESSAGE_BYTES_SOFT_MAX,
     RESPONSES_PER_MESSAGE_MAX,
@@ -36,7 +36,7 @@ class Scripted:
     """Implements `Writes`: a task's id says how a write to it ends."""
 
     def __init__(self) -> None:
-        machine = BoardMachine(MESH, HybridClock())
+        machine = LogMachines(MESH, HybridClock())
         self.home = Home(MESH, machine, InMemoryEngine(machine), pending_writes_max=1)
         self.barrier = asyncio.Event()
 

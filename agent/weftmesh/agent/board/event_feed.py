@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.outcomes import Event
 
@@ -17,7 +17,7 @@ COMMIT_TIMES_KEPT: Final = 4_096
 class EventFeed:
     """Wakes waiters after every applied entry. The events themselves stay in the board's bounded watch log."""
 
-    def __init__(self, machine: BoardMachine, commit_times_kept: int = COMMIT_TIMES_KEPT) -> None:
+    def __init__(self, machine: LogMachines, commit_times_kept: int = COMMIT_TIMES_KEPT) -> None:
         self._machine = machine
         self._commit_times_kept = commit_times_kept
         self._waiters: set[asyncio.Future[None]] = set()

@@ -8,7 +8,7 @@ from typing import Final
 
 from weftmesh.agent.board.command_writer import CommandWriter
 from weftmesh.agent.board.event_feed import EventFeed
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.model import Project, Task
@@ -25,7 +25,7 @@ class Home:
 
     name: str
     """`mesh`, or `node:NAME`."""
-    machine: BoardMachine
+    machine: LogMachines
     engine: RaftEngine
     pending_writes_max: int
     writer: CommandWriter = field(init=False)

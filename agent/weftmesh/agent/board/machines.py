@@ -1,52 +1,102 @@
-"""The state machines that one replicated log drives, and how each is written down. A later machine adds a row."""
+"""The state machines that one replicated log drives, in one table. A later machine adds a row.
+
+Each machine has a state hash of its own. What replicas compare is their sum, which is the board's while the others are
+empty: it covers every machine, and costs a write nothing where nobody learns.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.agent.board.board_driver import AppliedListener, BoardDriver
+from weftmesh.agent.board.learning_driver import LearningDriver, LearningListener
 from weftmesh.agent.raft.engine import Swap
-from weftmesh.core.board.commands import CreateTask
+from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
 from weftmesh.core.board.machine import Board
-from weftmesh.core.board.outcomes import Event, Outcome, OutcomeKind
+from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
-from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.learning.machine import Learning
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.wire.commands import decode_command
-from weftmesh.runtime.wire.snapshot_rows import rows_of, state_from_rows
+from weftmesh.runtime.wire.machine_rows import BOARD, RowSorter, wrapped
 
-AppliedListener = Callable[[Sequence[Event], int], None]
-"""Called after each log entry with the events it caused and the leader's commit time in microseconds (0: unknown)."""
 RECENT_STATES: Final = 4_096
-"""Entries after which the board's hash is remembered, for replicas to compare: some seconds under full load."""
+"""Entries after which the state hash is remembered, for replicas to compare: some seconds under full load."""
 
 
-class BoardMachine:
-    """Drives one board from a log; implements `raft.engine.StateMachine`.
+class Driver(Protocol):
+    """One machine behind the log, and how it is written down."""
+
+    @property
+    def hash_sum(self) -> int:
+        """The machine's state hash as a number, 0 to 2^128 - 1; 0 while it is empty."""
+
+    def apply(self, message: Any, now_ms: int) -> Outcome:
+        """Apply one command, the message in the machine's case of a MachineCommand. Never raises."""
+
+    def announce(self, commit_time_us: int) -> None:
+        """Tell the machine's listeners what the entry that was just applied has caused."""
+
+    def snapshot(self) -> Callable[[], Iterator[bytes]]:
+        """Freeze the machine now; the returned function, called in a thread, encodes the frozen rows."""
+
+    def prepare_restore(self, rows: Iterable[bytes]) -> Swap:
+        """Make a machine of its rows, beside the present one; see `raft.engine.StateMachine`."""
+
+
+class LogMachines:
+    """Drives all machines of one log; implements `raft.engine.StateMachine`.
 
     A log entry carries many commands; its result is the list of their outcomes, in order.
     """
 
     def __init__(self, home: str, clock: HybridClock) -> None:
-        self.board = Board()
-        self._home = home
-        """`mesh`, or `node:NAME`: whose tasks may enter this log."""
-        self._clock = clock
-        self._listeners: list[AppliedListener] = []
+        """Args:
+        home: `mesh`, or `node:NAME`: whose tasks may enter this log.
+        clock: follows the stamps of what is applied.
+        """
+        self._board = BoardDriver(home, clock)
+        self._learning = LearningDriver(clock)
+        # By the case of MachineCommand. The board comes first: its rows are read as a snapshot streams by.
+        self._drivers: Final[Mapping[str, Driver]] = {BOARD: self._board, "learning": self._learning}
+        self._beside_board: Final = [driver for name, driver in self._drivers.items() if name != BOARD]
         self._restored: list[Callable[[], None]] = []
         self._recent_states: deque[tuple[int, str]] = deque(maxlen=RECENT_STATES)
 
+    @property
+    def board(self) -> Board:
+        """The board as it is now; a snapshot may replace it."""
+        return self._board.board
+
+    @property
+    def learning(self) -> Learning:
+        """The learning machine as it is now; a snapshot may replace it."""
+        return self._learning.learning
+
     def on_applied(self, listener: AppliedListener) -> None:
-        """Call `listener` after every applied entry that changed something."""
-        self._listeners.append(listener)
+        """Call `listener` after every applied entry that changed the board."""
+        self._board.on_applied(listener)
+
+    def on_learning(self, listener: LearningListener) -> None:
+        """Call `listener` after every applied entry that changed the learning machine."""
+        self._learning.on_applied(listener)
 
     def on_restored(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after a snapshot replaced the board: what was known of it may be out of date."""
+        """Call `listener` after a snapshot replaced the machines: what was known of them may be out of date."""
         self._restored.append(listener)
+
+    @property
+    def state_hash(self) -> str:
+        """32 hexadecimal digits, equal where all machines' states are equal."""
+        beside = sum([driver.hash_sum for driver in self._beside_board])
+        if not beside:
+            return self._board.board.state_hash
+        return ((self._board.hash_sum + beside) & HASH_MASK).to_bytes(HASH_BYTES, "big").hex()
 
     def apply(self, index: int, command: bytes, commit_time_us: int) -> list[Outcome]:
         """Apply every command of one entry; a command that nobody understands is refused, not fatal."""
@@ -54,21 +104,24 @@ class BoardMachine:
             commands = raft_pb2.MachineCommands.FromString(command).commands
         except DecodeError as error:
             return [self._refused(f"log entry {index} does not parse: {error}")]
-        outcomes: list[Outcome] = []
-        events: list[Event] = []
         now_ms = wall_ms()
-        for item in commands:
-            outcome, caused = self._apply_one(item, now_ms)
-            outcomes.append(outcome)
-            events += caused
-        if events:
-            for listener in self._listeners:
-                listener(events, commit_time_us)
-        self._recent_states.append((index, self.board.state_hash))
+        outcomes = [self._apply_one(item, now_ms) for item in commands]
+        for driver in self._drivers.values():
+            driver.announce(commit_time_us)
+        self._recent_states.append((index, self.state_hash))
         return outcomes
 
+    def _apply_one(self, item: raft_pb2.MachineCommand, now_ms: int) -> Outcome:
+        machine = item.WhichOneof("machine")
+        if machine is None:
+            return self._refused("this version knows no such machine; upgrade this node")
+        return self._drivers[machine].apply(getattr(item, machine), now_ms)
+
+    def _refused(self, message: str) -> Outcome:
+        return Outcome(OutcomeKind.INVALID, self.board.revision, message=message)
+
     def state_hash_at(self, index: int, restored_index: int) -> str:
-        """The board's hash right after entry `index`, which is applied; empty when it is no longer known.
+        """The state hash right after entry `index`, which is applied; empty when it is no longer known.
 
         Args:
             index: of the log.
@@ -77,43 +130,25 @@ class BoardMachine:
         for applied, state_hash in reversed(self._recent_states):
             if applied <= index:
                 return state_hash
-        return self.board.state_hash if not self._recent_states and restored_index <= index else ""
-
-    def _apply_one(self, item: raft_pb2.MachineCommand, now_ms: int) -> tuple[Outcome, tuple[Event, ...]]:
-        if item.WhichOneof("machine") != "board":
-            return self._refused("this version knows no such machine; upgrade this node"), ()
-        try:
-            command = decode_command(item.board)
-        except InvalidInputError as error:
-            return self._refused(str(error)), ()
-        if isinstance(command, CreateTask) and (elsewhere := self._elsewhere(command.project_id)):
-            return self._refused(f"the tasks of {command.project_id} live at {elsewhere}; write them there"), ()
-        # What this node writes next must come after what it has seen.
-        self._clock.observe(command.header.stamp, now_ms)
-        return self.board.apply(command)
-
-    def _elsewhere(self, project_id: str) -> str:
-        """The home of a project whose tasks must not enter this log; empty when they may."""
-        project = self.board.project(project_id)
-        return "" if project is None or project.home == self._home else project.home
-
-    def _refused(self, message: str) -> Outcome:
-        return Outcome(OutcomeKind.INVALID, self.board.revision, message=message)
+        return self.state_hash if not self._recent_states and restored_index <= index else ""
 
     def snapshot(self) -> Callable[[], Iterator[bytes]]:
-        """Freeze the board now; the returned function encodes the frozen rows."""
-        frozen = self.board.freeze()
-        return lambda: rows_of(frozen)
+        """Freeze all machines now; the returned function encodes the frozen rows."""
+        frozen = {name: driver.snapshot() for name, driver in self._drivers.items()}
+        return lambda: chain.from_iterable(
+            rows() if name == BOARD else wrapped(name, rows()) for name, rows in frozen.items()
+        )
 
     def prepare_restore(self, rows: Iterable[bytes]) -> Swap:
-        """Make a board of a snapshot; what is returned puts it in the place of the present one."""
-        prepared = Board.thaw(state_from_rows(rows))
+        """Make machines of a snapshot; what is returned puts them in the place of the present ones."""
+        sorter = RowSorter(rows)
+        swaps = [driver.prepare_restore(sorter.rows_of(name)) for name, driver in self._drivers.items()]
 
         def swap() -> Iterator[None]:
-            former, self.board = self.board, prepared
+            former = [swap_one() for swap_one in swaps]
             self._recent_states.clear()
             for listener in self._restored:
                 listener()
-            return former.dismantle()
+            return chain.from_iterable(former)
 
         return swap

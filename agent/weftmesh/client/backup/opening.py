@@ -15,6 +15,7 @@ from weftmesh.core.board.machine import Board
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2
 from weftmesh.runtime.wire.backup_parts import damaged, read_parts
+from weftmesh.runtime.wire.machine_rows import board_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 from weftmesh.runtime.wire.snapshot_rows import state_from_rows
 
@@ -75,7 +76,7 @@ def _check_board(board: backup_pb2.BackupBoard, snapshot: Path) -> None:
     with snapshot.open("rb") as stream:
         reader = SnapshotReader(stream, snapshot)
         reader.header()
-        state = Board.thaw(state_from_rows(reader.rows())).freeze()
+        state = Board.thaw(state_from_rows(board_rows(reader.rows()))).freeze()
     if state.revision != board.revision or actual_state_hash(state) != board.state_hash:
         raise damaged(
             f"the board of {board.home} comes back at revision {state.revision} with state hash "

@@ -11,7 +11,7 @@ from tests.fakes.raft_engine import InMemoryEngine
 from tests.unit.core.board.writer import ulid
 
 from weftmesh.agent.board.homes import MESH, Home, Homes
-from weftmesh.agent.board.machines import BoardMachine
+from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.replayer import Replayer
@@ -36,7 +36,7 @@ class Bench:
 
     def __init__(self, directory: Path, policy: MergePolicy = MergePolicy.ASK) -> None:
         self.directory = directory
-        self.mesh_machine, self.local_machine = BoardMachine(MESH, HybridClock()), BoardMachine(LOCAL, HybridClock())
+        self.mesh_machine, self.local_machine = LogMachines(MESH, HybridClock()), LogMachines(LOCAL, HybridClock())
         self.engine = InMemoryEngine(self.mesh_machine)
         self.clock = HybridClock()
         self._made = 100

@@ -1,0 +1,242 @@
+"""Rounds from their opening to their intent: what keeps two sums from telling one contributor's part.
+
+Two unmasked sums over the same model by different sets of contributors differ by what one of them sent. So a base
+version gets one intent for each kind of round, whoever leads and whatever is retried.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from weftmesh.core.board.outcomes import OutcomeKind
+from weftmesh.core.learning.commands import AbandonRound, CommitIntent, FixRoster, OpenRound
+from weftmesh.core.learning.model import Job, Round, RoundKind, RoundStage, Row, UnmaskIntent
+from weftmesh.core.learning.outcomes import Reason, Verb
+from weftmesh.core.learning.plans import (
+    Change,
+    Plan,
+    Refusal,
+    Unchanged,
+    heeded,
+    invalid,
+    job_named,
+    refuse_retired,
+    require_stage,
+    round_of,
+    version_of,
+)
+from weftmesh.core.learning.round_rules import (
+    check_budget,
+    check_enough,
+    check_not_closed,
+    check_sets,
+    check_willing,
+    closed,
+    node_names,
+)
+from weftmesh.core.learning.store import Store
+from weftmesh.core.learning.validate import check_coordinator, check_round_id, check_sha256, node_set, note
+
+
+def plan_open_round(store: Store, command: OpenRound) -> Plan:
+    """A new round, and the end of one without an intent that an earlier term left behind."""
+    check_coordinator(command.coordinator)
+    check_round_id(command.round_id)
+    if command.kind not in list(RoundKind):
+        raise invalid(f"kind: {int(command.kind)} is none of 1 (training), 2 (evaluation), 3 (statistics)")
+    if command.roster_sha256:
+        check_sha256(command.roster_sha256, "roster_sha256")
+    contributors = node_set(command.contributors, "contributors")
+    before = job_named(store, command.job)
+    job = heeded(before, command.coordinator)
+    opened = Round(
+        command.round_id,
+        job.name,
+        command.kind,
+        command.base_version,
+        command.coordinator,
+        contributors,
+        command.roster_sha256,
+        RoundStage.OPEN,
+        store.revision + 1,
+        command.header.stamp,
+    )
+    known = store.rounds.get(command.round_id)
+    if known is not None:
+        return _opened_before(known, opened)
+    left_behind = _left_behind(store, before, opened)
+    _check_may_open(store, job, opened)
+    rows: tuple[Row, ...] = (replace(job, round_id=opened.id), *left_behind, opened)
+    taken = f"in the place of round {left_behind[0].id.hex()}" if left_behind else ""
+    return Change(
+        Verb.ROUND_OPENED,
+        job.name,
+        rows,
+        round_id=opened.id,
+        version=opened.base_version,
+        node=command.coordinator.node,
+        note=taken,
+        current_version=opened.base_version,
+    )
+
+
+def _opened_before(known: Round, opened: Round) -> Plan:
+    """The same round again is no change; its roster may have been fixed meanwhile."""
+    asked = (opened.job, opened.kind, opened.base_version, opened.coordinator)
+    same = (known.job, known.kind, known.base_version, known.coordinator) == asked
+    if same and set(known.contributors) <= set(opened.contributors):
+        return Unchanged(known.job, known.base_version)
+    raise Refusal(
+        Reason.ROUND_EXISTS,
+        f"round {known.id.hex()} is another one, of job {known.job} on version {known.base_version}; draw a new id",
+        OutcomeKind.ALREADY_EXISTS,
+    )
+
+
+def _check_may_open(store: Store, job: Job, opened: Round) -> None:
+    if not job.enabled:
+        raise Refusal(Reason.JOB_DISABLED, f"job {job.name} is disabled; enable it before the next round")
+    base = version_of(store, job, opened.base_version)
+    refuse_retired(base, "start from another version")
+    check_not_closed(store, opened)
+    check_enough(job, opened.contributors)
+    check_willing(store, job, opened.contributors, "ask the others only")
+    check_budget(job)
+
+
+def _left_behind(store: Store, job: Job, opened: Round) -> tuple[Round, ...]:
+    if not job.round_id:
+        return ()
+    present = store.rounds[job.round_id]
+    if present.stage is RoundStage.INTENT:
+        raise Refusal(
+            Reason.ROUND_UNDER_WAY,
+            f"round {present.id.hex()} of job {job.name} has an intent; add what it made, or abandon it: version "
+            f"{present.base_version} is closed then",
+        )
+    if opened.coordinator.term <= present.coordinator.term:
+        raise Refusal(
+            Reason.ROUND_UNDER_WAY,
+            f"round {present.id.hex()} of job {job.name} is open in this term; finish it or abandon it first",
+        )
+    newer = opened.coordinator
+    why = f"{newer.node} leads since term {newer.term} and opened another round"
+    return (replace(present, stage=RoundStage.ABANDONED, why=why, ended_stamp=opened.opened_stamp),)
+
+
+def plan_fix_roster(store: Store, command: FixRoster) -> Plan:
+    """The roster of an open round: those of its contributors whose keys came."""
+    check_coordinator(command.coordinator)
+    check_sha256(command.roster_sha256, "roster_sha256")
+    roster = node_set(command.contributors, "contributors")
+    job = heeded(job_named(store, command.job), command.coordinator)
+    present = round_of(store, job, command.round_id)
+    if present.roster_sha256 == command.roster_sha256 and present.contributors == roster:
+        return Unchanged(job.name, present.base_version)
+    require_stage(present, RoundStage.OPEN, "a roster is fixed once, before the intent; open another round")
+    if present.roster_sha256:
+        raise Refusal(
+            Reason.ROSTER_DIFFERS,
+            f"the roster of round {present.id.hex()} is fixed already; abandon the round and open another one",
+        )
+    strangers = sorted(set(roster) - set(present.contributors))
+    if strangers:
+        raise Refusal(
+            Reason.ROSTER_DIFFERS, f"{node_names(strangers)} were not asked to this round; leave them out of the roster"
+        )
+    check_enough(job, roster)
+    check_willing(store, job, roster, "leave them out of the roster")
+    fixed = replace(present, contributors=roster, roster_sha256=command.roster_sha256)
+    return Change(
+        Verb.ROSTER_FIXED,
+        job.name,
+        (job, fixed),
+        round_id=fixed.id,
+        version=fixed.base_version,
+        node=command.coordinator.node,
+        note=f"{len(roster)} contributors",
+        current_version=fixed.base_version,
+    )
+
+
+def plan_commit_intent(store: Store, command: CommitIntent) -> Plan:
+    """The one intent of its base version, paid for."""
+    check_coordinator(command.coordinator)
+    active, dead = node_set(command.active, "active"), node_set(command.dead, "dead")
+    job = heeded(job_named(store, command.job), command.coordinator)
+    present = round_of(store, job, command.round_id)
+    if present.base_version != command.base_version:
+        raise Refusal(
+            Reason.ROSTER_DIFFERS,
+            f"round {present.id.hex()} is on version {present.base_version}, not {command.base_version}; "
+            "unmask nothing",
+        )
+    known = store.intents.get((job.name, present.kind, present.base_version))
+    if known is not None:
+        return _committed_before(known, command, active, dead)
+    require_stage(present, RoundStage.OPEN, "unmask nothing; open another round")
+    check_sets(job, present, command.roster_sha256, active, dead)
+    if not job.enabled:
+        raise Refusal(Reason.JOB_DISABLED, f"job {job.name} was disabled meanwhile; unmask nothing, abandon the round")
+    check_willing(store, job, active, "count them as dead, or abandon the round")
+    cost_nano_rho = check_budget(job)
+    base = version_of(store, job, present.base_version)
+    refuse_retired(base, "unmask nothing, abandon the round")
+    intent = UnmaskIntent(
+        job.name,
+        present.kind,
+        present.base_version,
+        present.id,
+        present.roster_sha256,
+        active,
+        dead,
+        command.coordinator,
+        base.sha256,
+        cost_nano_rho,
+    )
+    job = replace(job, spent_nano_rho=job.spent_nano_rho + cost_nano_rho)
+    return Change(
+        Verb.INTENT_COMMITTED,
+        job.name,
+        (job, replace(present, stage=RoundStage.INTENT), intent),
+        round_id=present.id,
+        version=present.base_version,
+        node=command.coordinator.node,
+        note=f"{len(active)} active, {len(dead)} dead",
+        current_version=present.base_version,
+    )
+
+
+def _committed_before(
+    known: UnmaskIntent, command: CommitIntent, active: tuple[str, ...], dead: tuple[str, ...]
+) -> Plan:
+    asked = (command.round_id, command.roster_sha256, active, dead)
+    if (known.round_id, known.roster_sha256, known.active, known.dead) == asked:
+        return Unchanged(known.job, known.base_version)
+    raise closed(known)
+
+
+def plan_abandon_round(store: Store, command: AbandonRound) -> Plan:
+    """The end of a round that makes nothing."""
+    check_coordinator(command.coordinator)
+    why = note(command.why)
+    job = heeded(job_named(store, command.job), command.coordinator)
+    present = round_of(store, job, command.round_id)
+    if present.stage is RoundStage.ABANDONED:
+        return Unchanged(job.name, present.base_version)
+    if present.stage is RoundStage.DONE:
+        raise Refusal(
+            Reason.ROUND_STAGE,
+            f"round {present.id.hex()} of job {job.name} is done; retire what it made instead",
+        )
+    ended = replace(present, stage=RoundStage.ABANDONED, why=why, ended_stamp=command.header.stamp)
+    return Change(
+        Verb.ROUND_ABANDONED,
+        job.name,
+        (replace(job, round_id=b""), ended),
+        round_id=ended.id,
+        version=ended.base_version,
+        node=command.coordinator.node,
+        note=why,
+        current_version=ended.base_version,
+    )
