@@ -111,6 +111,8 @@ class Mesh:
         self.values = {name: self.rng.getrandbits(40) for name in self.contributors}
         self.refusals: list[tuple[str, Refused]] = []
         self.vectors: dict[str, int] = {}
+        self.masks: dict[str, tuple[Mask, ...]] = {}
+        self.taken_off: tuple[Mask, ...] = ()
         self.memories: list[Remember] = []
         self.total = 0
         self.result: int | None = None
@@ -173,6 +175,7 @@ class Mesh:
                 case Reply(message):
                     self._send_back(name, message)
                 case MaskVector(masks, announcement):
+                    self.masks[name] = masks
                     self.vectors[name] = masked(self.values[name], masks)
                     self._send_back(name, announcement)
                 case Remember():
@@ -192,6 +195,7 @@ class Mesh:
             case CommitIntent(intent):
                 self._queue.append(lambda: self._commit(IntentShown(intent)))
             case TakeOff(masks, contributors):
+                self.taken_off = masks
                 self.result, self.summed = masked(self.total, masks), contributors
             case RoundEnded():
                 self.ended.append(effect)
