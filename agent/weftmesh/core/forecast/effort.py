@@ -81,7 +81,7 @@ class EffortModel:
 
 
 def dot(row: SparseRow, weights: array[float]) -> float:
-    """Their product, added from left to right: the order in which numpy's bincount adds, so that both agree."""
+    """Their product, added from left to right; `sum` would round differently from Python 3.12 on."""
     total = 0.0
     for index, value in zip(row.indices, row.values, strict=True):
         total += value * weights[index]

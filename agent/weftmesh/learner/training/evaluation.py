@@ -40,8 +40,7 @@ def evaluate(
     forecasts, model_error, median_error = 0, 0.0, 0.0
     for place, (text, effort) in enumerate(zip(texts, efforts, strict=True)):
         score = dot(model.statistics.weigh(text), model.weights)
-        scale = calibration.scale
-        if place >= known and scale is not None:
+        if place >= known and (scale := calibration.scale) is not None:
             forecasts += 1
             model_error += abs(scale.quantile(score, 0.5) - effort if scale.thresholds else scale.median - effort)
             median_error += abs(scale.median - effort)

@@ -1,0 +1,56 @@
+"""Three ways to come by weights: alone, all labels in one place, or federated; all by the product's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from benchmarks.learning.dataset import Rows
+from weftmesh.core.forecast.averaging import MOMENTUM, ROUNDS, server_step
+from weftmesh.core.forecast.effort import EffortModel
+from weftmesh.core.forecast.features import DocumentCounts, FeatureStatistics
+from weftmesh.learner.training.round import TrainingSettings, mean_update, train_round
+from weftmesh.learner.training.team import TeamData
+
+FEDERATED: Final = TrainingSettings()
+LOCAL: Final = TrainingSettings(local_steps=1, l2=1e-2)
+"""A team alone has less to learn from and needs a stronger pull to 0; chosen on validation rows (`--validation`)."""
+CENTRALISED: Final = TrainingSettings(local_steps=1)
+STEPS_TO_OPTIMUM: Final = 400
+"""Single steps with momentum 0.9 until further ones change no forecast of a row."""
+
+
+def statistics_of(nodes: Sequence[Rows]) -> FeatureStatistics:
+    """What the nodes' counts add up to."""
+    total = DocumentCounts.of(nodes[0].texts)
+    for rows in nodes[1:]:
+        total += DocumentCounts.of(rows.texts)
+    return total.statistics()
+
+
+def federated(nodes: Mapping[str, Rows], settings: TrainingSettings = FEDERATED, rounds: int = ROUNDS) -> EffortModel:
+    """Train over nodes of one team each. The mean is taken in the clear here; over a mesh it is aggregated securely."""
+    statistics = statistics_of(list(nodes.values()))
+    teams = [[TeamData.of(rows.texts, rows.efforts, statistics)] for rows in nodes.values()]
+    return _rounds(teams, EffortModel.untrained(statistics), settings, rounds)
+
+
+def centralised(nodes: Mapping[str, Rows], settings: TrainingSettings = CENTRALISED) -> EffortModel:
+    """All labels on one node, to the optimum."""
+    statistics = statistics_of(list(nodes.values()))
+    teams = [TeamData.of(rows.texts, rows.efforts, statistics) for rows in nodes.values()]
+    return _rounds([teams], EffortModel.untrained(statistics), settings, STEPS_TO_OPTIMUM)
+
+
+def local(rows: Rows, settings: TrainingSettings = LOCAL) -> EffortModel:
+    """One team alone: its labels, its word counts, to the optimum."""
+    return centralised({"": rows}, settings)
+
+
+def _rounds(
+    nodes: Sequence[Sequence[TeamData]], model: EffortModel, settings: TrainingSettings, rounds: int
+) -> EffortModel:
+    for _ in range(rounds):
+        mean = mean_update([train_round(teams, model, settings) for teams in nodes])
+        model = server_step(model, mean.tolist(), MOMENTUM)
+    return model
