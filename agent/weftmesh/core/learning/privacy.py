@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Final
 
 from weftmesh.core.learning.model import Job, NoisePolicy
@@ -16,7 +17,7 @@ def sum_cost_nano_rho(noise: NoisePolicy | None) -> int:
     M. Bun and T. Steinke, "Concentrated Differential Privacy: Simplifications, Extensions, and Lower Bounds" (TCC
     2016), proposition 1.6; costs of several sums add up (lemma 1.7). The noise is assumed to be that of the whole sum.
     """
-    return 0 if noise is None else math.ceil(NANO_RHO * (noise.clip / noise.sigma) ** 2 / 2)
+    return 0 if noise is None else math.ceil(NANO_RHO * (Fraction(noise.clip) / Fraction(noise.sigma)) ** 2 / 2)
 
 
 def left_nano_rho(job: Job) -> int | None:

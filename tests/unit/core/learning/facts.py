@@ -104,7 +104,6 @@ class Mesh:
 
     def __init__(self, *commands: Command) -> None:
         self.learning = Learning()
-        self.log: list[Command] = []
         self.events: list[LearningEvent] = []
         for command in commands:
             self.done(command)
@@ -113,7 +112,6 @@ class Mesh:
         """Applies a command, whatever comes of it."""
         before = self.learning.freeze()
         previewed = self.learning.preview(command)
-        self.log.append(command)
         outcome, events = self.learning.apply(command)
         assert previewed == outcome
         self.learning.check()
@@ -131,6 +129,12 @@ class Mesh:
             outcome = self.ask(command)
             assert outcome.ok, outcome
         return outcome
+
+    def hasten(self, *commands: Command) -> None:
+        """Applies many commands that must succeed; the next one that is asked asserts the invariants."""
+        for command in commands:
+            outcome, _ = self.learning.apply(command)
+            assert outcome.ok, outcome
 
     def refused(self, command: Command, reason: Reason, saying: str) -> LearningOutcome:
         """Applies a command that must be refused for `reason`, with a message that has `saying` in it."""
