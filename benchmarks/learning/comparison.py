@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import process_time
@@ -50,10 +51,14 @@ class Comparison:
 
     Attributes:
         training_s: processor time of 60 rounds of all 16 nodes.
+        cosine: between the federated weights and the centralised ones.
+        last_step: length of the centralised training's last step over that of its weights.
     """
 
     projects: list[Compared]
     training_s: float
+    cosine: float
+    last_step: float
 
     def errors(self, method: str) -> list[float]:
         """Of one of `METHODS`, project by project."""
@@ -73,7 +78,18 @@ def compare(projects: Sequence[Project], say: Callable[[str], None]) -> Comparis
     for project in projects:
         say(f"training: {project.name} alone")
         found.append(_compared(project, by_federation, by_pooling))
-    return Comparison(found, training_s)
+    cosine = _product(by_federation.weights, by_pooling.weights) / (
+        _norm(by_federation.weights) * _norm(by_pooling.weights)
+    )
+    return Comparison(found, training_s, cosine, _norm(by_pooling.velocity) / _norm(by_pooling.weights))
+
+
+def _product(one: Sequence[float], other: Sequence[float]) -> float:
+    return math.fsum(left * right for left, right in zip(one, other, strict=True))
+
+
+def _norm(vector: Sequence[float]) -> float:
+    return math.sqrt(_product(vector, vector))
 
 
 def _compared(project: Project, by_federation: EffortModel, by_pooling: EffortModel) -> Compared:

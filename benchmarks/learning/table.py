@@ -41,6 +41,7 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
         f"as served, thresholds following: {fmean(following):.3f}, median of the same labels {fmean(rolling):.3f}, "
         f"better on {wins(following, rolling)} of {len(following)}, p {signed_rank_p(following, rolling):.4f}"
     )
+    yield f"federated and centralised weights: cosine {found.cosine:.4f}; last centralised step {found.last_step:.1e}"
     yield f"60 rounds of {len(found.projects)} nodes in one process: {found.training_s:.1f} s of processor time"
 
 

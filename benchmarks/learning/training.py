@@ -17,7 +17,7 @@ LOCAL: Final = TrainingSettings(local_steps=1, l2=1e-2)
 """A team alone has less to learn from and needs a stronger pull to 0; chosen on validation rows (`--validation`)."""
 CENTRALISED: Final = TrainingSettings(local_steps=1)
 STEPS_TO_OPTIMUM: Final = 400
-"""Single steps with momentum 0.9 until further ones change no forecast of a row."""
+"""Single steps with momentum 0.9; the benchmark prints how far the last one still went."""
 
 
 def statistics_of(nodes: Sequence[Rows]) -> FeatureStatistics:

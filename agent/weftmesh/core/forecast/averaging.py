@@ -14,7 +14,7 @@ from typing import Final
 from weftmesh.core.forecast.effort import EffortModel, check_weights
 
 ROUNDS: Final = 60
-"""Fixed before any test row was read; with the settings of a node's half it comes to the centralised optimum."""
+"""Fixed in advance; with the settings of a node's half it comes to the centralised optimum (docs/forecasts.md)."""
 MOMENTUM: Final = 0.9
 
 
