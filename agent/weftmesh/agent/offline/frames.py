@@ -16,6 +16,7 @@ from zlib import crc32
 _MARK: Final = b"\x9dWq\n"
 _FIELDS: Final = struct.Struct(">4sII")
 _SUM: Final = struct.Struct(">I")
+_HEADER: Final = struct.Struct(">4sIII")
 _PLACE: Final = struct.Struct(">Q")
 HEADER_BYTES: Final = _FIELDS.size + _SUM.size
 
@@ -59,17 +60,27 @@ def pieces(data: bytes) -> Iterator[tuple[int, int, bytes | None]]:
     """Begin, end and payload of everything in a file, in order; no payload where the bytes are no record."""
     place = 0
     while place < len(data):
-        end = _end_of(data, place)
-        if end is not None and end <= len(data) and _verifies(data, place, end):
-            yield place, end, data[place + HEADER_BYTES : end]
-        else:
-            end = _next_record(data, place + 1)
-            yield place, end, None
+        payload = _payload_at(data, place)
+        end = _next_record(data, place + 1) if payload is None else place + HEADER_BYTES + len(payload)
+        yield place, end, payload
         place = end
 
 
 def _seed(offset: int) -> int:
     return crc32(_PLACE.pack(offset))
+
+
+def _payload_at(data: bytes, place: int) -> bytes | None:
+    """The payload of the record at `place`; None unless a whole one verifies there."""
+    begin = place + HEADER_BYTES
+    if begin > len(data):
+        return None
+    mark, length, payload_sum, header_sum = _HEADER.unpack_from(data, place)
+    if mark != _MARK or begin + length > len(data):
+        return None
+    seed, payload = _seed(place), data[begin : begin + length]
+    whole = crc32(data[place : place + _FIELDS.size], seed) == header_sum and crc32(payload, seed) == payload_sum
+    return payload if whole else None
 
 
 def _end_of(data: bytes, place: int) -> int | None:
@@ -84,16 +95,10 @@ def _end_of(data: bytes, place: int) -> int | None:
     return place + HEADER_BYTES + length
 
 
-def _verifies(data: bytes, place: int, end: int) -> bool:
-    checksum: int = _FIELDS.unpack_from(data, place)[2]
-    return crc32(memoryview(data)[place + HEADER_BYTES : end], _seed(place)) == checksum
-
-
 def _next_record(data: bytes, place: int) -> int:
     """Where the next record that verifies begins, the end of the data if there is none."""
     while (place := data.find(_MARK, place)) >= 0:
-        end = _end_of(data, place)
-        if end is not None and end <= len(data) and _verifies(data, place, end):
+        if _payload_at(data, place) is not None:
             return place
         place += 1
     return len(data)

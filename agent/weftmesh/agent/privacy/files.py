@@ -17,7 +17,7 @@ from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.core.privacy.chain import Head
 from weftmesh.runtime.files import PRIVATE_FILE_MODE
 
-FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+FILE_BYTES_MAX: Final = 1024 * 1024
 """Beyond it a file is sealed; also what a start has to read, and what a verification keeps in memory."""
 _SEALED_MODE: Final = 0o400
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -38,6 +38,15 @@ class LedgerFiles:
         self._note: int | None = None
         self._trim = True
         """Something that was never acknowledged may lie behind the end: after a crash, and after a failure."""
+
+    def sync(self) -> None:
+        """Make durable what a process before this one wrote and may not have synced.
+
+        Raises:
+            OSError: the disk refused; the next `append` tries again.
+        """
+        if self._end_bytes:
+            self._opened()
 
     def append(self, payloads: Sequence[bytes], head: Head) -> None:
         """Make `payloads` durable, and note that the chain now ends in `head`.
@@ -64,7 +73,7 @@ class LedgerFiles:
         return [Part(path, size_of(path)) for path in sealed] + newest
 
     def close(self) -> None:
-        """Make the note durable and close everything."""
+        """Close everything."""
         for descriptor in (self._file, self._note):
             if descriptor is not None:
                 os.close(descriptor)
@@ -83,34 +92,35 @@ class LedgerFiles:
         """Go on in a new file where the present one would get too long."""
         if not self._end_bytes or self._end_bytes + size_bytes <= self._file_bytes_max:
             return
-        file = self._opened()
+        full = self._opened()
         if self._trim:
-            os.ftruncate(file, self._end_bytes)
-            self._disk.sync_data(file)
+            os.ftruncate(full, self._end_bytes)
+            self._disk.sync_data(full)
         self.sync_note()
-        os.fchmod(file, _SEALED_MODE)
-        os.close(file)
-        self._file, self._path, self._end_bytes = None, self._directory / file_name(first_sequence), 0
-        self._trim = True
+        path = self._directory / file_name(first_sequence)
+        self._file = self._open(path)
+        self._path, self._end_bytes, self._trim = path, 0, True
+        # Only now: after a crash before this the node goes on in the old file, or in the empty new one.
+        os.fchmod(full, _SEALED_MODE)
+        os.close(full)
 
     def _opened(self) -> int:
         if self._file is None:
-            file = os.open(self._path, _FLAGS, PRIVATE_FILE_MODE)
-            try:
-                self._disk.sync_directory(self._directory)
-            except OSError:
-                os.close(file)
-                raise
-            self._file = file
+            self._file = self._open(self._path)
         return self._file
 
     def _opened_note(self) -> int:
         if self._note is None:
-            note = os.open(self._directory / NOTE_NAME, _FLAGS, PRIVATE_FILE_MODE)
-            try:
-                self._disk.sync_directory(self._directory)
-            except OSError:
-                os.close(note)
-                raise
-            self._note = note
+            self._note = self._open(self._directory / NOTE_NAME)
         return self._note
+
+    def _open(self, path: Path) -> int:
+        """A file whose name and contents are durable."""
+        descriptor = os.open(path, _FLAGS, PRIVATE_FILE_MODE)
+        try:
+            self._disk.sync_directory(self._directory)
+            self._disk.sync_data(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor

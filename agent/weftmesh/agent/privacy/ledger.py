@@ -110,6 +110,10 @@ class EgressLedger:
                 size_bytes=resumption.cut_bytes,
             )
         files = LedgerFiles(directory, disk, resumption.path, resumption.end_bytes, file_bytes_max)
+        try:
+            files.sync()
+        except OSError as error:
+            log.warning("the egress ledger cannot be synced: nothing leaves this node until it can", why=str(error))
         return cls(files, resumption, now_us)
 
     async def record(self, egress: Egress) -> Head:
@@ -137,7 +141,7 @@ class EgressLedger:
     async def snapshot(self) -> Snapshot:
         """The ledger as it is now."""
         async with self._writing:
-            return Snapshot(self._files.parts(), self.head, self._broken)
+            return Snapshot(await asyncio.to_thread(self._files.parts), self.head, self._broken)
 
     async def close(self) -> None:
         """Write down what waits, and close the files."""

@@ -7,6 +7,7 @@ chain runs. Only one file is in memory at a time, however long the ledger is. Th
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,6 +16,8 @@ from weftmesh.agent.offline.frames import pieces
 from weftmesh.core.privacy.chain import Head, Record, hash_of, unpack
 
 SUFFIX: Final = ".egress"
+READ_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of one file: far more than the node ever writes to one."""
 _SEQUENCE_DIGITS: Final = 20
 
 
@@ -33,13 +36,15 @@ class Piece(NamedTuple):
     end_bytes: int
     record: Record | None
     """None where the bytes are no record that can be read."""
-    head: Head
-    """The record's own sequence and hash; without meaning where there is no record."""
-    found: str
+    payload: bytes = b""
+    """What the record's hash is of."""
+    found: str = ""
     """Why there is no record."""
 
-
-_NO_HEAD: Final = Head(0, b"")
+    @property
+    def head(self) -> Head:
+        """The record's own number and hash."""
+        return Head(0 if self.record is None else self.record.sequence, hash_of(self.payload))
 
 
 def file_name(first_sequence: int) -> str:
@@ -49,36 +54,45 @@ def file_name(first_sequence: int) -> str:
 
 def ledger_paths(directory: Path) -> list[Path]:
     """The ledger's files, oldest first."""
-    return sorted(directory.glob(f"*{SUFFIX}"))
+    return sorted(directory.glob("[0-9]" * _SEQUENCE_DIGITS + SUFFIX))
 
 
 def read_part(part: Part) -> Iterator[Piece]:
     """Everything in one file, in order."""
     path = part.path
     try:
-        data = path.read_bytes()[: part.size_bytes]
+        with path.open("rb") as stream:
+            data = stream.read(min(part.size_bytes, READ_BYTES_MAX))
     except OSError as error:
-        yield Piece(path, 0, 0, None, _NO_HEAD, f"the file cannot be read: {error.strerror}")
+        yield Piece(path, 0, 0, None, found=f"the file cannot be read: {error.strerror}")
         return
     for begin, end, payload in pieces(data):
         if payload is None:
-            yield Piece(path, begin, end, None, _NO_HEAD, f"bytes {begin} to {end} are no record")
+            yield Piece(path, begin, end, None, found=f"bytes {begin} to {end} are no record")
             continue
         try:
             record = unpack(payload)
         except ValueError as error:
-            yield Piece(path, begin, end, None, _NO_HEAD, f"bytes {begin} to {end} are {error}")
+            yield Piece(path, begin, end, None, found=f"bytes {begin} to {end} are {error}")
         else:
-            yield Piece(path, begin, end, record, Head(record.sequence, hash_of(payload)), "")
+            yield Piece(path, begin, end, record, payload)
     if len(data) < part.size_bytes:
-        found = f"the file ends here; it had {part.size_bytes} bytes"
-        yield Piece(path, len(data), part.size_bytes, None, _NO_HEAD, found)
+        found = f"the rest of {part.size_bytes} bytes that the file should have cannot be read"
+        yield Piece(path, len(data), part.size_bytes, None, found=found)
 
 
 def read_parts(parts: list[Part]) -> Iterator[Piece]:
     """Everything in the ledger, in order."""
     for part in parts:
         yield from read_part(part)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether the node has done with this file."""
+    try:
+        return not os.stat(path).st_mode & stat.S_IWUSR
+    except OSError:
+        return False
 
 
 def size_of(path: Path) -> int:

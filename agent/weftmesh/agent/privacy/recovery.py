@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from weftmesh.agent.privacy.reading import Part, file_name, ledger_paths, read_part, size_of
+from weftmesh.agent.privacy.reading import Part, file_name, is_sealed, ledger_paths, read_part, size_of
 from weftmesh.core.privacy.chain import GENESIS, Head, mismatch
 
 NOTE_NAME: Final = "acknowledged"
@@ -77,12 +77,15 @@ def resume(directory: Path, noted: Head | None) -> Resumption:
         if scan.highest_sequence:
             break
     known_sequence = max(noted.sequence if noted else 0, scan.durable_sequence)
-    broken = _broken(scan, known_sequence, newest)
+    sealed = is_sealed(newest)
+    broken = _broken(scan, known_sequence, newest, sealed=sealed)
     if broken:
         following = max(known_sequence, scan.highest_sequence) + 1
         return Resumption(scan.last, following, directory / file_name(following), 0, broken)
-    end_bytes = scan.good_end_bytes if scan.path == newest else 0
-    return Resumption(scan.good, scan.good.sequence + 1, newest, end_bytes)
+    following = scan.good.sequence + 1
+    if sealed:
+        return Resumption(scan.good, following, directory / file_name(following), 0)
+    return Resumption(scan.good, following, newest, scan.good_end_bytes if scan.path == newest else 0)
 
 
 def _scan(path: Path, noted: Head | None) -> _Scan:
@@ -92,27 +95,28 @@ def _scan(path: Path, noted: Head | None) -> _Scan:
         if piece.record is not None:
             # The first one follows a record of the file before, which only a verification reads.
             problem = mismatch(scan.last, piece.record) if scan.highest_sequence else ""
-            if noted is not None and piece.head.sequence == noted.sequence and piece.head != noted:
+            scan.last = piece.head
+            if noted is not None and scan.last.sequence == noted.sequence and scan.last != noted:
                 problem = f"record {noted.sequence} is not the one that was acknowledged"
                 scan.durable_sequence = max(scan.durable_sequence, noted.sequence)
-            scan.last = piece.head
-            scan.highest_sequence = max(scan.highest_sequence, piece.head.sequence)
+            scan.highest_sequence = max(scan.highest_sequence, scan.last.sequence)
             scan.durable_sequence = max(scan.durable_sequence, piece.record.durable_sequence)
         if problem and not scan.found:
             scan.found = f"at byte {piece.offset_bytes} {problem}"
         if not scan.found:
-            scan.good, scan.good_end_bytes = piece.head, piece.end_bytes
+            scan.good, scan.good_end_bytes = scan.last, piece.end_bytes
     return scan
 
 
-def _broken(scan: _Scan, known_sequence: int, newest: Path) -> str:
+def _broken(scan: _Scan, known_sequence: int, newest: Path, *, sealed: bool) -> str:
     """Why the chain cannot simply go on; empty when it can."""
+    found = f"{scan.path.name}: {scan.found}" if scan.found else ""
     if scan.good.sequence < known_sequence:
+        missing = "it is gone or ends too early" if scan.path == newest else "it holds no record that can be read"
         lost = f"records {scan.good.sequence + 1} to {known_sequence} were acknowledged and are not as they were"
-        return f"{scan.path.name}: {scan.found or 'the file ends too early'}; {lost}"
-    if scan.found and scan.path != newest:
-        return f"{scan.path.name}: {scan.found}"
-    return ""
+        return f"{found or f'{newest.name}: {missing}'}; {lost}"
+    # Only what was being written can have been cut short by a crash.
+    return found if sealed or scan.path != newest else ""
 
 
 def pack_note(head: Head) -> bytes:

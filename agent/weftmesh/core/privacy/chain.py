@@ -25,6 +25,7 @@ from weftmesh.core.records import record
 FORMAT: Final = 1
 _BREAK: Final = 0
 _FIELDS: Final = Struct(f">BBQQQQ{SHA256_BYTES}s{SHA256_BYTES}sHH")
+_CLASSES: Final = {one.value: one for one in EgressClass}
 _NO_PAYLOAD: Final = bytes(SHA256_BYTES)
 _ANCHOR: Final = re.compile(r"([0-9]{1,19}):([0-9a-f]{64})")
 BREAK_WHY_BYTES_MAX: Final = 2_000
@@ -90,7 +91,7 @@ def pack(row: Record) -> bytes:
     content = row.content
     if isinstance(content, Break):
         kind, size_bytes, digest, peer = _BREAK, 0, _NO_PAYLOAD, b""
-        why = content.why.encode()[:BREAK_WHY_BYTES_MAX]
+        why = content.why.encode()[:BREAK_WHY_BYTES_MAX].decode(errors="ignore").encode()
     else:
         kind, size_bytes, digest = int(content.egress_class), content.size_bytes, content.sha256
         peer, why = content.peer.encode(), content.why.encode()
@@ -106,15 +107,18 @@ def unpack(payload: bytes) -> Record:
     """
     if len(payload) < _FIELDS.size or payload[0] != FORMAT:
         raise ValueError(f"{len(payload)} bytes that do not begin as a record of format {FORMAT}")
-    _, kind, sequence, durable, time_us, size_bytes, digest, previous, *lengths = _FIELDS.unpack_from(payload)
-    peer_end = _FIELDS.size + lengths[0]
-    if len(payload) != peer_end + lengths[1]:
+    _, kind, sequence, durable, time_us, size_bytes, digest, previous, peer_bytes, why_bytes = _FIELDS.unpack_from(
+        payload
+    )
+    why_begin = _FIELDS.size + peer_bytes
+    if len(payload) != why_begin + why_bytes:
         raise ValueError("a record whose texts have other lengths than it says")
-    why = payload[peer_end:].decode(errors="replace")
+    why = payload[why_begin:].decode()
     if kind == _BREAK:
         return Record(sequence, durable, time_us, previous, Break(why))
-    peer = payload[_FIELDS.size : peer_end].decode(errors="replace")
-    egress = Egress(EgressClass(kind), peer, size_bytes, digest, why)
+    if kind not in _CLASSES:
+        raise ValueError(f"a record of class {kind}, which this version does not know")
+    egress = Egress(_CLASSES[kind], payload[_FIELDS.size : why_begin].decode(), size_bytes, digest, why)
     return Record(sequence, durable, time_us, previous, egress)
 
 

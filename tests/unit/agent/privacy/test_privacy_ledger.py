@@ -140,6 +140,22 @@ async def test_what_a_failed_write_left_is_no_record_after_a_restart(tmp_path: P
     assert size_bytes > 0
 
 
+@pytest.mark.parametrize("between", [0, 1])
+async def test_what_a_failed_write_left_is_not_sealed_with_the_file(tmp_path: Path, between: int) -> None:
+    disk = FaultyDisk(tmp_path)
+    async with ledger_in(tmp_path, disk, SMALL_FILE_BYTES) as ledger:
+        await ledger.record(egress(0))
+        disk.fail_at = disk.calls + 2  # the sync, not the write
+        refused = await asyncio.gather(*(recorded(ledger, number) for number in range(1, 11)))
+        assert all(isinstance(one, PreconditionError) for one in refused)
+        disk.fail_at = None
+        for number in range(between):
+            await ledger.record(egress(number))
+        await asyncio.gather(*(ledger.record(egress(number)) for number in range(13)))
+        assert len(ledger_paths(tmp_path)) == 2
+        assert (await verified(ledger)).findings == []
+
+
 async def test_too_many_that_wait_are_refused_at_once(tmp_path: Path) -> None:
     disk = FaultyDisk(tmp_path)
     disk.syncs_may_go.clear()

@@ -21,8 +21,10 @@ from tests.unit.agent.privacy.ledger_cases import (
 )
 
 from weftmesh.agent.offline.frames import HEADER_BYTES
+from weftmesh.agent.privacy.ledger import EgressLedger
 from weftmesh.agent.privacy.reading import Part, ledger_paths, read_part
-from weftmesh.agent.privacy.recovery import NOTE_NAME
+from weftmesh.agent.privacy.recovery import NOTE_NAME, pack_note
+from weftmesh.core.errors import PreconditionError
 from weftmesh.core.privacy.chain import Head
 
 RECORDS = 8
@@ -87,11 +89,11 @@ async def test_a_flipped_bit_is_found_with_its_file_and_record_and_named_by_a_br
 
     assert head.sequence == RECORDS + 2, "the break is record 9"
     assert damaged.read_bytes() == data, "evidence stays as it is"
-    assert (damaged.name, begin, number + 1) in [(one.file, one.offset_bytes, one.sequence) for one in after.findings]
-    named = [one for one in after.findings if "went on here" in one.found]
-    assert len(named) == 1
-    assert damaged.name in named[0].found
-    assert f"records {number + 1} to {RECORDS} were acknowledged" in named[0].found
+    damage, named = after.findings
+    assert (damage.file, damage.offset_bytes, damage.sequence) == (damaged.name, begin, number + 1)
+    assert "went on here" in named.found
+    assert damaged.name in named.found
+    assert f"records {number + 1} to {RECORDS} were acknowledged" in named.found
 
 
 async def test_acknowledged_records_that_are_cut_off_are_missed(tmp_path: Path) -> None:
@@ -126,8 +128,7 @@ async def test_a_damaged_sealed_file_does_not_stop_the_ledger_and_is_found(tmp_p
     async with ledger_in(tmp_path, file_bytes_max=SMALL_FILE_BYTES) as ledger:
         await ledger.record(egress(60))
         found = await verified(ledger, heads[30])
-    assert (found.findings[0].file, found.findings[0].offset_bytes) == (sealed.name, begin)
-    assert found.findings[0].sequence == first + 3
+    assert [(one.file, one.offset_bytes, one.sequence) for one in found.findings] == [(sealed.name, begin, first + 3)]
     assert found.anchor_found
 
 
@@ -161,7 +162,7 @@ async def test_a_record_that_is_changed_while_the_node_runs_is_found(tmp_path: P
         found = await verified(ledger)
         assert found.findings[0].sequence == RECORDS
         path.write_bytes(b"")
-        assert "the file ends here" in (await verified(ledger)).findings[0].found
+        assert "should have cannot be read" in (await verified(ledger)).findings[0].found
 
 
 async def test_a_note_that_is_lost_costs_nothing_that_verifies(tmp_path: Path) -> None:
@@ -170,6 +171,53 @@ async def test_a_note_that_is_lost_costs_nothing_that_verifies(tmp_path: Path) -
     async with ledger_in(tmp_path) as ledger:
         assert ledger.head == heads[-1]
         assert (await verified(ledger)).passed
+
+
+@pytest.mark.parametrize("leave_note", [True, False])
+async def test_a_newest_file_that_is_sealed_or_empty_is_no_break(tmp_path: Path, leave_note: bool) -> None:
+    heads = await filled(tmp_path, 60, SMALL_FILE_BYTES)
+    sealed, last = ledger_paths(tmp_path)[-2:]
+    if leave_note:
+        last.write_bytes(b"")
+        (tmp_path / NOTE_NAME).write_bytes(pack_note(heads[int(last.stem) - 2]))
+    else:
+        last.unlink()
+        (tmp_path / NOTE_NAME).unlink()
+    contents = sealed.read_bytes()
+    async with ledger_in(tmp_path, file_bytes_max=SMALL_FILE_BYTES) as ledger:
+        assert (await ledger.record(egress(1))).sequence == int(last.stem)
+        assert (await verified(ledger)).passed
+    assert sealed.read_bytes() == contents
+    assert int(newest(tmp_path).stem) == int(last.stem)
+
+
+async def test_a_newest_file_that_holds_nothing_of_what_was_acknowledged_is_a_break(tmp_path: Path) -> None:
+    await filled(tmp_path, 60, SMALL_FILE_BYTES)
+    last = newest(tmp_path)
+    last.write_bytes(b"\0" * last.stat().st_size)
+    async with ledger_in(tmp_path, file_bytes_max=SMALL_FILE_BYTES) as ledger:
+        await ledger.record(egress(1))
+        damage, named = (await verified(ledger)).findings
+    assert (damage.file, damage.sequence) == (last.name, int(last.stem))
+    assert f"{last.name}: it holds no record that can be read; records {int(last.stem)} to 60" in named.found
+
+
+async def test_what_a_start_found_and_noted_as_its_head_outlives_a_power_cut(tmp_path: Path) -> None:
+    for seed in range(30):
+        directory = tmp_path / f"{seed}"
+        directory.mkdir()
+        disk = FaultyDisk(directory)
+        died = EgressLedger.open(directory, disk, lambda: 1)
+        await died.record(egress(0))
+        disk.fail_at = disk.calls + 2  # the sync, not the write
+        with pytest.raises(PreconditionError):
+            await died.record(egress(1))
+        disk.fail_at = None
+        head = EgressLedger.open(directory, disk, lambda: 1).head
+        assert head.sequence == 2
+        disk.power_cut(tmp_path / f"{seed}-after", random.Random(seed))
+        async with ledger_in(tmp_path / f"{seed}-after") as ledger:
+            assert (await verified(ledger, head)).passed, seed
 
 
 async def test_a_power_cut_loses_no_acknowledged_record_and_leaves_no_break(tmp_path: Path) -> None:
