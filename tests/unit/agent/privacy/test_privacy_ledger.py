@@ -151,7 +151,7 @@ async def test_what_a_failed_write_left_is_not_sealed_with_the_file(tmp_path: Pa
         disk.fail_at = None
         for number in range(between):
             await ledger.record(egress(number))
-        await asyncio.gather(*(ledger.record(egress(number)) for number in range(13)))
+        await asyncio.gather(*(ledger.record(egress(number)) for number in range(15)))
         assert len(ledger_paths(tmp_path)) == 2
         assert (await verified(ledger)).findings == []
 
