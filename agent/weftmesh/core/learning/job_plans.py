@@ -10,7 +10,7 @@ from weftmesh.core.learning.model import Coordinator, Job, Limits, NoisePolicy, 
 from weftmesh.core.learning.outcomes import Reason, Verb
 from weftmesh.core.learning.plans import Change, Plan, Refusal, Unchanged, job_named
 from weftmesh.core.learning.store import Store
-from weftmesh.core.learning.validate import check_definition, check_job_name, check_node, check_noise, note
+from weftmesh.core.learning.validate import check_definition, check_job_name, check_node, checked_noise, note
 
 NOBODY = Coordinator("", 0)
 """Before the first coordinator."""
@@ -20,29 +20,32 @@ def plan_define_job(store: Store, command: DefineJob) -> Plan:
     """A job as it will be."""
     check_job_name(command.job)
     check_definition(command.spec, command.contributors_floor, command.threshold_percent, command.interval_s)
-    check_noise(command.noise)
+    noise = checked_noise(command.noise)
     before = store.jobs.get(command.job)
     _check_version(command, before)
     if before is None and len(store.jobs) >= Limits.JOBS:
         raise Refusal(Reason.LIMIT_REACHED, f"there are {Limits.JOBS} jobs already; redefine one of them")
-    definition = (
+    job = Job(
+        command.job,
         command.spec,
         command.contributors_floor,
         command.threshold_percent,
-        command.noise,
+        noise,
         command.interval_s,
+        version=1,
+        enabled=True,
+        coordinator=NOBODY,
     )
     if before is None:
-        job = Job(command.job, *definition, version=1, enabled=True, coordinator=NOBODY)
-        return Change(Verb.JOB_DEFINED, job.name, (job,), current_version=1)
-    _check_redefinable(before, command.noise)
+        return Change(Verb.JOB_DEFINED, job.name, (job,), current_version=job.version)
+    _check_redefinable(before, noise)
     job = replace(
         before,
-        spec=command.spec,
-        contributors_floor=command.contributors_floor,
-        threshold_percent=command.threshold_percent,
-        noise=command.noise,
-        interval_s=command.interval_s,
+        spec=job.spec,
+        contributors_floor=job.contributors_floor,
+        threshold_percent=job.threshold_percent,
+        noise=job.noise,
+        interval_s=job.interval_s,
     )
     if job == before:
         return Unchanged(job.name, job.version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from weftmesh.core.board.plans import quoted
@@ -110,10 +110,10 @@ def check_definition(spec: bytes, contributors_floor: int, threshold_percent: in
     check_range("interval_s", interval_s, 0, _INT_MAX, "send seconds, or 0 for rounds on request only")
 
 
-def check_noise(noise: NoisePolicy | None) -> None:
-    """Refuses noise whose cost cannot be told, and a budget that pays for no sum at all."""
+def checked_noise(noise: NoisePolicy | None) -> NoisePolicy | None:
+    """Noise whose cost can be told, and a budget that pays for at least one sum."""
     if noise is None:
-        return
+        return None
     lowest, highest = _NOISE_RANGE
     for where, value in (("clip", noise.clip), ("sigma", noise.sigma)):
         if not lowest <= value <= highest:
@@ -121,13 +121,9 @@ def check_noise(noise: NoisePolicy | None) -> None:
     cost = sum_cost_nano_rho(noise)
     if cost > _COST_MAX_NANO_RHO:
         raise invalid("noise: one sum costs more than any budget; raise sigma")
-    check_range(
-        "noise.budget_nano_rho",
-        noise.budget_nano_rho,
-        cost,
-        _INT_MAX,
-        f"one sum costs {cost}: raise sigma or the budget",
-    )
+    what_to_do = f"one sum costs {cost}: raise sigma or the budget"
+    check_range("noise.budget_nano_rho", noise.budget_nano_rho, cost, _INT_MAX, what_to_do)
+    return NoisePolicy(float(noise.clip), float(noise.sigma), noise.budget_nano_rho)
 
 
 def metrics(figures: Sequence[Metric]) -> tuple[Metric, ...]:
@@ -135,8 +131,8 @@ def metrics(figures: Sequence[Metric]) -> tuple[Metric, ...]:
     if len(figures) > Limits.METRICS:
         raise invalid(f"metrics: has {len(figures)} figures, the limit is {Limits.METRICS}; send the telling ones")
     _check_names("metrics", [one.name for one in figures])
-    _check_finite("metrics", figures)
-    return tuple(sorted(figures, key=lambda one: one.name))
+    ordered = sorted(figures, key=lambda one: one.name)
+    return tuple([Metric(one.name, _finite(f"metrics.{one.name}", one.value)) for one in ordered])
 
 
 def head_sums(heads: Sequence[HeadSums]) -> tuple[HeadSums, ...]:
@@ -144,13 +140,26 @@ def head_sums(heads: Sequence[HeadSums]) -> tuple[HeadSums, ...]:
     if not 1 <= len(heads) <= Limits.HEADS:
         raise invalid(f"heads: has {len(heads)}; send the sums of 1 to {Limits.HEADS} heads")
     _check_names("heads", [one.head for one in heads])
-    for one in heads:
-        sums = (("examples", one.examples), ("model_loss", one.model_loss), ("baseline_loss", one.baseline_loss))
-        _check_finite(one.head, [Metric(name, value) for name, value in sums])
-        if one.examples < 0:
-            raise invalid(f"{one.head}.examples: {one.examples!r} is negative; send how many there were")
-        metrics(one.further)
-    return tuple(sorted(heads, key=lambda one: one.head))
+    return tuple([_sums(one) for one in sorted(heads, key=lambda one: one.head)])
+
+
+def _sums(one: HeadSums) -> HeadSums:
+    examples = _finite(f"{one.head}.examples", one.examples)
+    if examples < 0:
+        raise invalid(f"{one.head}.examples: {examples!r} is negative; send how many there were")
+    return HeadSums(
+        one.head,
+        examples,
+        _finite(f"{one.head}.model_loss", one.model_loss),
+        _finite(f"{one.head}.baseline_loss", one.baseline_loss),
+        metrics(one.further),
+    )
+
+
+def _finite(where: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise invalid(f"{where}: is {value!r}; send finite numbers only")
+    return float(value)
 
 
 def _check_names(where: str, names: Sequence[str]) -> None:
@@ -159,9 +168,3 @@ def _check_names(where: str, names: Sequence[str]) -> None:
             raise invalid(f"{where}: {quoted(name)} is not a name: small letters, digits, _, . or -, a letter first")
     if len(set(names)) != len(names):
         raise invalid(f"{where}: a name occurs twice; send each once")
-
-
-def _check_finite(where: str, figures: Iterable[Metric]) -> None:
-    for one in figures:
-        if not math.isfinite(one.value):
-            raise invalid(f"{where}: {one.name} is {one.value!r}; send finite numbers only")
