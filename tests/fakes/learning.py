@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.learner.app import answer, client_app
+from weftmesh.learner.app import answer_plain, client_app
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate, Vector
 
 
@@ -63,10 +64,11 @@ Delivery = Callable[[str, bytes], bytes]
 
 @dataclass
 class InProcessExchange:
-    """Hands messages to the client apps of its trainers, as bytes, each on a thread.
+    """Hands envelopes to learners, as bytes, each on a thread.
 
     Attributes:
         trainers: by node.
+        learners: what answers instead of a plain client app, by node.
         faults: what to do instead, by node: called with the node and the payload.
         delay_s: before a node answers.
         delivered: nodes, in the order in which messages came.
@@ -74,6 +76,7 @@ class InProcessExchange:
     """
 
     trainers: Mapping[str, LeastSquares]
+    learners: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
     faults: dict[str, Delivery] = field(default_factory=dict)
     delay_s: dict[str, float] = field(default_factory=dict)
     delivered: list[str] = field(default_factory=list)
@@ -85,6 +88,7 @@ class InProcessExchange:
         await asyncio.sleep(self.delay_s.get(node, 0.0))
         if node in self.faults:
             return self.faults[node](node, payload)
-        reply = await asyncio.to_thread(answer, client_app(self.trainers[node]), payload)
+        learner = self.learners.get(node) or partial(answer_plain, client_app(self.trainers[node]))
+        reply = await asyncio.to_thread(learner, payload)
         self.bytes_moved += len(payload) + len(reply)
         return reply

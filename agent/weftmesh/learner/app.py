@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from weftmesh.core.errors import WeftmeshError
+from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.runtime import flower
 from weftmesh.runtime.flower import ClientApp, Context, Message, RecordDict
 from weftmesh.runtime.training_messages import (
@@ -18,6 +18,7 @@ from weftmesh.runtime.training_messages import (
     read_instruction,
     update_content,
 )
+from weftmesh.runtime.wire.envelopes import FlowerMessage, seal, unseal
 
 REFUSED: Final = 1
 FAILED: Final = 2
@@ -59,7 +60,7 @@ def client_app(trainer: Trainer) -> ClientApp:
     return app
 
 
-def answer(app: ClientApp, payload: bytes) -> bytes:
+def answer_message(app: ClientApp, payload: bytes) -> bytes:
     """Answer one message of the coordinator.
 
     Args:
@@ -80,6 +81,18 @@ def answer(app: ClientApp, payload: bytes) -> bytes:
         log.warning("a learning message is refused", type=message.metadata.message_type, why=str(error))
         reply = flower.reply_error(REFUSED, "UNKNOWN_MESSAGE_TYPE", message)
     return flower.to_bytes(reply)
+
+
+def answer_plain(app: ClientApp, payload: bytes) -> bytes:
+    """Answer an envelope with a Flower message in it, outside of secure aggregation: for comparisons and tests.
+
+    Raises:
+        InvalidInputError: there is no Flower message in it.
+    """
+    letter = unseal(payload)
+    if not isinstance(letter, FlowerMessage):
+        raise InvalidInputError(f"a plain learner does not answer {type(letter).__name__}")
+    return seal(FlowerMessage(answer_message(app, letter.payload)))
 
 
 def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:

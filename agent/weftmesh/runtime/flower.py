@@ -1,8 +1,8 @@
 """Loads Flower, as the only module that does: its messages as bytes, its process-wide state, its semi-private names.
 
 Flower is a library here: of its release we use messages, client apps and strategies, over our own mesh. It brings no
-server, no port and no process of its own. Importing this module costs a process some 40 MiB and half a second, so only
-processes that train import it, and only once they train. docs/adr/0007-flower-is-a-library.md has the figures.
+server, no port and no process of its own. Importing this module costs a process memory and time, so only those that
+train import it, and only once they train: docs/adr/0007-flower-is-a-library.md has the figures.
 
 What a peer sends is checked before Flower sees it: size, form, and that every array is plain numbers. Nothing that
 comes in is ever unpickled.

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from tests.fakes.learning import InProcessExchange, LeastSquares
 
-from weftmesh.coordinator.grid import GridLimits, LeadershipLostError, MeshGrid
+from weftmesh.coordinator.courier import Courier, CourierLimits, LeadershipLostError
+from weftmesh.coordinator.grid import MeshGrid
 from weftmesh.coordinator.node_numbers import number_of
+from weftmesh.core.aggregation.messages import KeyAdvertisement
 from weftmesh.core.errors import InvalidInputError, NodeUnreachableError
 from weftmesh.runtime import flower
 from weftmesh.runtime.flower import Message, MessageType
 from weftmesh.runtime.training_messages import instruction, read_evaluation, read_update
+from weftmesh.runtime.wire.envelopes import FlowerMessage, LearnerRefusal, seal, unseal
 
 SIZE = 5
 MODEL = np.zeros(SIZE, np.float32).tobytes()
@@ -26,8 +29,8 @@ def exchange_of(*nodes: str) -> InProcessExchange:
     return InProcessExchange({node: LeastSquares.random(seed, SIZE) for seed, node in enumerate(nodes, 1)})
 
 
-def grid_of(exchange: InProcessExchange, limits: GridLimits | None = None, *, leading: bool = True) -> MeshGrid:
-    return MeshGrid(asyncio.get_running_loop(), exchange, exchange.trainers, lambda: leading, limits)
+def grid_of(exchange: InProcessExchange, limits: CourierLimits | None = None, *, leading: bool = True) -> MeshGrid:
+    return MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: leading, limits), exchange.trainers)
 
 
 def train_messages(grid: MeshGrid) -> list[Message]:
@@ -88,7 +91,19 @@ def echo(_node: str, payload: bytes) -> bytes:
 
 
 def huge(_node: str, _payload: bytes) -> bytes:
-    return bytes(GridLimits().size_bytes_max + 1)
+    return bytes(CourierLimits().size_bytes_max + 1)
+
+
+def garbage_inside(_node: str, _payload: bytes) -> bytes:
+    return seal(FlowerMessage(b"\xff\xff\xff"))
+
+
+def refusing(_node: str, _payload: bytes) -> bytes:
+    return seal(LearnerRefusal("TOO_FEW_TASKS", "3 labels"))
+
+
+def out_of_place(_node: str, _payload: bytes) -> bytes:
+    return seal(KeyAdvertisement(bytes(16), "b", bytes(32), bytes(32), bytes(32), b""))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +114,9 @@ def huge(_node: str, _payload: bytes) -> bytes:
         (garbage, "LEARNING_MESSAGE_MALFORMED"),
         (echo, "answers another message"),
         (huge, "LEARNING_MESSAGE_TOO_LARGE"),
+        (garbage_inside, "malformed: DecodeError"),
+        (refusing, "TOO_FEW_TASKS: 3 labels"),
+        (out_of_place, "answered with KeyAdvertisement"),
     ],
 )
 async def test_a_failure_is_a_missing_reply(fault: object, why: str) -> None:
@@ -117,9 +135,11 @@ async def test_a_reply_in_another_nodes_name_is_missing() -> None:
     exchange = exchange_of(*NODES)
 
     def as_c(_node: str, payload: bytes) -> bytes:
-        request = flower.from_bytes(payload)
+        letter = unseal(payload)
+        assert isinstance(letter, FlowerMessage)
+        request = flower.from_bytes(letter.payload)
         request.metadata.dst_node_id = number_of("c")
-        return flower.to_bytes(flower.reply(request.content, request))
+        return seal(FlowerMessage(flower.to_bytes(flower.reply(request.content, request))))
 
     exchange.faults["b"] = as_c
     grid = grid_of(exchange)
@@ -141,7 +161,7 @@ async def test_who_is_late_is_missing_and_the_others_are_not_lost() -> None:
 async def test_the_grid_bounds_the_time_when_the_caller_does_not() -> None:
     exchange = exchange_of("a")
     exchange.delay_s["a"] = 60.0
-    grid = grid_of(exchange, GridLimits(timeout_s=0.2))
+    grid = grid_of(exchange, CourierLimits(timeout_s=0.2))
     assert not await ask(grid, train_messages(grid), timeout_s=3600.0)
     assert grid.missing == {"a": "no answer in time"}
 
@@ -149,7 +169,7 @@ async def test_the_grid_bounds_the_time_when_the_caller_does_not() -> None:
 async def test_only_so_many_are_under_way_at_once() -> None:
     exchange = exchange_of(*(f"n{one}" for one in range(9)))
     exchange.delay_s |= dict.fromkeys(exchange.trainers, 0.05)
-    grid = grid_of(exchange, GridLimits(in_flight_max=3))
+    grid = grid_of(exchange, CourierLimits(in_flight_max=3))
     started_s = monotonic()
     assert len(await ask(grid, train_messages(grid))) == 9
     assert monotonic() - started_s >= 0.15
@@ -166,7 +186,7 @@ async def test_nobody_is_asked_once_another_node_leads() -> None:
 async def test_leadership_is_asked_for_before_every_push() -> None:
     exchange = exchange_of(*NODES)
     answers = [True, False]
-    grid = MeshGrid(asyncio.get_running_loop(), exchange, NODES, lambda: answers.pop(0))
+    grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: answers.pop(0)), NODES)
     assert len(await ask(grid, train_messages(grid))) == 3
     with pytest.raises(LeadershipLostError):
         await ask(grid, train_messages(grid))
@@ -175,7 +195,7 @@ async def test_leadership_is_asked_for_before_every_push() -> None:
 
 async def test_nothing_is_sent_when_one_message_is_too_large() -> None:
     exchange = exchange_of(*NODES)
-    grid = grid_of(exchange, GridLimits(size_bytes_max=100))
+    grid = grid_of(exchange, CourierLimits(size_bytes_max=100))
     with pytest.raises(InvalidInputError, match="train a smaller model"):
         await ask(grid, train_messages(grid))
     assert not exchange.delivered

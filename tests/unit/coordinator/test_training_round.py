@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
 
-from weftmesh.coordinator.grid import LeadershipLostError, MeshGrid
+from weftmesh.coordinator.courier import Courier, LeadershipLostError
+from weftmesh.coordinator.grid import MeshGrid
 from weftmesh.coordinator.node_numbers import number_of
 from weftmesh.coordinator.strategy import MomentumFedAvg
 from weftmesh.coordinator.training_round import RoundResult, TooFewContributorsError, run_round
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime import flower
+from weftmesh.runtime.flower import Message
 from weftmesh.runtime.training_messages import (
     ConfigValue,
     LocalUpdate,
     Vector,
     update_content,
 )
+from weftmesh.runtime.wire.envelopes import FlowerMessage, seal, unseal
 
 SIZE = 64
 CONFIG: Mapping[str, ConfigValue] = {"rate": 0.05, "steps": 5}
@@ -39,7 +42,7 @@ async def train(
     contributors_min: int = 3,
     evaluate: bool = False,
 ) -> RoundResult:
-    grid = MeshGrid(asyncio.get_running_loop(), exchange, exchange.trainers, lambda: True)
+    grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: True), exchange.trainers)
     strategy = MomentumFedAvg(
         VectorCodec(),
         contributors_min=contributors_min,
@@ -104,9 +107,15 @@ def away(_node: str, _payload: bytes) -> bytes:
     raise ConnectionResetError("away")
 
 
+def request_in(payload: bytes) -> Message:
+    letter = unseal(payload)
+    assert isinstance(letter, FlowerMessage)
+    return flower.from_bytes(letter.payload)
+
+
 def reply_with(update: LocalUpdate, payload: bytes) -> bytes:
-    request = flower.from_bytes(payload)
-    return flower.to_bytes(flower.reply(update_content(update), request))
+    request = request_in(payload)
+    return seal(FlowerMessage(flower.to_bytes(flower.reply(update_content(update), request))))
 
 
 def of_another_model(_node: str, payload: bytes) -> bytes:
@@ -114,7 +123,7 @@ def of_another_model(_node: str, payload: bytes) -> bytes:
 
 
 def without_content(_node: str, payload: bytes) -> bytes:
-    return flower.to_bytes(flower.reply_error(2, "MemoryError", flower.from_bytes(payload)))
+    return seal(FlowerMessage(flower.to_bytes(flower.reply_error(2, "MemoryError", request_in(payload)))))
 
 
 @pytest.mark.parametrize("fault", [away, of_another_model, without_content])
@@ -146,7 +155,7 @@ async def test_a_model_that_would_not_be_finite_is_not_made() -> None:
 
 async def test_a_round_stops_when_another_node_leads() -> None:
     exchange = InProcessExchange(trainers_of(3))
-    grid = MeshGrid(asyncio.get_running_loop(), exchange, exchange.trainers, lambda: False)
+    grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: False), exchange.trainers)
     strategy = MomentumFedAvg(VectorCodec(), contributors_min=3)
     with pytest.raises(LeadershipLostError):
         await asyncio.to_thread(run_round, strategy, grid, np.zeros(SIZE, np.float32).tobytes(), CONFIG, 30.0)

@@ -9,7 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from weftmesh.core.errors import InvalidInputError, PreconditionError
-from weftmesh.learner.app import FAILED, REFUSED, answer, client_app
+from weftmesh.learner.app import FAILED, REFUSED, answer_message, client_app
 from weftmesh.runtime import flower
 from weftmesh.runtime.flower import Message, MessageType, RecordDict
 from weftmesh.runtime.training_messages import (
@@ -66,10 +66,12 @@ def quiet() -> None:
 
 
 def test_the_trainer_gets_the_model_and_the_settings() -> None:
-    update = read_update(flower.from_bytes(answer(client_app(Doubler()), payload())))
+    update = read_update(flower.from_bytes(answer_message(client_app(Doubler()), payload())))
     np.testing.assert_array_equal(update.change, [0, 2, 4, 6])
     assert (update.weight, update.metrics) == (3.0, {"rate": 0.5})
-    evaluation = read_evaluation(flower.from_bytes(answer(client_app(Doubler()), payload(MessageType.EVALUATE))))
+    evaluation = read_evaluation(
+        flower.from_bytes(answer_message(client_app(Doubler()), payload(MessageType.EVALUATE)))
+    )
     assert evaluation == LocalEvaluation(2.0, {"bytes": 16.0})
 
 
@@ -77,7 +79,7 @@ def test_the_trainer_gets_the_model_and_the_settings() -> None:
 def test_a_refusal_is_told_by_its_reason_alone(kind: str) -> None:
     app = client_app(FailingTrainer(PreconditionError(SECRET, reason="TOO_FEW_TASKS")))
     with capture_logs() as logs:
-        reply = answer(app, payload(kind))
+        reply = answer_message(app, payload(kind))
     assert error_of(reply) == (REFUSED, "TOO_FEW_TASKS")
     assert SECRET.encode() not in reply
     assert SECRET in str(logs), "the node's own log says why"
@@ -85,7 +87,7 @@ def test_a_refusal_is_told_by_its_reason_alone(kind: str) -> None:
 
 def test_an_exception_does_not_carry_a_tasks_text_off_the_node() -> None:
     with capture_logs():
-        reply = answer(client_app(FailingTrainer(ZeroDivisionError(SECRET))), payload())
+        reply = answer_message(client_app(FailingTrainer(ZeroDivisionError(SECRET))), payload())
     assert error_of(reply) == (FAILED, "ZeroDivisionError")
     assert SECRET.encode() not in reply
 
@@ -96,21 +98,21 @@ def test_an_update_that_no_coordinator_takes_stays_here() -> None:
             return LocalUpdate(np.full(4, np.nan, np.float32), 1.0)
 
     with capture_logs():
-        assert error_of(answer(client_app(NotFinite()), payload())) == (REFUSED, "LEARNING_MESSAGE_MALFORMED")
+        assert error_of(answer_message(client_app(NotFinite()), payload())) == (REFUSED, "LEARNING_MESSAGE_MALFORMED")
 
 
 def test_a_message_without_a_model_is_refused() -> None:
     with capture_logs():
-        reply = answer(client_app(Doubler()), payload(content=RecordDict()))
+        reply = answer_message(client_app(Doubler()), payload(content=RecordDict()))
     assert error_of(reply) == (REFUSED, "LEARNING_MESSAGE_MALFORMED")
 
 
 @pytest.mark.parametrize("kind", [MessageType.QUERY, "train.other"])
 def test_another_type_of_message_is_refused(kind: str) -> None:
     with capture_logs():
-        assert error_of(answer(client_app(Doubler()), payload(kind))) == (REFUSED, "UNKNOWN_MESSAGE_TYPE")
+        assert error_of(answer_message(client_app(Doubler()), payload(kind))) == (REFUSED, "UNKNOWN_MESSAGE_TYPE")
 
 
 def test_what_is_no_message_has_no_answer() -> None:
     with pytest.raises(InvalidInputError, match="malformed"):
-        answer(client_app(Doubler()), b"\xff\xff")
+        answer_message(client_app(Doubler()), b"\xff\xff")

@@ -1,0 +1,324 @@
+"""Rounds of secure aggregation through Flower's strategy: real machines, masks and bytes on both sides."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.fakes.aggregation import ContributingMesh, Identities, OneLog
+from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
+
+from weftmesh.coordinator.aggregated_round import RoundAbandonedError
+from weftmesh.coordinator.aggregating_grid import AggregatingGrid, AggregationSettings
+from weftmesh.coordinator.courier import Courier, LeadershipLostError
+from weftmesh.coordinator.grid import MeshGrid
+from weftmesh.coordinator.strategy import MomentumFedAvg
+from weftmesh.coordinator.training_round import RoundResult, run_round
+from weftmesh.core.aggregation.coordinator import StageTimeouts
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.runtime.flower import MessageType
+from weftmesh.runtime.masking import words_to_bytes
+from weftmesh.runtime.training_messages import ConfigValue, Vector, instruction
+from weftmesh.runtime.wire.envelopes import (
+    Contribution,
+    FlowerMessage,
+    LearnerRefusal,
+    Work,
+    seal,
+    unseal,
+)
+
+SIZE = 64
+MODEL = np.zeros(SIZE, np.float32).tobytes()
+CONFIG: Mapping[str, ConfigValue] = {"rate": 0.05, "steps": 5}
+SETTINGS = AggregationSettings(SIZE, ("loss",), ("loss",), StageTimeouts(5.0, 5.0, 20.0, 5.0, 5.0))
+FIXED_POINT = 2.0**-24
+
+
+class Mesh:
+    """A coordinator and its contributors in one process."""
+
+    def __init__(self, count: int) -> None:
+        trainers = {f"node{one:02}": LeastSquares.random(one, SIZE) for one in range(1, count + 1)}
+        self.side = ContributingMesh(trainers)
+        self.exchange = InProcessExchange(trainers)
+        for node in trainers:
+            self.exchange.learners[node] = self.side.learner(node).answer
+        self.leading = True
+
+    @property
+    def log(self) -> OneLog:
+        return self.side.log
+
+    def courier(self) -> Courier:
+        return Courier(asyncio.get_running_loop(), self.exchange, lambda: self.leading)
+
+    def grid(self, settings: AggregationSettings = SETTINGS) -> AggregatingGrid:
+        return AggregatingGrid(self.courier(), self.exchange.trainers, self.log, self.side.identities.verify, settings)
+
+    async def train(
+        self, model: bytes = MODEL, velocity: Vector | None = None, *, evaluate: bool = False
+    ) -> RoundResult:
+        return await run(self.grid(), model, velocity, replies_min=1, evaluate=evaluate)
+
+    def drop(self, node: str, question: Callable[[object], bool]) -> None:
+        """From the first such question on, the node is away."""
+        learner = self.exchange.learners[node]
+        gone = False
+
+        def deliver(_node: str, payload: bytes) -> bytes:
+            nonlocal gone
+            gone = gone or question(unseal(payload))
+            if gone:
+                raise ConnectionResetError("away")
+            return learner(payload)
+
+        self.exchange.faults[node] = deliver
+
+
+async def run(
+    grid: MeshGrid, model: bytes, velocity: Vector | None, *, replies_min: int, evaluate: bool = False
+) -> RoundResult:
+    strategy = MomentumFedAvg(
+        VectorCodec(), contributors_min=3, replies_min=replies_min, velocity=velocity, evaluate=evaluate
+    )
+    return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
+
+
+@pytest.mark.parametrize("count", [3, 16])
+async def test_a_masked_mean_is_the_plain_mean(count: int) -> None:
+    mesh = Mesh(count)
+    plain_exchange = InProcessExchange(mesh.exchange.trainers)
+    masked, plain = RoundState(MODEL), RoundState(MODEL)
+    for version in range(1, 4):
+        mesh.log.base_version = version
+        masked.take(await mesh.train(masked.model, masked.velocity))
+        plain_grid = MeshGrid(Courier(asyncio.get_running_loop(), plain_exchange, lambda: True), mesh.exchange.trainers)
+        plain.take(await run(plain_grid, plain.model, plain.velocity, replies_min=count))
+    difference = np.abs(VectorCodec().parameters(masked.model) - VectorCodec().parameters(plain.model)).max()
+    assert difference < 1e-6
+    assert masked.loss == pytest.approx(plain.loss, abs=1e-5)
+    assert len(mesh.log.intents) == 3
+
+
+class RoundState:
+    """What one round hands to the next."""
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self.velocity: Vector | None = None
+        self.loss = float("nan")
+
+    def take(self, result: RoundResult) -> None:
+        self.model, self.velocity, self.loss = result.model, result.velocity, result.train_metrics["loss"]
+
+
+async def test_an_evaluation_is_aggregated_too() -> None:
+    mesh = Mesh(3)
+    result = await mesh.train(evaluate=True)
+    each = [one.evaluate(result.model, {}) for one in mesh.exchange.trainers.values()]
+    mean = sum(one.weight * one.metrics["loss"] for one in each) / sum(one.weight for one in each)
+    assert result.evaluation["loss"] == pytest.approx(mean, abs=1e-5)
+    assert [terms.job for terms in mesh.log.opened] == ["effort/train", "effort/evaluate"]
+    assert mesh.log.opened[1].vector_length == 2
+
+
+async def test_nothing_of_one_node_is_in_the_clear() -> None:
+    mesh = Mesh(3)
+    answers: list[bytes] = []
+    for node, learner in mesh.exchange.learners.items():
+
+        def listening(_node: str, payload: bytes, learner: Callable[[bytes], bytes] = learner) -> bytes:
+            answers.append(learner(payload))
+            return answers[-1]
+
+        mesh.exchange.faults[node] = listening
+    await mesh.train()
+    contributions = [one for one in map(unseal, answers) if isinstance(one, Contribution)]
+    assert len(contributions) == 3
+    heard = b"".join(answers)
+    for trainer in mesh.exchange.trainers.values():
+        update = trainer.train(MODEL, CONFIG)
+        for secret in (update.weight, update.metrics["loss"], float(update.change[0])):
+            for form in (struct.pack("<d", secret), struct.pack("<f", secret), fixed_point(secret)):
+                assert form not in heard
+        assert update.change.tobytes() not in heard
+    for one in contributions:
+        words = np.frombuffer(one.vector, "<u8")
+        assert np.unpackbits(words.view(np.uint8)).mean() == pytest.approx(0.5, abs=0.03), "it looks like noise"
+
+
+def fixed_point(number: float) -> bytes:
+    return words_to_bytes(np.array([round(number / FIXED_POINT)], np.int64).view(np.uint64))
+
+
+STAGES: Mapping[str, Callable[[object], bool]] = {
+    "advertising": lambda _letter: True,
+    "sharing": lambda letter: type(letter).__name__ == "RosterAnnouncement",
+    "masking": lambda letter: isinstance(letter, Work),
+    "unmasking": lambda letter: type(letter).__name__ == "UnmaskRequest",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_round_survives_one_that_goes_away(stage: str) -> None:
+    mesh = Mesh(5)
+    mesh.drop("node02", STAGES[stage])
+    result = await mesh.train()
+    left_in = {node: one for node, one in mesh.exchange.trainers.items() if stage == "unmasking" or node != "node02"}
+    updates = [one.train(MODEL, CONFIG) for one in left_in.values()]
+    mean = sum(one.weight * one.change.astype(np.float64) for one in updates) / sum(one.weight for one in updates)
+    np.testing.assert_allclose(VectorCodec().parameters(result.model), mean, atol=1e-6)
+
+
+async def test_of_three_nodes_none_may_go_before_its_vector_came() -> None:
+    mesh = Mesh(3)
+    mesh.drop("node02", STAGES["masking"])
+    with pytest.raises(RoundAbandonedError, match=r"2 masked vectors came; 3 are needed .*node02: .*away"):
+        await mesh.train()
+    assert not mesh.log.intents
+
+
+async def test_of_three_nodes_one_may_go_at_the_end() -> None:
+    mesh = Mesh(3)
+    mesh.drop("node02", STAGES["unmasking"])
+    grid = mesh.grid()
+    await run(grid, MODEL, None, replies_min=1)
+    assert grid.contributors == ("node01", "node02", "node03")
+    assert "away" in grid.missing["node02"]
+
+
+async def test_a_slow_node_is_left_behind_at_the_end_of_its_stage() -> None:
+    mesh = Mesh(5)
+    mesh.exchange.delay_s["node04"] = 60.0
+    grid = mesh.grid(replace(SETTINGS, timeouts=StageTimeouts(0.5, 5.0, 20.0, 5.0, 5.0)))
+    await run(grid, MODEL, None, replies_min=1)
+    assert grid.contributors == ("node01", "node02", "node03", "node05")
+
+
+async def test_a_forged_identity_has_no_part() -> None:
+    mesh = Mesh(5)
+    mesh.exchange.learners["node03"] = mesh.side.learner("node03", signer=Identities(seed=2)).answer
+    grid = mesh.grid()
+    await run(grid, MODEL, None, replies_min=1)
+    assert "BAD_SIGNATURE" in grid.missing["node03"]
+    assert "node03" not in grid.contributors
+
+
+def spoil(change: Callable[[Contribution], object], learner: Callable[[bytes], bytes]) -> Callable[[str, bytes], bytes]:
+    def deliver(_node: str, payload: bytes) -> bytes:
+        answer = learner(payload)
+        letter = unseal(answer)
+        if not isinstance(letter, Contribution):
+            return answer
+        spoilt = change(letter)
+        assert isinstance(spoilt, Contribution | LearnerRefusal | FlowerMessage)
+        return seal(spoilt)
+
+    return deliver
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda one: replace(one, vector=one.vector[:-8]), "a vector of"),
+        (lambda one: replace(one, announcement=replace(one.announcement, roster_hash=bytes(32))), "ROSTER_MISMATCH"),
+        (lambda one: replace(one, announcement=replace(one.announcement, round_id=bytes(16))), "WRONG_ROUND"),
+        (lambda _one: LearnerRefusal("OUT_OF_MEMORY", "no"), "OUT_OF_MEMORY"),
+        (lambda _one: FlowerMessage(b""), "answered with FlowerMessage"),
+    ],
+)
+async def test_a_contribution_that_is_wrong_is_not_in_the_sum(
+    change: Callable[[Contribution], object], why: str
+) -> None:
+    mesh = Mesh(5)
+    mesh.exchange.faults["node05"] = spoil(change, mesh.exchange.learners["node05"])
+    grid = mesh.grid()
+    await run(grid, MODEL, None, replies_min=1)
+    assert why in grid.missing["node05"]
+    assert "node05" not in grid.contributors
+
+
+async def test_a_refused_intent_abandons_the_round() -> None:
+    mesh = Mesh(3)
+    mesh.log.refusing = True
+    with pytest.raises(RoundAbandonedError, match="VERSION_CONFLICT"):
+        await mesh.train()
+    assert not any(mesh.side.memories.values())
+
+
+async def test_a_second_sum_over_one_base_version_is_not_unmasked() -> None:
+    mesh = Mesh(5)
+    await mesh.train()
+    assert all(len(kept) == 1 for kept in mesh.side.memories.values())
+    mesh.drop("node02", STAGES["advertising"])
+    mesh.log.intents.clear()
+    with pytest.raises(RoundAbandonedError, match="ALREADY_ANSWERED"):
+        await mesh.train()
+
+
+async def test_an_intent_that_only_the_coordinator_knows_unmasks_nothing() -> None:
+    mesh = Mesh(3)
+
+    class LyingLog(OneLog):
+        def commit(self, intent: object) -> None:
+            return
+
+    mesh.side.log = LyingLog()
+    for node in mesh.exchange.trainers:
+        mesh.exchange.learners[node] = mesh.side.learner(node).answer
+    with pytest.raises(RoundAbandonedError, match="INTENT_NOT_SHOWN"):
+        await mesh.train()
+
+
+async def test_training_outside_of_secure_aggregation_is_refused() -> None:
+    mesh = Mesh(3)
+    plain = MeshGrid(mesh.courier(), mesh.exchange.trainers)
+    messages = [
+        plain.create_message(instruction(MODEL, CONFIG), MessageType.TRAIN, number, "r")
+        for number in plain.get_node_ids()
+    ]
+    assert not await asyncio.to_thread(plain.send_and_receive, messages)
+    assert all("PLAIN_TRAINING_REFUSED" in why for why in plain.missing.values())
+
+
+async def test_who_stops_leading_sends_nothing_more() -> None:
+    mesh = Mesh(3)
+
+    def stop(_node: str, payload: bytes) -> bytes:
+        mesh.leading = False
+        return mesh.exchange.learners["node02"](payload)
+
+    mesh.exchange.faults["node02"] = stop
+    with pytest.raises(LeadershipLostError):
+        await mesh.train()
+    assert len(mesh.exchange.delivered) == 3
+
+
+@pytest.mark.parametrize("kinds", [("query",) * 3, ("train", "train", "evaluate")])
+async def test_a_round_is_for_one_kind_of_work(kinds: tuple[str, ...]) -> None:
+    mesh = Mesh(3)
+    grid = mesh.grid()
+    content = instruction(MODEL, CONFIG)
+    messages = [
+        grid.create_message(content, kind, number, "r") for kind, number in zip(kinds, grid.get_node_ids(), strict=True)
+    ]
+    with pytest.raises(InvalidInputError, match="a round is for train or evaluate"):
+        await asyncio.to_thread(grid.send_and_receive, messages)
+    with pytest.raises(InvalidInputError, match="use send_and_receive"):
+        grid.push_messages(messages)
+    assert not mesh.log.opened
+
+
+async def test_one_node_gets_one_message() -> None:
+    mesh = Mesh(3)
+    grid = mesh.grid()
+    number = grid.get_node_ids()[0]
+    messages = [grid.create_message(instruction(MODEL, CONFIG), "train", number, "r") for _ in range(2)]
+    with pytest.raises(InvalidInputError, match="two messages for node"):
+        await asyncio.to_thread(grid.send_and_receive, messages)
+    assert not await asyncio.to_thread(grid.send_and_receive, [])
