@@ -24,7 +24,7 @@ from weftmesh.core.forecast.finish_model import FinishModel
 
 ROUNDS: Final = 8
 """How many training rounds follow the one that standardises; the weights have settled by then (docs/forecasts.md)."""
-RIDGE: Final = 0.003
+RIDGE: Final = 0.3
 """Pull of each weight to 0, per task. It also keeps the curvature invertible whatever noise a sum carries."""
 STEP_MAX: Final = 0.5
 """No weight moves further in one round."""

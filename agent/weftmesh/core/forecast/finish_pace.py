@@ -14,7 +14,7 @@ from weftmesh.core.forecast.cycle_time import DAY_S, INTERVALS, PHASE_OF, TaskTi
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.quantiles import LEVELS, empirical_quantile
 
-HISTORY_TASKS: Final = 100
+HISTORY_TASKS: Final = 50
 """How many of the newest resolved tasks a team's own quantiles are taken over."""
 FADED_HALF_LIVES: Final = 12
 """A task that was resolved so many half-lives ago counts 1/4096 and is left out."""

@@ -1,0 +1,1 @@
+"""How good finish-time forecasts are on a real export, beside the team's own history."""
