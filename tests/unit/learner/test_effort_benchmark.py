@@ -10,12 +10,13 @@ from benchmarks.learning import dataset, linear_svr, published
 from benchmarks.learning.forecasting import median_error, model_error
 from benchmarks.learning.significance import signed_rank_p, wins
 from benchmarks.learning.training import federated
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NEEDS_ISSUES = pytest.mark.skipif(not dataset.available(), reason=f"{dataset.DATA} is not part of the repository")
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=8))
 def test_the_signed_rank_test_counts_all_signs(differences: list[int]) -> None:
     sizes = sorted(abs(one) for one in differences if one)

@@ -31,6 +31,8 @@ _SHAPE_WEIGHT: Final = 0.15
 _DEVIATIONS_MAX: Final = 4.0
 """A stranger text than this says no more: one pasted log must not drown the words."""
 _DEVIATION_MIN: Final = 1e-6
+_COUNT_ERROR_MAX: Final = 0.5
+"""Sums come back from fixed point a little off; a count further below 0 than this is none."""
 COUNTS_LENGTH: Final = 1 + BUCKETS + 2 * SHAPES
 """Of the vector form of `DocumentCounts`."""
 
@@ -139,7 +141,7 @@ class DocumentCounts:
         numbers = array("d", vector)
         if not all(map(math.isfinite, numbers)):
             raise InvalidInputError("document counts: contain a number that is not finite")
-        if min(numbers[: 1 + BUCKETS]) < 0:
+        if min(numbers[: 1 + BUCKETS]) < -_COUNT_ERROR_MAX:
             raise InvalidInputError("document counts: contain a negative count")
         shapes = numbers[1 + BUCKETS :]
         return cls(numbers[0], numbers[1 : 1 + BUCKETS], shapes[:SHAPES], shapes[SHAPES:])
@@ -147,8 +149,8 @@ class DocumentCounts:
     def statistics(self) -> FeatureStatistics:
         """The weights that follow: idf = ln((1 + N) / (1 + n)) + 1, and each shape's mean and deviation."""
         total = max(self.documents, 1.0)
-        # Fixed-point sums come back a little off: a count above the number of documents is that number.
-        idf = array("f", [math.log((1 + total) / (1 + min(count, total))) + 1 for count in self.by_bucket])
+        counts = [min(max(count, 0.0), total) for count in self.by_bucket]
+        idf = array("f", [math.log((1 + total) / (1 + count)) + 1 for count in counts])
         means = array("d", [value / total for value in self.shape_sums])
         variances = [square / total - mean * mean for square, mean in zip(self.shape_squares, means, strict=True)]
         return FeatureStatistics(

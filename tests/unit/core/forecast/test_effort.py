@@ -11,7 +11,7 @@ from dataclasses import replace
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weftmesh.core.errors import InvalidInputError
@@ -70,6 +70,7 @@ def test_a_model_survives_its_bytes() -> None:
     assert decode_model(blob) == model
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, MODEL_BYTES - 1), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
     blob = bytearray(BLOB)
@@ -78,6 +79,7 @@ def test_a_changed_byte_is_noticed(place: int, change: int) -> None:
         decode_model(bytes(blob))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=200) | st.integers(0, MODEL_BYTES - 1).map(lambda length: BLOB[:length]))
 def test_bytes_that_are_no_model_are_refused(blob: bytes) -> None:
     with pytest.raises(InvalidInputError):

@@ -7,7 +7,7 @@ import time
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weftmesh.core.errors import InvalidInputError
@@ -54,6 +54,7 @@ def test_raw_features_are_the_signed_counts_of_the_terms() -> None:
     assert list(raw.buckets) == sorted(raw.buckets)
 
 
+@settings(max_examples=40, deadline=None)
 @given(TEXTS, TEXTS)
 def test_counts_of_two_nodes_add_up_to_those_of_all_texts(one: list[TaskText], other: list[TaskText]) -> None:
     apart = DocumentCounts.of(map(raw_features, one)) + DocumentCounts.of(map(raw_features, other))
@@ -82,6 +83,13 @@ def test_a_vector_that_no_nodes_make_is_refused(vector: array[float], why: str) 
         DocumentCounts.from_vector(vector)
 
 
+def test_sums_that_fixed_point_left_a_little_off_are_read() -> None:
+    vector = DocumentCounts.of([raw_features(TaskText("node"))]).to_vector()
+    for place in range(1, 1 + BUCKETS):
+        vector[place] += 1e-6 if vector[place] else -1e-6
+    assert set(DocumentCounts.from_vector(vector).statistics().idf) == {1.0, array("f", [math.log(2) + 1])[0]}
+
+
 def test_half_a_character_is_no_word() -> None:
     assert raw_features(TaskText("node \ud800restart")) == raw_features(TaskText("node \udfffrestart"))
 
@@ -93,6 +101,7 @@ def test_a_rare_word_weighs_more_than_a_common_one() -> None:
     assert idf[hashed("node")[0]] == pytest.approx(1)
 
 
+@settings(max_examples=40, deadline=None)
 @given(TEXTS)
 def test_the_words_of_a_row_have_norm_one(texts: list[TaskText]) -> None:
     rows = [raw_features(text) for text in texts]

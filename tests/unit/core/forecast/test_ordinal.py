@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weftmesh.core.errors import InvalidInputError
@@ -52,12 +52,14 @@ def test_weights_are_gaps_in_mean_absolute_deviations() -> None:
     assert gap_weights([1.0, 3.0, 8.0], [1.0, 3.0, 3.0, 8.0]) == pytest.approx([2 / 1.75, 5 / 1.75])
 
 
+@settings(max_examples=40, deadline=None)
 @given(SCORES, st.floats(0.001, 0.999))
 def test_the_mean_chance_at_a_threshold_is_the_share(scores: Sequence[float], share: float) -> None:
     threshold = fit_threshold(scores, share)
     assert fmean(logistic(score - threshold) for score in scores) == pytest.approx(share, abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(-20, 20), POINTS), min_size=1, max_size=60), st.floats(-30, 30))
 def test_thresholds_rise_and_quantiles_with_them(labelled: list[tuple[float, float]], score: float) -> None:
     scale = fit_scale([one for one, _ in labelled], [effort for _, effort in labelled])

@@ -6,7 +6,7 @@ import math
 import time
 import unicodedata
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weftmesh.core.forecast.text import DESCRIPTION_CHARS_MAX, SHAPE_NAMES, TaskText, shape, words
@@ -65,6 +65,7 @@ def test_an_empty_text_has_a_shape_and_no_words() -> None:
     assert shape(TaskText(""))[SHAPE_NAMES.index("no description")] == 1
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.text(), st.text())
 def test_any_text_is_read(title: str, description: str) -> None:
     text = TaskText(title, description)
