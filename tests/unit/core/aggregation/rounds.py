@@ -34,8 +34,10 @@ from weftmesh.core.aggregation.events import (
     Tick,
 )
 from weftmesh.core.aggregation.keys import Mask
+from weftmesh.core.aggregation.memory import ContributorMemory
 from weftmesh.core.aggregation.messages import ContributorMessage, CoordinatorMessage
 from weftmesh.core.aggregation.outcomes import Refused
+from weftmesh.core.aggregation.round_state import RoundStage
 from weftmesh.core.aggregation.terms import ContributorPolicy, RoundTerms, threshold_for
 
 MODULUS = 1 << 64
@@ -88,6 +90,24 @@ class Signers:
         return True
 
 
+@dataclass(frozen=True)
+class ToContributor:
+    """On its way to a contributor."""
+
+    name: str
+    event: ContributorEvent
+
+
+@dataclass(frozen=True)
+class ToCoordinator:
+    """On its way to the coordinator."""
+
+    event: CoordinatorEvent
+
+
+Letter = ToContributor | ToCoordinator
+
+
 @dataclass
 class Mesh:
     """`count` contributors and the coordinator of one round at a time.
@@ -110,6 +130,8 @@ class Mesh:
         self.contributors = {name: self.contributor(name) for name in names(self.count)}
         self.values = {name: self.rng.getrandbits(40) for name in self.contributors}
         self.refusals: list[tuple[str, Refused]] = []
+        self.told: dict[tuple[str, type], CoordinatorMessage] = {}
+        self.said: dict[tuple[str, type], ContributorMessage] = {}
         self.vectors: dict[str, int] = {}
         self.masks: dict[str, tuple[Mask, ...]] = {}
         self.taken_off: tuple[Mask, ...] = ()
@@ -119,13 +141,18 @@ class Mesh:
         self.summed: tuple[str, ...] = ()
         self.ended: list[RoundEnded] = []
         self.now_s = 0.0
-        self._queue: deque[Callable[[], None]] = deque()
+        self.letters: deque[Letter] = deque()
         self.coordinator: RoundCoordinator
 
-    def contributor(self, name: str) -> Contributor:
+    def contributor(self, name: str, memory: ContributorMemory | None = None) -> Contributor:
         """A new machine for a node."""
         return Contributor(
-            name, sign=self.signers.key(name).sign, verify=self.signers.verify, rng=self.rng, policy=self.policy
+            name,
+            sign=self.signers.key(name).sign,
+            verify=self.signers.verify,
+            rng=self.rng,
+            policy=self.policy,
+            memory=memory,
         )
 
     # Rounds
@@ -148,8 +175,16 @@ class Mesh:
 
     def settle(self) -> None:
         """Delivers until nothing is on its way."""
-        while self._queue:
-            self._queue.popleft()()
+        while self.letters:
+            self.deliver(self.letters.popleft())
+
+    def deliver(self, letter: Letter) -> None:
+        """Hands one letter to its machine."""
+        match letter:
+            case ToContributor(name, event):
+                self.tell(name, event)
+            case ToCoordinator(event):
+                self.tell_coordinator(event)
 
     # Machines
 
@@ -187,13 +222,14 @@ class Mesh:
     def _carry_out(self, effect: CoordinatorEffect) -> None:
         match effect:
             case Send(receiver, message):
+                self.told[receiver, type(message)] = message
                 changed = self.to_contributor(receiver, message)
                 if changed is not None:
-                    self._queue.append(lambda: (self.tell(receiver, changed), None)[1])
+                    self.letters.append(ToContributor(receiver, changed))
             case CountVector(contributor):
                 self.total += self.vectors[contributor]
             case CommitIntent(intent):
-                self._queue.append(lambda: self._commit(IntentShown(intent)))
+                self._commit(IntentShown(intent))
             case TakeOff(masks, contributors):
                 self.taken_off = masks
                 self.result, self.summed = masked(self.total, masks), contributors
@@ -201,15 +237,18 @@ class Mesh:
                 self.ended.append(effect)
 
     def _commit(self, shown: IntentShown) -> None:
-        for name in self.contributors:
-            if self.shows_intent(name):
-                self.tell(name, shown)
-        self.tell_coordinator(shown)
+        self.letters += [ToContributor(name, shown) for name in self.contributors if self.shows_intent(name)]
+        self.letters.append(ToCoordinator(shown))
 
     def _send_back(self, name: str, message: ContributorMessage) -> None:
+        self.said[name, type(message)] = message
         changed = self.to_coordinator(name, message)
         if changed is not None:
-            self._queue.append(lambda: (self.tell_coordinator(Received(name, changed)), None)[1])
+            self.letters.append(ToCoordinator(Received(name, changed)))
+
+    def stage(self) -> RoundStage:
+        """Where the coordinator's round is."""
+        return self.coordinator.stage
 
     def expected(self) -> int:
         """The plain sum of those whose vectors were counted."""

@@ -55,7 +55,7 @@ def test_a_round_goes_on_while_enough_remain(
         result = mesh.run()
         if losses > tolerated:
             assert result is None
-            assert mesh.coordinator.stage is RoundStage.ABANDONED
+            assert mesh.stage() is RoundStage.ABANDONED
         else:
             assert result == mesh.expected()
             assert set(mesh.summed) == set(mesh.values) - (set() if stage is UnmaskShares else set(gone))
