@@ -23,7 +23,6 @@ from weftmesh.runtime.training_messages import (
     Vector,
     model_arrays,
     model_of,
-    read_evaluation,
     read_update,
 )
 
@@ -57,7 +56,6 @@ class MomentumFedAvg(FedAvg):
         velocity: what the round before left; None for a fresh model.
         momentum: how much of the velocity stays, from 0 to below 1.
         learning_rate: how much of it is applied, above 0.
-        evaluate: whether every round ends with an evaluation of the new model on the nodes.
 
     Attributes:
         velocity: float32 of shape (d,), to be kept with the model; None until the first mean.
@@ -75,7 +73,6 @@ class MomentumFedAvg(FedAvg):
         velocity: Vector | None = None,
         momentum: float = MOMENTUM,
         learning_rate: float = LEARNING_RATE,
-        evaluate: bool = False,
     ) -> None:
         if contributors_min < 1 or not 0.0 <= momentum < 1.0 or not learning_rate > 0.0:
             raise InvalidInputError(
@@ -83,9 +80,9 @@ class MomentumFedAvg(FedAvg):
                 f"not {contributors_min}, {momentum} and {learning_rate}"
             )
         super().__init__(
-            fraction_evaluate=1.0 if evaluate else 0.0,
+            # Evaluation is a round of its own: if it fails, the model that was trained is there all the same.
+            fraction_evaluate=0.0,
             min_train_nodes=contributors_min,
-            min_evaluate_nodes=contributors_min,
             min_available_nodes=contributors_min,
             weighted_by_key=WEIGHT,
             arrayrecord_key=ARRAYS,
@@ -133,30 +130,18 @@ class MomentumFedAvg(FedAvg):
         self.velocity = velocity
         return model_arrays(self._codec.with_parameters(self._model, parameters)), metrics
 
-    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Means over the usable evaluations, weighted; none when too few are."""
-        usable = [reply for reply in replies if self._has_usable_metrics(reply)]
-        return super().aggregate_evaluate(server_round, usable) if len(usable) >= self._replies_min else None
-
     def _has_usable_change(self, reply: Message, shape: tuple[int, ...]) -> bool:
         try:
             update = read_update(reply)
         except InvalidInputError as error:
-            log.info("an update is left out", number=reply.metadata.src_node_id, why=_why(reply, error))
+            log.info("an update is left out", number=reply.metadata.src_node_id, why=why_unusable(reply, error))
             return False
         if update.change.shape != shape:
             log.info("an update is left out", number=reply.metadata.src_node_id, why="it is for another model")
             return False
         return True
 
-    def _has_usable_metrics(self, reply: Message) -> bool:
-        try:
-            read_evaluation(reply)
-        except InvalidInputError as error:
-            log.info("an evaluation is left out", number=reply.metadata.src_node_id, why=_why(reply, error))
-            return False
-        return True
 
-
-def _why(reply: Message, error: InvalidInputError) -> str:
+def why_unusable(reply: Message, error: InvalidInputError) -> str:
+    """What the learner says, or else what is wrong with what it sent."""
     return str(reply.error.reason if reply.has_error() else error)

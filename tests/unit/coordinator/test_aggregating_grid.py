@@ -15,9 +15,10 @@ from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
 from weftmesh.coordinator.aggregated_round import RoundAbandonedError
 from weftmesh.coordinator.aggregating_grid import AggregatingGrid, AggregationSettings
 from weftmesh.coordinator.courier import Courier, LeadershipLostError
+from weftmesh.coordinator.evaluation import FederatedEvaluation
 from weftmesh.coordinator.grid import MeshGrid
 from weftmesh.coordinator.strategy import MomentumFedAvg
-from weftmesh.coordinator.training_round import RoundResult, run_round
+from weftmesh.coordinator.training_round import RoundResult, run_evaluation, run_round
 from weftmesh.core.aggregation.coordinator import StageTimeouts
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime.flower import MessageType
@@ -60,10 +61,8 @@ class Mesh:
     def grid(self, settings: AggregationSettings = SETTINGS) -> AggregatingGrid:
         return AggregatingGrid(self.courier(), self.exchange.trainers, self.log, self.side.identities.verify, settings)
 
-    async def train(
-        self, model: bytes = MODEL, velocity: Vector | None = None, *, evaluate: bool = False
-    ) -> RoundResult:
-        return await run(self.grid(), model, velocity, replies_min=1, evaluate=evaluate)
+    async def train(self, model: bytes = MODEL, velocity: Vector | None = None) -> RoundResult:
+        return await run(self.grid(), model, velocity, replies_min=1)
 
     def drop(self, node: str, question: Callable[[object], bool]) -> None:
         """From the first such question on, the node is away."""
@@ -80,12 +79,8 @@ class Mesh:
         self.exchange.faults[node] = deliver
 
 
-async def run(
-    grid: MeshGrid, model: bytes, velocity: Vector | None, *, replies_min: int, evaluate: bool = False
-) -> RoundResult:
-    strategy = MomentumFedAvg(
-        VectorCodec(), contributors_min=3, replies_min=replies_min, velocity=velocity, evaluate=evaluate
-    )
+async def run(grid: MeshGrid, model: bytes, velocity: Vector | None, *, replies_min: int) -> RoundResult:
+    strategy = MomentumFedAvg(VectorCodec(), contributors_min=3, replies_min=replies_min, velocity=velocity)
     return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
 
 
@@ -114,17 +109,18 @@ class RoundState:
         self.loss = float("nan")
 
     def take(self, result: RoundResult) -> None:
-        self.model, self.velocity, self.loss = result.model, result.velocity, result.train_metrics["loss"]
+        self.model, self.velocity, self.loss = result.model, result.velocity, result.metrics["loss"]
 
 
 async def test_an_evaluation_is_aggregated_too() -> None:
     mesh = Mesh(3)
-    result = await mesh.train(evaluate=True)
-    each = [one.evaluate(result.model, {}) for one in mesh.exchange.trainers.values()]
+    strategy = FederatedEvaluation(contributors_min=3, replies_min=1)
+    metrics = await asyncio.to_thread(run_evaluation, strategy, mesh.grid(), MODEL, {}, 30.0)
+    each = [one.evaluate(MODEL, {}) for one in mesh.exchange.trainers.values()]
     mean = sum(one.weight * one.metrics["loss"] for one in each) / sum(one.weight for one in each)
-    assert result.evaluation["loss"] == pytest.approx(mean, abs=1e-5)
-    assert [terms.job for terms in mesh.log.opened] == ["effort/train", "effort/evaluate"]
-    assert mesh.log.opened[1].vector_length == 2
+    assert metrics["loss"] == pytest.approx(mean, abs=1e-5)
+    (terms,) = mesh.log.opened
+    assert (terms.job, terms.vector_length) == ("effort/evaluate", 2)
 
 
 async def test_nothing_of_one_node_is_in_the_clear() -> None:

@@ -10,13 +10,14 @@ import pytest
 from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
 
 from weftmesh.coordinator.courier import Courier, LeadershipLostError
+from weftmesh.coordinator.evaluation import FederatedEvaluation
 from weftmesh.coordinator.grid import MeshGrid
 from weftmesh.coordinator.node_numbers import number_of
 from weftmesh.coordinator.strategy import MomentumFedAvg
-from weftmesh.coordinator.training_round import RoundResult, TooFewContributorsError, run_round
+from weftmesh.coordinator.training_round import RoundResult, TooFewContributorsError, run_evaluation, run_round
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime import flower
-from weftmesh.runtime.flower import Message
+from weftmesh.runtime.flower import Message, RecordDict
 from weftmesh.runtime.training_messages import (
     ConfigValue,
     LocalUpdate,
@@ -40,7 +41,6 @@ async def train(
     velocity: Vector | None = None,
     *,
     contributors_min: int = 3,
-    evaluate: bool = False,
 ) -> RoundResult:
     grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: True), exchange.trainers)
     strategy = MomentumFedAvg(
@@ -49,7 +49,6 @@ async def train(
         velocity=velocity,
         momentum=MOMENTUM,
         learning_rate=RATE,
-        evaluate=evaluate,
     )
     return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
 
@@ -77,7 +76,7 @@ async def test_rounds_equal_plain_averaging_bit_for_bit(count: int) -> None:
         # A new strategy each time, as after a change of leaders: all that stays is the model and its velocity.
         result = await train(exchange, model, velocity)
         model, velocity = result.model, result.velocity
-        losses.append(result.train_metrics["loss"])
+        losses.append(result.metrics["loss"])
     expected, expected_velocity = plain_rounds(exchange.trainers, 4)
     assert model == expected.tobytes()
     assert velocity is not None
@@ -87,12 +86,38 @@ async def test_rounds_equal_plain_averaging_bit_for_bit(count: int) -> None:
     assert exchange.bytes_moved > 4 * count * 2 * 4 * SIZE
 
 
-async def test_a_round_may_end_with_an_evaluation_of_the_new_model() -> None:
+async def evaluate(exchange: InProcessExchange, model: bytes) -> Mapping[str, float]:
+    grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: True), exchange.trainers)
+    return await asyncio.to_thread(run_evaluation, FederatedEvaluation(contributors_min=3), grid, model, {}, 30.0)
+
+
+async def test_an_evaluation_is_the_weighted_mean_over_the_nodes() -> None:
     exchange = InProcessExchange(trainers_of(3))
-    result = await train(exchange, np.zeros(SIZE, np.float32).tobytes(), evaluate=True)
-    each = [one.evaluate(result.model, {}) for one in exchange.trainers.values()]
+    model = np.ones(SIZE, np.float32).tobytes()
+    each = [exchange.trainers[node].evaluate(model, {}) for node in sorted(exchange.trainers)]
     mean = sum(one.weight * one.metrics["loss"] for one in each) / sum(one.weight for one in each)
-    assert result.evaluation == pytest.approx({"loss": mean})
+    assert await evaluate(exchange, model) == pytest.approx({"loss": mean})
+    assert len(exchange.delivered) == 3
+
+
+async def test_too_few_evaluations_make_none() -> None:
+    exchange = InProcessExchange(trainers_of(3), faults={"node1": away})
+    with pytest.raises(TooFewContributorsError, match="usable evaluation"):
+        await evaluate(exchange, np.ones(SIZE, np.float32).tobytes())
+    with pytest.raises(TooFewContributorsError, match="2 nodes take part"):
+        await evaluate(InProcessExchange(trainers_of(2)), b"")
+    with pytest.raises(InvalidInputError, match="contributors_min"):
+        FederatedEvaluation(contributors_min=0)
+
+
+async def test_an_evaluation_without_metrics_is_left_out() -> None:
+    def empty(_node: str, payload: bytes) -> bytes:
+        return seal(FlowerMessage(flower.to_bytes(flower.reply(RecordDict(), request_in(payload)))))
+
+    exchange = InProcessExchange(trainers_of(4), faults={"node4": empty})
+    model = np.ones(SIZE, np.float32).tobytes()
+    without = InProcessExchange({node: one for node, one in exchange.trainers.items() if node != "node4"})
+    assert await evaluate(exchange, model) == await evaluate(without, model)
 
 
 async def test_a_round_with_too_few_nodes_does_not_start() -> None:
