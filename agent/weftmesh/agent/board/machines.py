@@ -23,7 +23,7 @@ from weftmesh.core.clock import HybridClock
 from weftmesh.core.learning.machine import Learning
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.wire.machine_rows import BOARD, RowSorter, wrapped
+from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, RowSorter, wrapped
 
 RECENT_STATES: Final = 4_096
 """Entries after which the state hash is remembered, for replicas to compare: some seconds under full load."""
@@ -63,7 +63,7 @@ class LogMachines:
         self._board = BoardDriver(home, clock)
         self._learning = LearningDriver(clock)
         # By the case of MachineCommand. The board comes first: its rows are read as a snapshot streams by.
-        self._drivers: Final[Mapping[str, Driver]] = {BOARD: self._board, "learning": self._learning}
+        self._drivers: Final[Mapping[str, Driver]] = {BOARD: self._board, LEARNING: self._learning}
         self._beside_board: Final = [driver for name, driver in self._drivers.items() if name != BOARD]
         self._restored: list[Callable[[], None]] = []
         self._recent_states: deque[tuple[int, str]] = deque(maxlen=RECENT_STATES)

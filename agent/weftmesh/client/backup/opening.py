@@ -15,7 +15,8 @@ from weftmesh.core.board.machine import Board
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2
 from weftmesh.runtime.wire.backup_parts import damaged, read_parts
-from weftmesh.runtime.wire.machine_rows import board_rows
+from weftmesh.runtime.wire.learning_rows import learning_from_rows
+from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, RowSorter
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 from weftmesh.runtime.wire.snapshot_rows import state_from_rows
 
@@ -76,7 +77,9 @@ def _check_board(board: backup_pb2.BackupBoard, snapshot: Path) -> None:
     with snapshot.open("rb") as stream:
         reader = SnapshotReader(stream, snapshot)
         reader.header()
-        state = Board.thaw(state_from_rows(board_rows(reader.rows()))).freeze()
+        sorter = RowSorter(reader.rows())
+        state = Board.thaw(state_from_rows(sorter.rows_of(BOARD))).freeze()
+        learning_from_rows(sorter.rows_of(LEARNING))  # raises when its rows are not what their own hash says
     if state.revision != board.revision or actual_state_hash(state) != board.state_hash:
         raise damaged(
             f"the board of {board.home} comes back at revision {state.revision} with state hash "

@@ -9,9 +9,12 @@ from typing import Final
 
 from weftmesh.client.backup.opening import OpenBackup
 from weftmesh.core.errors import DataCorruptionError, PreconditionError
+from weftmesh.core.learning.restoring import in_new_mesh
 from weftmesh.mesh.v1 import backup_pb2, raft_pb2
 from weftmesh.runtime.files import make_private_directory, replacing
 from weftmesh.runtime.identity.founding import NodeRecord
+from weftmesh.runtime.wire.learning_rows import learning_from_rows, learning_rows
+from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, RowSorter, wrapped
 from weftmesh.runtime.wire.snapshot_file import FORMAT, SnapshotReader, digest_of, encode
 
 MESH_HOME: Final = "mesh"
@@ -138,4 +141,7 @@ def _rows(source: Path) -> Iterator[bytes]:
     with source.open("rb") as stream:
         reader = SnapshotReader(stream, source)
         reader.header()
-        yield from reader.rows()
+        sorter = RowSorter(reader.rows())
+        yield from sorter.rows_of(BOARD)
+        learning = learning_from_rows(sorter.rows_of(LEARNING))
+        yield from wrapped(LEARNING, learning_rows(in_new_mesh(learning.freeze())))

@@ -11,8 +11,6 @@ from weftmesh.core.learning.model import Job, Limits, Round, RoundStage, UnmaskI
 from weftmesh.core.learning.retention import outlived
 from weftmesh.core.learning.store import Store
 
-_UNDER_WAY = (RoundStage.OPEN, RoundStage.INTENT)
-
 
 def check_store(store: Store) -> None:
     """Asserts what holds of rows and between them."""
@@ -38,7 +36,7 @@ def check_hash(store: Store, requests: RequestMemory, state_hash: int) -> None:
 def _check_job(store: Store, job: Job) -> None:
     assert job.contributors_floor >= Limits.CONTRIBUTORS_FLOOR, f"{job.name}: floor"
     assert job.threshold_percent >= 50, f"{job.name}: two disjoint sets reach the threshold"
-    under_way = [one.id for one in store.rounds if one.job == job.name and one.stage in _UNDER_WAY]
+    under_way = [one.id for one in store.rounds if one.job == job.name and one.is_under_way]
     assert under_way == ([job.round_id] if job.round_id else []), f"{job.name}: rounds under way"
     versions = store.versions_of(job.name)
     numbers = [one.number for one in versions]
@@ -57,7 +55,8 @@ def _check_job(store: Store, job: Job) -> None:
 
 def _check_round(store: Store, one: Round) -> None:
     job = store.jobs[one.job]
-    assert one.coordinator.term <= job.coordinator.term, f"{one.id.hex()}: its term is newer than the job's"
+    if one.is_under_way:
+        assert one.coordinator.term <= job.coordinator.term, f"{one.id.hex()}: its term is newer than the job's"
     assert list(one.contributors) == sorted(set(one.contributors)), f"{one.id.hex()}: contributors"
     assert bool(one.why) is (one.stage is RoundStage.ABANDONED), f"{one.id.hex()}: why"
     assert bool(one.result_version) is (one.stage is RoundStage.DONE), f"{one.id.hex()}: result"

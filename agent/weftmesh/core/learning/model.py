@@ -173,6 +173,11 @@ class Round:
     """What it made."""
     ended_stamp: int = 0
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is neither done nor abandoned."""
+        return self.stage in (RoundStage.OPEN, RoundStage.INTENT)
+
 
 @record(frozen=True, slots=True)
 class UnmaskIntent:

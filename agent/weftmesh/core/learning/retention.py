@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from weftmesh.core.learning.model import Job, Limits, RoundStage, Row, UnmaskIntent, Version, VersionStage
+from weftmesh.core.learning.model import Job, Limits, Row, UnmaskIntent, Version, VersionStage
 from weftmesh.core.learning.store import Store
 
 
@@ -38,7 +38,7 @@ def _activated(version: Version) -> int:
 
 
 def _old_rounds(store: Store, job: Job) -> Iterator[Row]:
-    over = [one for one in store.rounds if one.job == job.name and one.stage in (RoundStage.DONE, RoundStage.ABANDONED)]
+    over = [one for one in store.rounds if one.job == job.name and not one.is_under_way]
     yield from over[: -Limits.ROUNDS_KEPT]
 
 

@@ -16,6 +16,7 @@ from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1.raft_pb2 import MachineRow
 
 BOARD: Final = "board"
+LEARNING: Final = "learning"
 
 _CONTINUES: Final = 0x80
 _SECOND_TAG_BYTE: Final = 6
@@ -74,8 +75,3 @@ class RowSorter:
                 f"row {number} of the snapshot is of a machine that this version does not know; upgrade this node"
             )
         self._others.setdefault(machine, []).append(getattr(row, machine))
-
-
-def board_rows(rows: Iterable[bytes]) -> Iterable[bytes]:
-    """The board's rows of a snapshot without those of other machines; raises as `RowSorter.rows_of` does."""
-    return RowSorter(rows).rows_of(BOARD)

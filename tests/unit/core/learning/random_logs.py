@@ -223,8 +223,3 @@ def random_learning_log(seed: int, length: int) -> list[Command]:
         log.append(draws.command())
         learning.apply(log[-1])
     return log
-
-
-def is_under_way(one: Round) -> bool:
-    """Whether a round is neither done nor abandoned."""
-    return one.stage in (RoundStage.OPEN, RoundStage.INTENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.unit.core.learning.random_logs import JOBS, RandomLearning, is_under_way, random_learning_log
+from tests.unit.core.learning.random_logs import JOBS, RandomLearning, random_learning_log
 
 from weftmesh.core.learning.commands import Command, CommitIntent
 from weftmesh.core.learning.machine import Learning
@@ -91,7 +91,7 @@ class LearningStates(RuleBasedStateMachine):
     @invariant()
     def one_round_of_a_job_is_under_way(self) -> None:
         for job in self.learning.jobs():
-            assert len([one for one in self.learning.rounds(job.name) if is_under_way(one)]) <= 1
+            assert len([one for one in self.learning.rounds(job.name) if one.is_under_way]) <= 1
 
 
 TestLearningStates = LearningStates.TestCase

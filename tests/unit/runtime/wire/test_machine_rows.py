@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from weftmesh.board.v1.command_pb2 import BoardRow
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1.raft_pb2 import MachineRow
-from weftmesh.runtime.wire.machine_rows import BOARD, RowSorter, board_rows, wrapped
+from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, RowSorter, wrapped
 
 
 @given(st.lists(st.binary(max_size=40), max_size=5))
 def test_rows_come_back_to_their_machines(others: list[bytes]) -> None:
     board = [BoardRow(header={"revision": 7}).SerializeToString(), BoardRow().SerializeToString()]
-    sorter = RowSorter([board[0], *wrapped("learning", others), board[1]])
+    sorter = RowSorter([board[0], *wrapped(LEARNING, others), board[1]])
     assert list(sorter.rows_of(BOARD)) == board
-    assert list(sorter.rows_of("learning")) == others
+    assert list(sorter.rows_of(LEARNING)) == others
     assert list(sorter.rows_of("nothing")) == []
 
 
@@ -30,14 +30,14 @@ def test_the_fields_of_the_two_kinds_of_rows_are_apart() -> None:
 def test_a_row_of_an_unknown_machine_is_refused(field: int) -> None:
     tag = field << 3 | 2
     row = bytes([tag & 0x7F | 0x80, tag >> 7, 1, 65])
-    if field == MachineRow.DESCRIPTOR.fields_by_name["learning"].number:
-        assert list(board_rows([row])) == []
+    if field == MachineRow.DESCRIPTOR.fields_by_name[LEARNING].number:
+        assert list(RowSorter([row]).rows_of(BOARD)) == []
         return
     with pytest.raises(DataCorruptionError, match="a machine that this version does not know; upgrade this node"):
-        list(board_rows([row]))
+        list(RowSorter([row]).rows_of(BOARD))
 
 
 def test_a_row_that_does_not_parse_is_refused() -> None:
-    (row,) = wrapped("learning", [b"whole"])
+    (row,) = wrapped(LEARNING, [b"whole"])
     with pytest.raises(DataCorruptionError, match="row 1 of the snapshot does not parse"):
-        list(board_rows([row[:-1]]))
+        list(RowSorter([row[:-1]]).rows_of(BOARD))

@@ -1,0 +1,73 @@
+"""A backup holds what was learned, and a restored mesh can go on with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from tests.unit.client.test_backup_files import Parts, Shelf, board_of, found_node
+from tests.unit.core.learning.facts import FIRST, JOB, founded, opening
+
+from weftmesh.agent.board.machines import LogMachines
+from weftmesh.client.backup.opening import open_backup
+from weftmesh.client.backup.restoring import check_fresh, chosen_places, restore_backup
+from weftmesh.core.clock import HybridClock
+from weftmesh.core.errors import DataCorruptionError
+from weftmesh.mesh.v1 import backup_pb2, raft_pb2
+from weftmesh.runtime.wire.backup_parts import FORMAT, closing_of
+from weftmesh.runtime.wire.learning_rows import learning_rows
+from weftmesh.runtime.wire.machine_rows import LEARNING, wrapped
+from weftmesh.runtime.wire.snapshot_file import SnapshotReader, encode
+from weftmesh.runtime.wire.snapshot_rows import rows_of
+
+
+def parts_with(learned: Iterable[bytes]) -> Parts:
+    """What a node with these learning rows would stream."""
+    state = board_of(1)
+    opening_part = backup_pb2.BackupOpening(format=FORMAT, cluster="old", node="n1", version="1")
+    opening_part.boards.add(home="mesh", revision=state.revision, state_hash=state.state_hash.hex(), applied_index=40)
+    header = raft_pb2.SnapshotHeader(format=1, last_index=40, last_term=7, cluster="old")
+    pieces = list(encode(header, chain(rows_of(state), wrapped(LEARNING, learned))))
+    digest = hashlib.sha256(b"".join(pieces))
+    data = [backup_pb2.BackupPart(data=backup_pb2.BackupData(board=0, data=piece)) for piece in pieces]
+    return [backup_pb2.BackupPart(opening=opening_part), *data, closing_of(digest, sum(map(len, pieces)))]
+
+
+def restored(path: Path, shelf: Shelf, data_dir: Path) -> LogMachines:
+    with open_backup(path, shelf.identity, scratch=data_dir) as backup:
+        restore_backup(chosen_places(backup, data_dir), check_fresh(data_dir))
+    (snapshot,) = (data_dir / "mesh" / "snapshots").iterdir()
+    machines = LogMachines("mesh", HybridClock())
+    with snapshot.open("rb") as stream:
+        reader = SnapshotReader(stream, snapshot)
+        reader.header()
+        machines.prepare_restore(reader.rows())()
+    return machines
+
+
+def test_a_restored_mesh_knows_the_versions_and_heeds_its_own_leaders(tmp_path: Path) -> None:
+    shelf, mesh = Shelf(tmp_path), founded()
+    mesh.train(1, 1)
+    mesh.done(opening(2, 2))
+    path = shelf.put(parts_with(learning_rows(mesh.learning.freeze())))
+
+    machines = restored(path, shelf, found_node(tmp_path / "data"))
+
+    assert machines.board.freeze() == board_of(1)
+    assert machines.learning.versions(JOB) == mesh.learning.versions(JOB)
+    job = machines.learning.job(JOB)
+    assert job is not None
+    assert (job.coordinator.term, job.round_id) == (0, b"")
+    assert mesh.learning.jobs()[0].coordinator == FIRST
+    machines.learning.check()
+
+
+def test_a_backup_whose_learning_rows_are_not_whole_is_refused(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    rows = list(learning_rows(founded().learning.freeze()))
+    path = shelf.put(parts_with(rows[:-1]))
+    with pytest.raises(DataCorruptionError, match="state hash"), open_backup(path, shelf.identity):
+        pass
