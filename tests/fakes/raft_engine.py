@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from weftmesh.agent.raft.engine import Applied, MemberRole, RaftStatus, Role, StateMachine
+from weftmesh.agent.raft.engine import Applied, MemberRole, PeerStatus, RaftStatus, Role, StateMachine
 from weftmesh.core.errors import UnknownOutcomeError, WeftmeshError
 from weftmesh.runtime.clock import wall_us
 
@@ -20,13 +20,18 @@ class InMemoryEngine:
         fail_after: errors for the next proposals that get through: applied, and yet unanswered.
         gate: proposals wait for it before they are applied.
         delay_s: how long a proposal takes.
+        role, term, leader, quorum: what `status` says; `tell` tells the listeners.
+        connected: the members that `status` calls connected.
     """
 
     def __init__(self, machine: StateMachine, node: str = "n1") -> None:
         self._machine = machine
         self._node = node
         self._index = 0
-        self._term = 1
+        self.role = Role.LEADER
+        self.term = 1
+        self.leader = node
+        self.connected: set[str] = set()
         self._voters = {node: "127.0.0.1:1"}
         self._observers: dict[str, str] = {}
         self._listeners: list[Callable[[RaftStatus], None]] = []
@@ -71,6 +76,10 @@ class InMemoryEngine:
         self._observers.pop(name, None)
         if role is not None and at is not None:
             (self._voters if role is MemberRole.VOTER else self._observers)[name] = at
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the listeners of the present status."""
         for listener in self._listeners:
             listener(self.status())
 
@@ -84,9 +93,9 @@ class InMemoryEngine:
     def status(self) -> RaftStatus:
         return RaftStatus(
             node=self._node,
-            role=Role.LEADER,
-            term=self._term,
-            leader=self._node,
+            role=self.role,
+            term=self.term,
+            leader=self.leader,
             quorum=self.quorum,
             commit_index=self._index,
             applied_index=self._index,
@@ -96,6 +105,11 @@ class InMemoryEngine:
             pending=self.under_way,
             voters=dict(self._voters),
             observers=dict(self._observers),
+            peers=tuple(
+                PeerStatus(name, address, name in self.connected, 0)
+                for name, address in {**self._voters, **self._observers}.items()
+                if name != self._node
+            ),
         )
 
     def on_change(self, callback: Callable[[RaftStatus], None]) -> None:

@@ -25,6 +25,7 @@ from weftmesh.agent.board.sync_meter import SyncMeter
 from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.enrolment.joining import become_member
+from weftmesh.agent.learning.room import LearningRoom
 from weftmesh.agent.mesh_service import MeshServicer
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.offline.replayer import Replayer
@@ -147,7 +148,10 @@ class Node:
         ledger = EgressLedger.open(data_dir / "egress", SystemDisk(fsync=self._config.raft.fsync))
         stack.push_async_callback(ledger.close)
         privacy = PrivacyServicer(ledger, callers, self._config.mesh.group)
+        learning = LearningRoom(self._config, self._identity, self._homes, callers, self._clock, ledger, self._dial)
+        stack.push_async_callback(learning.close)
         servers.add(board, mesh_service, raft_servicer, admission.renewal, backup, audit, recovery, privacy)
+        servers.add_learning(learning.service, learning.peer_service)
 
         mesh.engine.on_change(self._note_members)
         for home in self._homes.all():

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from weftmesh.agent.raft.peers.transport import SERVER_OPTIONS
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.errors import PreconditionError
+from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.mesh.v1 import (
     audit_pb2,
     audit_pb2_grpc,
@@ -42,6 +43,8 @@ AUDIT_SERVICE: Final = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].ful
 BACKUP_SERVICE: Final = backup_pb2.DESCRIPTOR.services_by_name["BackupService"].full_name
 RECOVERY_SERVICE: Final = recovery_pb2.DESCRIPTOR.services_by_name["RecoveryService"].full_name
 PRIVACY_SERVICE: Final = privacy_pb2.DESCRIPTOR.services_by_name["PrivacyService"].full_name
+LEARNING_SERVICE: Final = learning_pb2.DESCRIPTOR.services_by_name["LearningService"].full_name
+LEARNING_PEER_SERVICE: Final = learning_pb2.DESCRIPTOR.services_by_name["LearningPeerService"].full_name
 RAFT_SERVICE: Final = raft_pb2.DESCRIPTOR.services_by_name["RaftService"].full_name
 
 
@@ -84,8 +87,19 @@ class Servers:
         recovery_pb2_grpc.add_RecoveryServiceServicer_to_server(recovery, self._local)
         privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(privacy, self._local)
         common = (BOARD_SERVICE, MESH_SERVICE, AUDIT_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection((*common, RAFT_SERVICE, RENEWAL_SERVICE), self._mesh)
-        reflection.enable_server_reflection((*common, BACKUP_SERVICE, RECOVERY_SERVICE, PRIVACY_SERVICE), self._local)
+        peers = (RAFT_SERVICE, RENEWAL_SERVICE, LEARNING_PEER_SERVICE)
+        processes = (BACKUP_SERVICE, RECOVERY_SERVICE, PRIVACY_SERVICE, LEARNING_SERVICE)
+        reflection.enable_server_reflection((*common, *peers), self._mesh)
+        reflection.enable_server_reflection((*common, *processes), self._local)
+
+    def add_learning(
+        self,
+        service: learning_pb2_grpc.LearningServiceServicer,
+        peer_service: learning_pb2_grpc.LearningPeerServiceServicer,
+    ) -> None:
+        """Say who serves learning: this node's processes on the local socket, members on the mesh port."""
+        learning_pb2_grpc.add_LearningServiceServicer_to_server(service, self._local)
+        learning_pb2_grpc.add_LearningPeerServiceServicer_to_server(peer_service, self._mesh)
 
     async def start(self) -> None:
         """Listen on both.
