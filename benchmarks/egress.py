@@ -36,6 +36,7 @@ FILL_IN_FLIGHT: Final = 1_024
 PEERS: Final = 16
 TICK_S: Final = 0.001
 MEMORY_TICKS: Final = 20
+IDLE_S: Final = 5.0
 MIB: Final = 1024 * 1024
 PAYLOAD: Final = b"x" * 65_536
 EGRESSES: Final = [
@@ -62,6 +63,12 @@ class _Watch:
             if len(self.late_ms) % MEMORY_TICKS == 0:
                 self.peak_bytes = max(self.peak_bytes, resident_bytes())
             last_s = now_s
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """How long something held the loop."""
+        late_ms = sorted(self.late_ms)
+        yield Row(name, "loop held, p99", round(late_ms[len(late_ms) * 99 // 100], 1), "ms")
+        yield Row(name, "loop held, longest", round(late_ms[-1], 1), "ms")
 
 
 def resident_bytes() -> int:
@@ -159,10 +166,17 @@ async def read(name: str, items: Iterator[object]) -> AsyncIterator[Row]:
             pass
         yield Row(name, "time", round(time.perf_counter() - started_s, 2), "s")
         yield Row(name, "processor time", round(time.process_time() - processor_s, 2), "s")
-    late_ms = sorted(watch.late_ms)
-    yield Row(name, "loop held, p99", round(late_ms[len(late_ms) * 99 // 100], 1), "ms")
-    yield Row(name, "loop held, longest", round(late_ms[-1], 1), "ms")
+    for row in watch.rows(name):
+        yield row
     yield Row(name, "memory on top", round((watch.peak_bytes - watch.before_bytes) / MIB, 1), "MiB")
+
+
+async def idle() -> AsyncIterator[Row]:
+    """What this machine does to a loop that has nothing to do; beside the rows of `read`."""
+    async with watching() as watch:
+        await asyncio.sleep(IDLE_S)
+    for row in watch.rows("nothing to do"):
+        yield row
 
 
 async def measure(directory: Path, records: int, seconds: float) -> list[Row]:
@@ -171,6 +185,7 @@ async def measure(directory: Path, records: int, seconds: float) -> list[Row]:
     parts = (
         recording(directory / "recording", seconds),
         recording_over_the_socket(directory / "mesh", seconds),
+        idle(),
         long_ledger(directory / "long", records),
     )
     for part in parts:

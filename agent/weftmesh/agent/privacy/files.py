@@ -101,8 +101,10 @@ class LedgerFiles:
         self._file = self._open(path)
         self._path, self._end_bytes, self._trim = path, 0, True
         # Only now: after a crash before this the node goes on in the old file, or in the empty new one.
-        os.fchmod(full, _SEALED_MODE)
-        os.close(full)
+        try:
+            os.fchmod(full, _SEALED_MODE)
+        finally:
+            os.close(full)
 
     def _opened(self) -> int:
         if self._file is None:
