@@ -1,0 +1,76 @@
+"""What a learner needs of its own node, as plain blocking calls for its worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.forecast.text import TaskText
+from weftmesh.core.learning.model import RoundKind
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job as this node's own replica has it.
+
+    Attributes:
+        term: the Raft term that the node knows of.
+        head: what the job forecasts, such as effort; empty when the job is not known here.
+        enabled: whether it is learned.
+        opted_out: whether this node's owner takes no part in it.
+        projects: ids of the projects that this node trains on.
+        versions: SHA-256 of the model by version number, the newest ones.
+        intents: of the newest rounds.
+    """
+
+    term: int
+    head: str = ""
+    enabled: bool = False
+    opted_out: bool = False
+    projects: tuple[str, ...] = ()
+    versions: Mapping[int, bytes] = field(default_factory=dict)
+    intents: tuple[UnmaskIntent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTask:
+    """A task that is done, and what it took. Its text is never printed.
+
+    Attributes:
+        name: projects/{project}/tasks/{id}.
+        version: goes up with every change of the task.
+        created_s: when it was made, Unix seconds.
+        updated_s: when it was written last.
+        effort: the estimate, in the team's own scale.
+        text: what a person wrote.
+    """
+
+    name: str
+    version: int
+    created_s: float
+    updated_s: float
+    effort: float
+    text: TaskText = field(repr=False)
+
+
+class Node(Protocol):
+    """This node. Every call may block, and may raise a WeftmeshError when the node cannot be asked."""
+
+    def job(self, name: str) -> JobView:
+        """What the replica says of a job."""
+
+    def sign(self, statement: bytes) -> bytes:
+        """The signature of this node's certificate."""
+
+    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
+        """Whether the certificate of `node` signed."""
+
+    def shown_intent(
+        self, job: str, kind: RoundKind, round_id: bytes, base_version: int, timeout_s: float
+    ) -> UnmaskIntent | None:
+        """The intent of a round once the replica holds it; None when it holds none in time, or never will."""
+
+    def labelled_tasks(self, project_id: str) -> Sequence[LabelledTask]:
+        """The tasks of a project that are done and have an estimate, all at one revision of the board."""

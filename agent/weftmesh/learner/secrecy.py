@@ -1,0 +1,160 @@
+"""This node's part in secure aggregation: the core's contributor, shown what the node's own replica says and no more.
+
+Before anything is answered, the node is asked whether its owner takes part and what the round was opened for. What a
+coordinator claims of either is not believed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Final
+
+from weftmesh.core.aggregation.contributor import Contributor
+from weftmesh.core.aggregation.events import IntentShown, Remember, TermShown
+from weftmesh.core.aggregation.messages import Invitation, UnmaskIntent
+from weftmesh.core.aggregation.terms import RoundTerms
+from weftmesh.core.errors import ForbiddenError, InvalidInputError, PreconditionError, WeftmeshError
+from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.sum_names import parse_sum_name
+from weftmesh.learner.app import client_app
+from weftmesh.learner.contributing import ContributingLearner
+from weftmesh.learner.memory_file import MemoryFile
+from weftmesh.learner.node import JobView, Node
+from weftmesh.learner.trainer import Assignment, HeadTrainer, RoundTrainer
+from weftmesh.runtime.wire.envelopes import LearnerRefusal, Work, seal, unseal
+
+OPT_OUT_FILE: Final = "opt-out"
+"""While a file of this name is in the state directory, the learner refuses everything, whatever the mesh says."""
+INTENT_WAIT_S: Final = 2.0
+"""The replica of a node may lag behind the one that committed the intent; so long it is waited for."""
+BASE_WAIT_S: Final = 2.0
+"""The same for the base version."""
+_PAUSE_S: Final = 0.05
+
+
+class Secrecy:
+    """Answers envelopes of coordinators, on one worker thread, one at a time.
+
+    Args:
+        name: of this node.
+        node: the node itself.
+        state_dir: where the contributor's memory is.
+        heads: what can be trained, by name.
+        rng: `secrets.SystemRandom()` in production.
+        clock: seconds that only go up.
+
+    Raises:
+        DataCorruptionError: the memory is damaged: nothing is answered.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        node: Node,
+        state_dir: Path,
+        heads: Mapping[str, HeadTrainer],
+        rng: random.Random,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        memory = MemoryFile(state_dir)
+        self._name = name
+        self._node = node
+        self._opt_out = state_dir / OPT_OUT_FILE
+        self._clock = clock
+        self._remember = memory.save
+        self._contributor = Contributor(name, sign=node.sign, verify=node.verify, rng=rng, memory=memory.load())
+        self._trainer = RoundTrainer(heads)
+        self._learner = ContributingLearner(
+            self._contributor, client_app(self._trainer), self._shown_intent, memory.save, clock
+        )
+        self._terms: RoundTerms | None = None
+        """Of the round that was joined last."""
+
+    def answer(self, job: str, payload: bytes) -> bytes:
+        """The answer to one question; a refusal is an answer too, and quotes no task.
+
+        Args:
+            job: as the node says.
+            payload: an envelope.
+
+        Raises:
+            OSError: the memory could not be made durable; nothing that depends on it has left.
+        """
+        try:
+            view = self._admit(job)
+            letter = unseal(payload)
+            if isinstance(letter, Invitation):
+                return self._join(job, view, letter, payload)
+            if isinstance(letter, Work):
+                self._trainer.assign(self._assignment(job, view))
+            return self._learner.answer(payload)
+        except WeftmeshError as error:
+            return seal(LearnerRefusal(error.reason, str(error)))
+        finally:
+            self._trainer.assign(None)
+
+    def _admit(self, job: str) -> JobView:
+        """The job as the replica has it, once its term is shown to the contributor.
+
+        Raises:
+            ForbiddenError: this node's owner takes no part.
+            PreconditionError: there is no such job, or it is not enabled.
+        """
+        if self._opt_out.exists():
+            raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
+        view = self._node.job(job)
+        if view.opted_out:
+            raise ForbiddenError(f"the owner of {self._name} takes no part in job {job}", reason="OPTED_OUT")
+        if not view.enabled:
+            raise PreconditionError(f"{self._name} knows no job {job} that is enabled", reason="JOB_NOT_ENABLED")
+        # A replica that lags shows an older term than the contributor has heeded, which refuses it and goes on.
+        self._contributor.apply(TermShown(view.term), self._clock())
+        return view
+
+    def _join(self, job: str, view: JobView, invitation: Invitation, payload: bytes) -> bytes:
+        terms = invitation.terms
+        if parse_sum_name(terms.job)[0] != job:
+            raise InvalidInputError(f"an invitation to {terms.job} came as a question of job {job}")
+        for intent in view.intents:
+            # What the mesh has settled stays settled, should this node's memory be lost.
+            if (intent.job, intent.base_version) == (terms.job, terms.base_version):
+                self._show(intent)
+        answer = self._learner.answer(payload)
+        if self._contributor.round_id == terms.round_id:
+            self._terms = terms
+        return answer
+
+    def _assignment(self, job: str, view: JobView) -> Assignment | None:
+        """What the round that was joined is for; None when none is under way, which the contributor will say."""
+        terms = self._terms
+        if terms is None or self._contributor.round_id != terms.round_id:
+            return None
+        named, kind = parse_sum_name(terms.job)
+        if named != job:
+            raise InvalidInputError(f"work for {terms.job} came as a question of job {job}")
+        base = None if kind is RoundKind.STATISTICS else self._base_sha256(job, view, terms.base_version)
+        return Assignment(view.head, kind, base, view.projects)
+
+    def _base_sha256(self, job: str, view: JobView, version: int) -> bytes:
+        give_up_at_s = self._clock() + BASE_WAIT_S
+        while version not in view.versions:
+            if self._clock() >= give_up_at_s:
+                raise PreconditionError(
+                    f"{self._name} knows no version {version} of job {job}; add it before a round trains from it",
+                    reason="BASE_UNKNOWN",
+                )
+            sleep(_PAUSE_S)
+            view = self._node.job(job)
+        return view.versions[version]
+
+    def _shown_intent(self, asked: UnmaskIntent) -> UnmaskIntent | None:
+        job, kind = parse_sum_name(asked.job)
+        return self._node.shown_intent(job, kind, asked.round_id, asked.base_version, INTENT_WAIT_S)
+
+    def _show(self, intent: UnmaskIntent) -> None:
+        for effect in self._contributor.apply(IntentShown(intent), self._clock()).effects:
+            if isinstance(effect, Remember):
+                self._remember(effect.memory)

@@ -1,0 +1,96 @@
+"""What a coordinator tells learners about one round beside the model; written and read in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Final
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.learning.model import RoundKind
+
+Value = bool | int | float | str | bytes
+"""What a setting of Flower may be."""
+
+LOCAL_STEPS_MAX: Final = 50
+LEARNING_RATE_MAX: Final = 10.0
+L2_MAX: Final = 1.0
+UPDATE_CLIP_MAX: Final = 4.0
+"""No node's update is longer, whatever a coordinator allows."""
+LABELS_MIN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSettings:
+    """Of one round, the same for all contributors. See JobSpec in learning.proto for where most of it comes from.
+
+    Attributes:
+        head: what is forecast: effort or finish-time.
+        kind: what is summed.
+        as_of_s: Unix seconds; what was written later is not trained on, so that all rounds of a training see the same
+            tasks. 0 for now.
+        local_steps: gradient steps.
+        learning_rate: of a step.
+        l2: pull of the weights to 0, per unit of weight.
+        update_clip: an update is shortened to this Euclidean length.
+        labels_min: a team with fewer labels is left out.
+    """
+
+    head: str
+    kind: RoundKind
+    as_of_s: float = 0.0
+    local_steps: int = 5
+    learning_rate: float = 1.0
+    l2: float = 1e-3
+    update_clip: float = UPDATE_CLIP_MAX
+    labels_min: int = LABELS_MIN
+
+    def to_config(self) -> dict[str, Value]:
+        """As settings of a Flower message."""
+        return asdict(self) | {"kind": int(self.kind)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Value]) -> RoundSettings:
+        """The inverse of `to_config`; settings that this version does not know are not looked at.
+
+        Raises:
+            InvalidInputError: one is missing, of another type or out of its bounds.
+        """
+        given = {one.name: config[one.name] for one in fields(cls) if one.name in config}
+        head, number = given.pop("head", None), given.pop("kind", None)
+        if not isinstance(head, str) or number not in [int(kind) for kind in RoundKind]:
+            raise _invalid("head or kind", "is missing, or not one that this version knows")
+        numbers = {name: _number(name, value) for name, value in given.items()}
+        settings = cls(head, RoundKind(int(number)), **numbers)  # type: ignore[arg-type]  # the two counts are whole
+        settings._check()
+        return settings
+
+    def _check(self) -> None:
+        bounds = {
+            "as_of_s": (0.0, 1e11),
+            "local_steps": (1, LOCAL_STEPS_MAX),
+            "learning_rate": (1e-6, LEARNING_RATE_MAX),
+            "l2": (0.0, L2_MAX),
+            "update_clip": (1e-6, UPDATE_CLIP_MAX),
+            "labels_min": (LABELS_MIN, 1_000_000),
+        }
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise _invalid(name, f"is {getattr(self, name)!r}, not {low:g} to {high:g}")
+
+
+def _number(name: str, value: Value) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _invalid(name, "is no number")
+    if name in ("local_steps", "labels_min"):
+        if value != int(value):
+            raise _invalid(name, "is no whole number")
+        return int(value)
+    return float(value)
+
+
+def _invalid(name: str, why: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"setting {name} of a round {why}; mend the job's specification", reason="ROUND_SETTINGS_INVALID"
+    )
