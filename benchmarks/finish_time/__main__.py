@@ -1,9 +1,9 @@
 """Forecasts of cycle times on a real export, beside the team's own history.
 
-Run as `python -m benchmarks.finish_time [--cuts validation]`; it needs numpy (the learner's extra) and the whole
-export, which is not part of this repository. At each cut the model is trained, and each team's rates and history are
-taken, from what was known then; it is tested on the tasks that were created until the next cut, and on those that were
-open at the cut. Writes build/bench/finish-time.json.
+Run as `python -m benchmarks.finish_time [--cuts validation] [--variants]`; it needs numpy (the learner's extra) and the
+whole export, which is not part of this repository. At each cut the model is trained, and each team's rates and history
+are taken, from what was known then; it is tested on the tasks that were created until the next cut, and on those that
+were open at the cut. Writes build/bench/finish-time.json.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ from benchmarks.finish_time.methods import (
 )
 from benchmarks.finish_time.scores import Outcome
 from benchmarks.report import Row
-from weftmesh.core.forecast.finish_pace import HISTORY_TASKS
+from weftmesh.core.forecast.cycle_time import DAY_S
+from weftmesh.core.forecast.finish_pace import HISTORY_TASKS, PaceSettings
 
 EXPORT: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "board_jira_export.csv.gz"
 RESOLVED_MIN: Final = 30
@@ -49,6 +50,19 @@ METHODS: Final[Mapping[str, Method]] = {
     "without features": rates_only,
     "weights learned alone": alone,
 }
+VARIANTS: Final[Mapping[str, Method]] = {
+    REFERENCE: own_history(HISTORY_TASKS),
+    TESTED: hazards(),
+    "half-life 45 days": hazards(PaceSettings(half_life_s=45 * DAY_S)),
+    "half-life 180 days": hazards(PaceSettings(half_life_s=180 * DAY_S)),
+    "half-life 365 days": hazards(PaceSettings(half_life_s=365 * DAY_S)),
+    "open tasks count 1": hazards(PaceSettings(open_weight=1.0)),
+    "open tasks count 0.5": hazards(PaceSettings(open_weight=0.5)),
+    "open tasks count 0": hazards(PaceSettings(open_weight=0.0)),
+    "weak prior": hazards(PaceSettings(prior_resolutions=0.5)),
+    "strong prior": hazards(PaceSettings(prior_resolutions=10.0)),
+}
+"""What the settings were chosen among, on the validation cuts."""
 OPEN_METHODS: Final = (REFERENCE, TESTED, "without features")
 CUTS: Final = {"validation": ((2012, 1), (2014, 1)), "test": ((2014, 1), (2016, 7))}
 """First cut and end of each set, year and month; a cut every quarter. Settings were chosen on the first set alone."""
@@ -81,16 +95,18 @@ def open_tasks(team: Team, cut_s: float, _: float) -> Iterator[tuple[Asked, floa
 Questions = Callable[[Team, float, float], Iterator[tuple[Asked, float]]]
 
 
-def run(teams: list[Team], cuts: list[float]) -> tuple[dict[str, list[Outcome]], dict[str, list[Outcome]]]:
+def run(
+    teams: list[Team], cuts: list[float], methods: Mapping[str, Method]
+) -> tuple[dict[str, list[Outcome]], dict[str, list[Outcome]]]:
     """The outcomes of each method, of new tasks and of open ones."""
-    new: dict[str, list[Outcome]] = {name: [] for name in METHODS}
-    still_open: dict[str, list[Outcome]] = {name: [] for name in OPEN_METHODS}
+    new: dict[str, list[Outcome]] = {name: [] for name in methods}
+    still_open: dict[str, list[Outcome]] = {name: [] for name in OPEN_METHODS if name in methods}
     for cut_s, until_s in itertools.pairwise(cuts):
         model = trained(teams, cut_s)
         for team in teams:
             if sum((one.task.times.resolved_s or math.inf) <= cut_s for one in team.records) < RESOLVED_MIN:
                 continue
-            for name, method in METHODS.items():
+            for name, method in methods.items():
                 forecaster = method(team, cut_s, model)
                 new[name] += _outcomes(team.name, cut_s, forecaster, list(new_tasks(team, cut_s, until_s)))
                 if name in OPEN_METHODS:
@@ -116,17 +132,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Finish-time forecasts on a real export.")
     parser.add_argument("--data", type=Path, default=EXPORT, help="a Jira export, CSV in gzip")
     parser.add_argument("--cuts", choices=sorted(CUTS), default="test")
+    parser.add_argument("--variants", action="store_true", help="other settings instead of other methods")
     arguments = parser.parse_args()
     if not arguments.data.exists():
         print(f"skipped: the export is not here: {arguments.data}; name it with --data", file=sys.stderr)
         return 0
     machine = report.machine()
     begun = time.monotonic()
-    new, still_open = run(read(arguments.data), quarters(arguments.cuts))
+    new, still_open = run(read(arguments.data), quarters(arguments.cuts), VARIANTS if arguments.variants else METHODS)
     rows = [*table.summary("new tasks", new, REFERENCE), *table.summary("open tasks", still_open, REFERENCE)]
     table.parts(new[TESTED], new[REFERENCE])
     rows.append(Row("whole run", "time", time.monotonic() - begun, "s"))
-    path = report.write("finish-time" if arguments.cuts == "test" else f"finish-time-{arguments.cuts}", rows, machine)
+    name = "finish-time" + ("" if arguments.cuts == "test" else "-validation") + ("-variants" * arguments.variants)
+    path = report.write(name, rows, machine)
     print(f"\n{time.monotonic() - begun:.0f} s; {path}")
     return 0
 

@@ -10,12 +10,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Final
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.cycle_time import PHASE_OF, HazardCurve
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import TeamPace
-from weftmesh.core.forecast.quantiles import LEVELS
+
+ASKED_LEVELS: Final = (0.50, 0.88, 0.97)
+"""What the curve is asked for as P50, P85 and P95. A curve does not know how a team will change, so that its late
+quantiles are too short; on the validation cuts these levels cover what they say (docs/forecasts.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def forecast_finish(
     # What no task of the team was ever seen to take cannot be forecast from its records. A task that is itself the
     # oldest is given as long again.
     longest_s = max(pace.longest_s, 2.0 * open_for_s)
-    quantiles_s = (min(curve.quantile_s(level, open_for_s), longest_s) for level in LEVELS)
+    quantiles_s = (min(curve.quantile_s(level, open_for_s), longest_s) for level in ASKED_LEVELS)
     return FinishForecast(tuple(quantiles_s), open_for_s, pace.history_s, pace.history_tasks, pace.tasks, model.version)
 
 

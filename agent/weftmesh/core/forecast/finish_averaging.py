@@ -22,7 +22,7 @@ from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.cycle_time import INTERVALS, PHASES
 from weftmesh.core.forecast.finish_model import FinishModel
 
-ROUNDS: Final = 8
+ROUNDS: Final = 6
 """How many training rounds follow the one that standardises; the weights have settled by then (docs/forecasts.md)."""
 RIDGE: Final = 0.3
 """Pull of each weight to 0, per task. It also keeps the curvature invertible whatever noise a sum carries."""

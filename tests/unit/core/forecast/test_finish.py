@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.cycle_time import DAY_S, HOUR_S, INTERVALS, PHASES, WIDTHS_S, TaskTimes
-from weftmesh.core.forecast.finish import FinishForecast, forecast_finish
+from weftmesh.core.forecast.finish import ASKED_LEVELS, FinishForecast, forecast_finish
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import PaceSettings, TeamPace, team_pace
 
@@ -49,7 +49,7 @@ def test_a_team_without_records_has_the_shared_rates() -> None:
 
     assert pace.rates == pytest.approx(MODEL.rates)
     assert pace.history_s is None
-    assert quantiles(pace) == pytest.approx([-math.log(1 - q) / PER_DAY * DAY_S for q in (0.5, 0.85, 0.95)])
+    assert quantiles(pace) == pytest.approx([-math.log(1 - q) / PER_DAY * DAY_S for q in ASKED_LEVELS])
 
 
 def test_a_feature_hastens_by_its_weight() -> None:
