@@ -62,8 +62,8 @@ class RawFeatures:
 def hashed(term: str) -> tuple[int, int]:
     """Bucket and sign (+1 or -1) of a term: the low 14 bits and the highest bit of its UTF-8's CRC-32 (ISO 3309).
 
-    CRC-32 is the same on every machine and version, and the quickest of the standard library's on short words. It
-    resists nobody who picks words on purpose: they could only spoil forecasts of their own text.
+    CRC-32 is the same on every machine and version, and the standard library's quickest on short words. It does not
+    resist somebody who picks words that collide; what one node can do to the weights is bounded by its update's length.
     """
     digest = crc32(term.encode())
     return digest & _BUCKET_MASK, -1 if digest & _SIGN_BIT else 1
