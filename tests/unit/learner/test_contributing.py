@@ -1,4 +1,4 @@
-"""A learner between a coordinator that asks anything and a trainer that may fail; rounds are in test_aggregating_grid."""
+"""A learner between a coordinator that asks anything and a trainer that may fail."""
 
 from __future__ import annotations
 
