@@ -53,13 +53,13 @@ class LogMachines:
     """Drives all machines of one log; implements `raft.engine.StateMachine`.
 
     A log entry carries many commands; its result is the list of their outcomes, in order.
+
+    Args:
+        home: `mesh`, or `node:NAME`: whose tasks may enter this log.
+        clock: follows the stamps of what is applied.
     """
 
     def __init__(self, home: str, clock: HybridClock) -> None:
-        """Args:
-        home: `mesh`, or `node:NAME`: whose tasks may enter this log.
-        clock: follows the stamps of what is applied.
-        """
         self._board = BoardDriver(home, clock)
         self._learning = LearningDriver(clock)
         # By the case of MachineCommand. The board comes first: its rows are read as a snapshot streams by.
