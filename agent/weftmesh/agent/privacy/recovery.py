@@ -102,7 +102,7 @@ def _scan(path: Path, noted: Head | None) -> _Scan:
             scan.highest_sequence = max(scan.highest_sequence, scan.last.sequence)
             scan.durable_sequence = max(scan.durable_sequence, piece.record.durable_sequence)
         if problem and not scan.found:
-            scan.found = f"at byte {piece.offset_bytes} {problem}"
+            scan.found = f"at byte {piece.offset_bytes}: {problem}"
         if not scan.found:
             scan.good, scan.good_end_bytes = scan.last, piece.end_bytes
     return scan
@@ -113,7 +113,7 @@ def _broken(scan: _Scan, known_sequence: int, newest: Path, *, sealed: bool) -> 
     found = f"{scan.path.name}: {scan.found}" if scan.found else ""
     if scan.good.sequence < known_sequence:
         missing = "it is gone or ends too early" if scan.path == newest else "it holds no record that can be read"
-        lost = f"records {scan.good.sequence + 1} to {known_sequence} were acknowledged and are not as they were"
+        lost = f"records {scan.good.sequence + 1} to {known_sequence} were acknowledged and are not all as they were"
         return f"{found or f'{newest.name}: {missing}'}; {lost}"
     # Only what was being written can have been cut short by a crash.
     return found if sealed or scan.path != newest else ""

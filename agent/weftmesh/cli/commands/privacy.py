@@ -30,12 +30,6 @@ COLUMNS: Final = (
     Column("FIRST"),
     Column("LAST"),
 )
-FINDING_COLUMNS: Final = (
-    Column("FILE"),
-    Column("BYTE", right=True),
-    Column("RECORD", right=True),
-    Column("FOUND", flexible=True),
-)
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 
 
@@ -119,7 +113,7 @@ def _show_report(output: Output, report: privacy_pb2.EgressReport, *, on_one_lin
     if rows:
         output.table(COLUMNS, rows)
         payloads, size_bytes = sum(one.payloads for one in report.totals), sum(one.size_bytes for one in report.totals)
-        output.note(f"{payloads} payloads, {size_text(size_bytes)} in all; times are local")
+        output.note(f"payloads: {payloads}, {size_text(size_bytes)} in all; times are local")
     else:
         output.note("nothing that fits left this node")
     output.data(f"anchor: {_anchor(report.head)}")
@@ -128,13 +122,14 @@ def _show_report(output: Output, report: privacy_pb2.EgressReport, *, on_one_lin
 
 
 def _show_verification(output: Output, found: privacy_pb2.LedgerVerification, against: str | None) -> None:
-    rows = [[one.file, str(one.offset_bytes), str(one.sequence), one.found] for one in found.findings]
-    if rows:
-        output.table(FINDING_COLUMNS, rows)
-    if found.findings_count > len(rows):
-        output.error(f"{found.findings_count - len(rows)} more of the kind")
+    for one in found.findings:
+        # In full, whatever the terminal's width: this is evidence.
+        place = f"{one.file}, byte {one.offset_bytes}, record {one.sequence}" if one.file else f"record {one.sequence}"
+        output.data(one_line(f"{place}: {one.found}"))
+    if found.findings_count > len(found.findings):
+        output.error(f"further findings: {found.findings_count - len(found.findings)}")
     output.note(
-        f"{found.records} records in {found.files} files, {size_text(found.size_bytes)}; "
+        f"records: {found.records}; files: {found.files}, {size_text(found.size_bytes)}; "
         f"{found.duration.ToNanoseconds() / 1e9:.1f} s; anchor: {_anchor(found.head)}"
     )
     if found.passed:
