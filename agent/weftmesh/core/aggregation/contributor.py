@@ -168,7 +168,7 @@ class Contributor:
         return (MaskVector(masks, MaskedInput(terms.round_id, stage.roster.hash, terms.vector_length)),)
 
     def _see_intent(self, intent: UnmaskIntent, now_s: float) -> Effects:
-        if intent.round_id != self.round_id:
+        if intent.round_id != self.round_id or self.name in intent.dead:
             return self._close(intent, now_s)
         stage = self._current(intent.round_id, intent.term)
         if not isinstance(stage, Masked):
@@ -181,7 +181,7 @@ class Contributor:
         return ()
 
     def _close(self, intent: UnmaskIntent, now_s: float) -> Effects:
-        """The mesh has settled on another round's sum over this base version: nothing else is summed over it."""
+        """The mesh has settled on a sum over this base version without this contributor: there must be no other."""
         check_base(intent.job, intent.base_version)
         if self._memory.has_answered(intent.job, intent.base_version):
             return ()
@@ -189,7 +189,7 @@ class Contributor:
         self._memory = self._memory.answering(intent.job, intent.base_version)
         terms = None if self._stage is None else self._stage.terms
         same = terms is not None and (terms.job, terms.base_version) == (intent.job, intent.base_version)
-        ended = self._end("another round on its base version has an intent", now_s) if same else ()
+        ended = self._end("the mesh settled on a sum without this contributor", now_s) if same else ()
         return (Remember(self._memory), *ended)
 
     def _answer(self, intent: UnmaskIntent, now_s: float) -> Effects:

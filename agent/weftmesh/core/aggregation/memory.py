@@ -36,7 +36,8 @@ class ContributorMemory:
     """Keep it on the node; give it to the next `Contributor` of the same node.
 
     Attributes:
-        term: the highest term of any coordinator that was listened to.
+        term: the highest term of any coordinator that was listened to. It is not made durable when it changes: show a
+            new process the term of its node's own replica.
         answered: by job, sorted.
     """
 

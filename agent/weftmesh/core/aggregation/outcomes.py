@@ -53,7 +53,10 @@ class Refusal(Exception):  # noqa: N818 - not an error: it travels from a rule t
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[_Effect]):
-    """The answer to one event: carry out the effects in their order."""
+    """The answer to one event: carry out the effects in their order.
+
+    A refused event has none, but a deadline that had passed by then may have.
+    """
 
     effects: tuple[_Effect, ...] = ()
     refused: Refused | None = None

@@ -295,7 +295,7 @@ def test_a_request_other_than_the_intent_is_refused() -> None:
 def test_an_intent_that_does_not_fit_the_round_is_no_ground_to_answer() -> None:
     mesh, intent = the_request(shown=False)
     for other in bent(intent):
-        if other.round_id == intent.round_id:
+        if other.round_id == intent.round_id and VICTIM not in other.dead:
             assert mesh.tell(VICTIM, IntentShown(other)) is not None
         assert mesh.tell(VICTIM, UnmaskRequest(other)) is not None
     assert (VICTIM, UnmaskShares) not in mesh.said
@@ -369,6 +369,34 @@ def test_an_intent_for_another_round_closes_the_base_version() -> None:
     assert mesh.contributors[VICTIM].round_id is None
     refused(mesh, UnmaskRequest(intent), RefusalReason.ALREADY_ANSWERED)
     refused(mesh, Invitation(terms_for(5, round_number=2)), RefusalReason.ALREADY_ANSWERED)
+
+
+def test_an_intent_that_counts_a_contributor_as_dead_ends_its_round() -> None:
+    mesh, intent = the_request(shown=False)
+    without = replace(intent, active=("n00", "n02", "n03", "n04"), dead=(VICTIM,))
+    assert mesh.tell(VICTIM, IntentShown(without)) is None
+    assert mesh.contributors[VICTIM].round_id is None
+    refused(mesh, Invitation(terms_for(5, round_number=2)), RefusalReason.ALREADY_ANSWERED)
+
+
+def test_nobody_is_active_who_shared_no_secrets() -> None:
+    mesh = Mesh(5, shows_intent=lambda name: name != VICTIM)
+    mesh.to_coordinator = lambda name, message: None if (name, type(message)) == ("n04", ShareUpload) else message
+    mesh.to_contributor = lambda name, message: None if isinstance(message, UnmaskRequest) else message
+    mesh.open(terms_for(5))
+    mesh.settle()
+    mesh.now_s = mesh.coordinator.next_deadline() or 0.0
+    mesh.tell_coordinator(Tick())
+    mesh.settle()
+    request = mesh.told[VICTIM, UnmaskRequest]
+    assert isinstance(request, UnmaskRequest)
+    assert request.intent.dead == ("n04",)
+    refused(mesh, IntentShown(replace(request.intent, active=names(5), dead=())), RefusalReason.INTENT_MISMATCH)
+    assert mesh.tell(VICTIM, IntentShown(request.intent)) is None
+    assert mesh.tell(VICTIM, UnmaskRequest(request.intent)) is None
+    answer = mesh.said[VICTIM, UnmaskShares]
+    assert isinstance(answer, UnmaskShares)
+    assert answer.masking_key_shares == ()
 
 
 # Terms of leadership and time

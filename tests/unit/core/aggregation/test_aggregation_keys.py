@@ -22,6 +22,9 @@ from weftmesh.core.aggregation.keys import (
     sealing_key,
     self_mask,
 )
+from weftmesh.core.aggregation.outcomes import Refusal
+from weftmesh.core.aggregation.sealing import SEALED_BYTES, binding, seal, unseal
+from weftmesh.core.aggregation.shamir import SHARE_BYTES
 from weftmesh.core.aggregation.terms import CONTRIBUTORS_MAX, threshold_for
 
 VALUES = st.lists(st.one_of(st.integers(0, 2**63 - 1), st.text(st.characters(codec="utf-8")), st.binary()), max_size=5)
@@ -92,6 +95,22 @@ def test_different_values_never_have_the_same_bytes(
 ) -> None:
     same = [(type(one), one) for one in some] == [(type(one), one) for one in others]
     assert (encode(*some) == encode(*others)) == same
+
+
+@pytest.mark.parametrize("other", [(b"x", b"r", "a", "b"), (b"i", b"x", "a", "b"), (b"i", b"r", "b", "a")])
+def test_sealed_shares_open_under_their_own_binding_only(other: tuple[bytes, bytes, str, str]) -> None:
+    key, shares = bytes(32), (bytes(SHARE_BYTES), bytes([0] * 65 + [1]))
+    sealed = seal(key, binding(b"i", b"r", "a", "b"), *shares)
+    assert len(sealed) == SEALED_BYTES
+    assert unseal(key, binding(b"i", b"r", "a", "b"), sealed, "a") == shares
+    with pytest.raises(Refusal):
+        unseal(key, binding(*other), sealed, "a")
+
+
+def test_what_is_sealed_has_to_be_two_shares() -> None:
+    sealed = seal(bytes(32), b"", b"\xff" * SHARE_BYTES, bytes(SHARE_BYTES))
+    with pytest.raises(Refusal, match="not two shares"):
+        unseal(bytes(32), b"", sealed, "a")
 
 
 def test_secrets_are_not_printed() -> None:

@@ -61,7 +61,7 @@ def test_a_round_goes_on_while_enough_remain(
             assert set(mesh.summed) == set(mesh.values) - (set() if stage is UnmaskShares else set(gone))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), count=st.sampled_from([3, 4, 5, 7, 10, 16]))
 def test_the_sum_is_exact_for_any_pattern_of_losses(data: st.DataObject, count: int) -> None:
     silent = data.draw(st.lists(st.sampled_from([None, None, None, *STAGES]), min_size=count, max_size=count))
