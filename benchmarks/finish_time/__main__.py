@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import report
-from benchmarks.finish_time import table
+from benchmarks.finish_time import speed, table
 from benchmarks.finish_time.export import Team, read
 from benchmarks.finish_time.methods import (
     Asked,
@@ -139,9 +139,12 @@ def main() -> int:
         return 0
     machine = report.machine()
     begun = time.monotonic()
-    new, still_open = run(read(arguments.data), quarters(arguments.cuts), VARIANTS if arguments.variants else METHODS)
+    teams, cuts = read(arguments.data), quarters(arguments.cuts)
+    new, still_open = run(teams, cuts, VARIANTS if arguments.variants else METHODS)
     rows = [*table.summary("new tasks", new, REFERENCE), *table.summary("open tasks", still_open, REFERENCE)]
     table.parts(new[TESTED], new[REFERENCE])
+    print()
+    rows += speed.measure(teams, cuts[-1])
     rows.append(Row("whole run", "time", time.monotonic() - begun, "s"))
     name = "finish-time" + ("" if arguments.cuts == "test" else "-validation") + ("-variants" * arguments.variants)
     path = report.write(name, rows, machine)
