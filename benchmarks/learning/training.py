@@ -14,7 +14,7 @@ from weftmesh.learner.training.team import TeamData
 
 FEDERATED: Final = TrainingSettings()
 LOCAL: Final = TrainingSettings(local_steps=1, l2=1e-2)
-"""A team alone has less to learn from and needs a stronger pull to 0; chosen on validation rows (`--validation`)."""
+"""A team alone has less to learn from and needs a stronger pull to 0; `--validation` compares others."""
 CENTRALISED: Final = TrainingSettings(local_steps=1)
 STEPS_TO_OPTIMUM: Final = 400
 """Single steps with momentum 0.9; the benchmark prints how far the last one still went."""
