@@ -78,6 +78,11 @@ class InMemoryEngine:
             (self._voters if role is MemberRole.VOTER else self._observers)[name] = at
         self.tell()
 
+    def move(self, name: str, address: str) -> None:
+        """Let a voter be at another address."""
+        self._voters[name] = address
+        self.tell()
+
     def tell(self) -> None:
         """Tell the listeners of the present status."""
         for listener in self._listeners:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from weftmesh.agent.board.homes import MESH, Homes
@@ -11,16 +10,9 @@ from weftmesh.agent.learning.replica import Replica, members_of
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.model import Project
 from weftmesh.core.board.reading import Cursor
+from weftmesh.core.learning.ownership import trained_projects
 
 PAGE_SIZE: Final = 500
-
-
-def owner_of(project_id: str, nodes: Iterable[str]) -> str:
-    """The node that trains on a mesh project; the same wherever it is asked for, and empty when there is no node.
-
-    Rendezvous hashing (Thaler and Ravishankar, 1998): when a node comes or goes, only its own projects move.
-    """
-    return max(nodes, key=lambda node: (hashlib.sha256(f"{node}\0{project_id}".encode()).digest(), node), default="")
 
 
 def _projects(board: Board) -> Iterator[Project]:
@@ -46,11 +38,8 @@ class TrainingProjects:
         """The ids of the projects that this node trains on for `job`, sorted; deleted ones are nobody's."""
         nodes = self._nodes(job)
         own = [one.id for one in _projects(self._homes.local.board)]
-        shared = [
-            one.id
-            for one in _projects(self._homes.mesh.board)
-            if one.home == MESH and owner_of(one.id, nodes) == self._node
-        ]
+        homes = ((one.id, one.home) for one in _projects(self._homes.mesh.board) if one.home == MESH)
+        shared = trained_projects(self._node, homes, nodes)
         return sorted({*own, *shared})
 
     def _nodes(self, job: str) -> tuple[str, ...]:

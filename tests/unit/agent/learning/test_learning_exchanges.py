@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from tests.fakes.echo_learner import attending, echo, refuse
 from tests.unit.agent.learning.bench import JOB, BenchNode, bench, question
-from tests.unit.agent.learning.learners import attending, echo, refuse
 
 from weftmesh.agent.raft.engine import Role
 from weftmesh.core.errors import WeftmeshError
