@@ -13,18 +13,36 @@ from weftmesh.core.errors import InvalidInputError
 from weftmesh.learner.app import answer_plain, client_app
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate, Vector
 
+MOMENTUM, RATE = np.float32(0.9), np.float32(0.7)
 
-class VectorCodec:
-    """A model that is its float32 parameters and nothing else."""
 
-    def parameters(self, model: bytes) -> Vector:
-        if not model or len(model) % 4:
-            raise InvalidInputError("not a vector of float32")
-        return np.frombuffer(model, np.float32)
+def vector_model(parameters: Vector, velocity: Vector | None = None) -> bytes:
+    """A model that is its parameters and its velocity, and nothing else."""
+    return parameters.tobytes() + (np.zeros_like(parameters) if velocity is None else velocity).tobytes()
 
-    def with_parameters(self, model: bytes, parameters: Vector) -> bytes:
-        assert len(model) == 4 * len(parameters)
-        return parameters.astype(np.float32).tobytes()
+
+def vectors_of(model: bytes) -> tuple[Vector, Vector]:
+    """Parameters and velocity."""
+    if not model or len(model) % 8:
+        raise InvalidInputError("not a model of two vectors")
+    parameters, velocity = np.frombuffer(model, np.float32).reshape(2, -1)
+    return parameters, velocity
+
+
+class VectorStep:
+    """A step with momentum; implements ServerStep."""
+
+    def contribution_length(self, model: bytes) -> int:
+        return len(vectors_of(model)[0])
+
+    def advanced(self, model: bytes, mean: Vector) -> bytes:
+        parameters, velocity = vectors_of(model)
+        with np.errstate(over="ignore"):
+            velocity = MOMENTUM * velocity + mean
+            parameters = parameters + RATE * velocity
+        if not np.isfinite(parameters).all():
+            raise InvalidInputError("the next model would not be finite")
+        return vector_model(parameters, velocity)
 
 
 @dataclass
@@ -43,7 +61,7 @@ class LeastSquares:
         return cls(rows, (rows @ truth + noise).astype(np.float32))
 
     def train(self, model: bytes, config: Mapping[str, ConfigValue]) -> LocalUpdate:
-        base = VectorCodec().parameters(model)
+        base, _ = vectors_of(model)
         rate, steps = config["rate"], config["steps"]
         assert isinstance(rate, float)
         assert isinstance(steps, int)
@@ -53,7 +71,7 @@ class LeastSquares:
         return LocalUpdate(weights - base, float(np.sqrt(len(self.rows))), {"loss": self._loss(weights)})
 
     def evaluate(self, model: bytes, config: Mapping[str, ConfigValue]) -> LocalEvaluation:
-        return LocalEvaluation(float(len(self.rows)), {"loss": self._loss(VectorCodec().parameters(model))})
+        return LocalEvaluation(float(len(self.rows)), {"loss": self._loss(vectors_of(model)[0])})
 
     def _loss(self, weights: Vector) -> float:
         return float(np.square(self.rows @ weights - self.targets).mean())

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from weftmesh.coordinator.evaluation import FederatedEvaluation
-from weftmesh.coordinator.strategy import MomentumFedAvg
+from weftmesh.coordinator.strategy import SteppingFedAvg
 from weftmesh.core.errors import PreconditionError
 from weftmesh.runtime.flower import ConfigRecord, Grid
-from weftmesh.runtime.training_messages import ConfigValue, Vector, model_arrays, model_of
+from weftmesh.runtime.training_messages import ConfigValue, model_arrays, model_of
 
 
 class TooFewContributorsError(PreconditionError):
@@ -23,23 +23,21 @@ class RoundResult:
     """What one round made.
 
     Attributes:
-        model: the next model.
-        velocity: float32 of shape (d,), to be kept with it.
+        model: the next version's bytes.
         metrics: weighted means over the learners.
     """
 
     model: bytes
-    velocity: Vector
     metrics: Mapping[str, float]
 
 
 def run_round(
-    strategy: MomentumFedAvg, grid: Grid, model: bytes, config: Mapping[str, ConfigValue], timeout_s: float
+    strategy: SteppingFedAvg, grid: Grid, model: bytes, config: Mapping[str, ConfigValue], timeout_s: float
 ) -> RoundResult:
     """Train one round; blocks, so call it on a worker thread.
 
     Args:
-        strategy: carries the velocity in; after a round that changed nothing it is as before.
+        strategy: how the next model is made.
         grid: whose nodes take part.
         model: the base version's bytes.
         config: settings for the learners.
@@ -49,17 +47,17 @@ def run_round(
         TooFewContributorsError: nothing was sent, or too few usable replies came and nothing changed.
         RoundAbandonedError: secure aggregation ended without a sum.
         LeadershipLostError: another node leads now.
-        InvalidInputError: the model is not one of the strategy's codec, or too large to send.
+        InvalidInputError: the model is not one of the strategy's step, or too large to send.
     """
     taking_part = _require_enough(grid, strategy.contributors_min)
     result = strategy.start(
         grid, model_arrays(model), num_rounds=1, timeout=timeout_s, train_config=ConfigRecord(dict(config))
     )
-    if not len(result.arrays) or strategy.velocity is None:
+    if not len(result.arrays):
         raise TooFewContributorsError(
             f"too few of {taking_part} nodes answered with a usable update: the model stays as it was"
         )
-    return RoundResult(model_of(result.arrays), strategy.velocity, _numbers(result.train_metrics_clientapp.get(1)))
+    return RoundResult(model_of(result.arrays), _numbers(result.train_metrics_clientapp.get(1)))
 
 
 def run_evaluation(

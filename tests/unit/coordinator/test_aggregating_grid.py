@@ -10,20 +10,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.fakes.aggregation import ContributingMesh, Identities, OneLog
-from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
+from tests.fakes.learning import RATE, InProcessExchange, LeastSquares, VectorStep, vector_model, vectors_of
 
 from weftmesh.coordinator.aggregated_round import RoundAbandonedError
 from weftmesh.coordinator.aggregating_grid import AggregatingGrid, AggregationSettings
 from weftmesh.coordinator.courier import Courier, LeadershipLostError
 from weftmesh.coordinator.evaluation import FederatedEvaluation
 from weftmesh.coordinator.grid import MeshGrid
-from weftmesh.coordinator.strategy import MomentumFedAvg
+from weftmesh.coordinator.strategy import SteppingFedAvg
 from weftmesh.coordinator.training_round import RoundResult, run_evaluation, run_round
 from weftmesh.core.aggregation.coordinator import StageTimeouts
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime.flower import MessageType
 from weftmesh.runtime.masking import words_to_bytes
-from weftmesh.runtime.training_messages import ConfigValue, Vector, instruction
+from weftmesh.runtime.training_messages import ConfigValue, instruction
 from weftmesh.runtime.wire.envelopes import (
     Contribution,
     FlowerMessage,
@@ -34,7 +34,7 @@ from weftmesh.runtime.wire.envelopes import (
 )
 
 SIZE = 64
-MODEL = np.zeros(SIZE, np.float32).tobytes()
+MODEL = vector_model(np.zeros(SIZE, np.float32))
 CONFIG: Mapping[str, ConfigValue] = {"rate": 0.05, "steps": 5}
 SETTINGS = AggregationSettings(SIZE, ("loss",), ("loss",), StageTimeouts(5.0, 5.0, 20.0, 5.0, 5.0))
 FIXED_POINT = 2.0**-24
@@ -61,8 +61,8 @@ class Mesh:
     def grid(self, settings: AggregationSettings = SETTINGS) -> AggregatingGrid:
         return AggregatingGrid(self.courier(), self.exchange.trainers, self.log, self.side.identities.verify, settings)
 
-    async def train(self, model: bytes = MODEL, velocity: Vector | None = None) -> RoundResult:
-        return await run(self.grid(), model, velocity, replies_min=1)
+    async def train(self, model: bytes = MODEL) -> RoundResult:
+        return await run(self.grid(), model, replies_min=1)
 
     def drop(self, node: str, question: Callable[[object], bool]) -> None:
         """From the first such question on, the node is away."""
@@ -79,8 +79,8 @@ class Mesh:
         self.exchange.faults[node] = deliver
 
 
-async def run(grid: MeshGrid, model: bytes, velocity: Vector | None, *, replies_min: int) -> RoundResult:
-    strategy = MomentumFedAvg(VectorCodec(), contributors_min=3, replies_min=replies_min, velocity=velocity)
+async def run(grid: MeshGrid, model: bytes, *, replies_min: int) -> RoundResult:
+    strategy = SteppingFedAvg(VectorStep(), contributors_min=3, replies_min=replies_min)
     return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
 
 
@@ -88,28 +88,16 @@ async def run(grid: MeshGrid, model: bytes, velocity: Vector | None, *, replies_
 async def test_a_masked_mean_is_the_plain_mean(count: int) -> None:
     mesh = Mesh(count)
     plain_exchange = InProcessExchange(mesh.exchange.trainers)
-    masked, plain = RoundState(MODEL), RoundState(MODEL)
+    masked = plain = RoundResult(MODEL, {})
     for version in range(1, 4):
         mesh.log.base_version = version
-        masked.take(await mesh.train(masked.model, masked.velocity))
+        masked = await mesh.train(masked.model)
         plain_grid = MeshGrid(Courier(asyncio.get_running_loop(), plain_exchange, lambda: True), mesh.exchange.trainers)
-        plain.take(await run(plain_grid, plain.model, plain.velocity, replies_min=count))
-    difference = np.abs(VectorCodec().parameters(masked.model) - VectorCodec().parameters(plain.model)).max()
+        plain = await run(plain_grid, plain.model, replies_min=count)
+    difference = np.abs(np.subtract(vectors_of(masked.model), vectors_of(plain.model))).max()
     assert difference < 1e-6
-    assert masked.loss == pytest.approx(plain.loss, abs=1e-5)
+    assert masked.metrics["loss"] == pytest.approx(plain.metrics["loss"], abs=1e-5)
     assert len(mesh.log.intents) == 3
-
-
-class RoundState:
-    """What one round hands to the next."""
-
-    def __init__(self, model: bytes) -> None:
-        self.model = model
-        self.velocity: Vector | None = None
-        self.loss = float("nan")
-
-    def take(self, result: RoundResult) -> None:
-        self.model, self.velocity, self.loss = result.model, result.velocity, result.metrics["loss"]
 
 
 async def test_an_evaluation_is_aggregated_too() -> None:
@@ -168,7 +156,7 @@ async def test_a_round_survives_one_that_goes_away(stage: str) -> None:
     left_in = {node: one for node, one in mesh.exchange.trainers.items() if stage == "unmasking" or node != "node02"}
     updates = [one.train(MODEL, CONFIG) for one in left_in.values()]
     mean = sum(one.weight * one.change.astype(np.float64) for one in updates) / sum(one.weight for one in updates)
-    np.testing.assert_allclose(VectorCodec().parameters(result.model), mean, atol=1e-6)
+    np.testing.assert_allclose(vectors_of(result.model)[0], RATE * mean, atol=1e-6)
 
 
 async def test_of_three_nodes_none_may_go_before_its_vector_came() -> None:
@@ -183,7 +171,7 @@ async def test_of_three_nodes_one_may_go_at_the_end() -> None:
     mesh = Mesh(3)
     mesh.drop("node02", STAGES["unmasking"])
     grid = mesh.grid()
-    await run(grid, MODEL, None, replies_min=1)
+    await run(grid, MODEL, replies_min=1)
     assert grid.contributors == ("node01", "node02", "node03")
     assert mesh.exchange.delivered.count("node02") == 4, "it was asked to help, and did not"
 
@@ -192,7 +180,7 @@ async def test_a_slow_node_is_left_behind_at_the_end_of_its_stage() -> None:
     mesh = Mesh(5)
     mesh.exchange.delay_s["node04"] = 60.0
     grid = mesh.grid(replace(SETTINGS, timeouts=StageTimeouts(0.5, 5.0, 20.0, 5.0, 5.0)))
-    await run(grid, MODEL, None, replies_min=1)
+    await run(grid, MODEL, replies_min=1)
     assert grid.contributors == ("node01", "node02", "node03", "node05")
 
 
@@ -200,7 +188,7 @@ async def test_a_forged_identity_has_no_part() -> None:
     mesh = Mesh(5)
     mesh.exchange.learners["node03"] = mesh.side.learner("node03", signer=Identities(seed=2)).answer
     grid = mesh.grid()
-    await run(grid, MODEL, None, replies_min=1)
+    await run(grid, MODEL, replies_min=1)
     assert "BAD_SIGNATURE" in grid.missing["node03"]
     assert "node03" not in grid.contributors
 
@@ -234,7 +222,7 @@ async def test_a_contribution_that_is_wrong_is_not_in_the_sum(
     mesh = Mesh(5)
     mesh.exchange.faults["node05"] = spoil(change, mesh.exchange.learners["node05"])
     grid = mesh.grid()
-    await run(grid, MODEL, None, replies_min=1)
+    await run(grid, MODEL, replies_min=1)
     assert why in grid.missing["node05"]
     assert "node05" not in grid.contributors
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 import numpy as np
 import pytest
-from tests.fakes.learning import InProcessExchange, LeastSquares
+from tests.fakes.learning import InProcessExchange, LeastSquares, vector_model
 
 from weftmesh.coordinator.courier import Courier, CourierLimits, LeadershipLostError
 from weftmesh.coordinator.grid import MeshGrid
@@ -20,7 +20,7 @@ from weftmesh.runtime.training_messages import instruction, read_evaluation, rea
 from weftmesh.runtime.wire.envelopes import FlowerMessage, LearnerRefusal, seal, unseal
 
 SIZE = 5
-MODEL = np.zeros(SIZE, np.float32).tobytes()
+MODEL = vector_model(np.zeros(SIZE, np.float32))
 CONFIG = {"rate": 0.1, "steps": 3}
 NODES = ("a", "b", "c")
 

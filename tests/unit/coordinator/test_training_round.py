@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from tests.fakes.learning import InProcessExchange, LeastSquares, VectorCodec
+from tests.fakes.learning import MOMENTUM, RATE, InProcessExchange, LeastSquares, VectorStep, vector_model
 
 from weftmesh.coordinator.courier import Courier, LeadershipLostError
 from weftmesh.coordinator.evaluation import FederatedEvaluation
 from weftmesh.coordinator.grid import MeshGrid
 from weftmesh.coordinator.node_numbers import number_of
-from weftmesh.coordinator.strategy import MomentumFedAvg
+from weftmesh.coordinator.strategy import SteppingFedAvg
 from weftmesh.coordinator.training_round import RoundResult, TooFewContributorsError, run_evaluation, run_round
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime import flower
@@ -21,66 +21,51 @@ from weftmesh.runtime.flower import Message, RecordDict
 from weftmesh.runtime.training_messages import (
     ConfigValue,
     LocalUpdate,
-    Vector,
     update_content,
 )
 from weftmesh.runtime.wire.envelopes import FlowerMessage, seal, unseal
 
 SIZE = 64
 CONFIG: Mapping[str, ConfigValue] = {"rate": 0.05, "steps": 5}
-MOMENTUM, RATE = 0.9, 0.7
+MODEL = vector_model(np.zeros(SIZE, np.float32))
+ONES = vector_model(np.ones(SIZE, np.float32))
 
 
 def trainers_of(count: int) -> dict[str, LeastSquares]:
     return {f"node{one}": LeastSquares.random(one, SIZE) for one in range(1, count + 1)}
 
 
-async def train(
-    exchange: InProcessExchange,
-    model: bytes,
-    velocity: Vector | None = None,
-    *,
-    contributors_min: int = 3,
-) -> RoundResult:
+async def train(exchange: InProcessExchange, model: bytes = MODEL) -> RoundResult:
     grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: True), exchange.trainers)
-    strategy = MomentumFedAvg(
-        VectorCodec(),
-        contributors_min=contributors_min,
-        velocity=velocity,
-        momentum=MOMENTUM,
-        learning_rate=RATE,
-    )
+    strategy = SteppingFedAvg(VectorStep(), contributors_min=3)
     return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
 
 
-def plain_rounds(trainers: Mapping[str, LeastSquares], rounds: int) -> tuple[Vector, Vector]:
-    """Momentum averaging without Flower, the grid or bytes: the parameters and the velocity at the end."""
+def plain_rounds(trainers: Mapping[str, LeastSquares], rounds: int) -> bytes:
+    """Momentum averaging without Flower, the grid or bytes: the model at the end."""
     parameters, velocity = np.zeros(SIZE, np.float32), np.zeros(SIZE, np.float32)
     for _ in range(rounds):
-        updates = [trainers[node].train(parameters.tobytes(), CONFIG) for node in sorted(trainers, key=number_of)]
+        updates = [trainers[node].train(vector_model(parameters), CONFIG) for node in sorted(trainers, key=number_of)]
         total = sum(update.weight for update in updates)
         mean = np.zeros(SIZE, np.float32)
         for update in updates:
             mean += update.change * (update.weight / total)
-        velocity = np.float32(MOMENTUM) * velocity + mean
-        parameters = parameters + np.float32(RATE) * velocity
-    return parameters, velocity
+        velocity = MOMENTUM * velocity + mean
+        parameters = parameters + RATE * velocity
+    return vector_model(parameters, velocity)
 
 
 @pytest.mark.parametrize("count", [3, 16])
 async def test_rounds_equal_plain_averaging_bit_for_bit(count: int) -> None:
     exchange = InProcessExchange(trainers_of(count))
-    model, velocity = np.zeros(SIZE, np.float32).tobytes(), None
+    model = MODEL
     losses = []
     for _ in range(4):
-        # A new strategy each time, as after a change of leaders: all that stays is the model and its velocity.
-        result = await train(exchange, model, velocity)
-        model, velocity = result.model, result.velocity
+        # A new strategy each time, as after a change of leaders: all that stays is the model.
+        result = await train(exchange, model)
+        model = result.model
         losses.append(result.metrics["loss"])
-    expected, expected_velocity = plain_rounds(exchange.trainers, 4)
-    assert model == expected.tobytes()
-    assert velocity is not None
-    assert velocity.tobytes() == expected_velocity.tobytes()
+    assert model == plain_rounds(exchange.trainers, 4)
     assert losses == sorted(losses, reverse=True)
     assert len(exchange.delivered) == 4 * count
     assert exchange.bytes_moved > 4 * count * 2 * 4 * SIZE
@@ -93,7 +78,7 @@ async def evaluate(exchange: InProcessExchange, model: bytes) -> Mapping[str, fl
 
 async def test_an_evaluation_is_the_weighted_mean_over_the_nodes() -> None:
     exchange = InProcessExchange(trainers_of(3))
-    model = np.ones(SIZE, np.float32).tobytes()
+    model = ONES
     each = [exchange.trainers[node].evaluate(model, {}) for node in sorted(exchange.trainers)]
     mean = sum(one.weight * one.metrics["loss"] for one in each) / sum(one.weight for one in each)
     assert await evaluate(exchange, model) == pytest.approx({"loss": mean})
@@ -103,7 +88,7 @@ async def test_an_evaluation_is_the_weighted_mean_over_the_nodes() -> None:
 async def test_too_few_evaluations_make_none() -> None:
     exchange = InProcessExchange(trainers_of(3), faults={"node1": away})
     with pytest.raises(TooFewContributorsError, match="usable evaluation"):
-        await evaluate(exchange, np.ones(SIZE, np.float32).tobytes())
+        await evaluate(exchange, ONES)
     with pytest.raises(TooFewContributorsError, match="2 nodes take part"):
         await evaluate(InProcessExchange(trainers_of(2)), b"")
     with pytest.raises(InvalidInputError, match="contributors_min"):
@@ -115,7 +100,7 @@ async def test_an_evaluation_without_metrics_is_left_out() -> None:
         return seal(FlowerMessage(flower.to_bytes(flower.reply(RecordDict(), request_in(payload)))))
 
     exchange = InProcessExchange(trainers_of(4), faults={"node4": empty})
-    model = np.ones(SIZE, np.float32).tobytes()
+    model = ONES
     without = InProcessExchange({node: one for node, one in exchange.trainers.items() if node != "node4"})
     assert await evaluate(exchange, model) == await evaluate(without, model)
 
@@ -123,7 +108,7 @@ async def test_an_evaluation_without_metrics_is_left_out() -> None:
 async def test_a_round_with_too_few_nodes_does_not_start() -> None:
     exchange = InProcessExchange(trainers_of(2))
     with pytest.raises(TooFewContributorsError, match="2 nodes take part and the job needs 3") as caught:
-        await train(exchange, np.zeros(SIZE, np.float32).tobytes())
+        await train(exchange)
     assert caught.value.reason == "TOO_FEW_CONTRIBUTORS"
     assert not exchange.delivered
 
@@ -156,50 +141,39 @@ async def test_who_gives_nothing_usable_is_left_out(fault: object) -> None:
     assert callable(fault)
     trainers = trainers_of(4)
     exchange = InProcessExchange(trainers, faults={"node2": fault})
-    result = await train(exchange, np.zeros(SIZE, np.float32).tobytes())
+    result = await train(exchange)
     others = {node: one for node, one in trainers.items() if node != "node2"}
-    assert result.model == plain_rounds(others, 1)[0].tobytes()
+    assert result.model == plain_rounds(others, 1)
 
 
 async def test_too_few_usable_updates_change_nothing() -> None:
     exchange = InProcessExchange(trainers_of(4), faults={"node2": away, "node3": of_another_model})
-    velocity = np.ones(SIZE, np.float32)
     with pytest.raises(TooFewContributorsError, match="too few of 4 nodes answered"):
-        await train(exchange, np.zeros(SIZE, np.float32).tobytes(), velocity)
-    assert velocity.tobytes() == np.ones(SIZE, np.float32).tobytes()
+        await train(exchange)
 
 
-async def test_a_model_that_would_not_be_finite_is_not_made() -> None:
+async def test_a_mean_that_the_step_refuses_changes_nothing() -> None:
     def enormous(_node: str, payload: bytes) -> bytes:
         return reply_with(LocalUpdate(np.full(SIZE, 3e38, np.float32), 1.0, {"loss": 0.0}), payload)
 
     exchange = InProcessExchange(trainers_of(3), faults=dict.fromkeys(trainers_of(3), enormous))
     with pytest.raises(TooFewContributorsError):
-        await train(exchange, np.zeros(SIZE, np.float32).tobytes(), np.full(SIZE, 3e38, np.float32))
+        await train(exchange, vector_model(np.full(SIZE, 3e38, np.float32)))
 
 
 async def test_a_round_stops_when_another_node_leads() -> None:
     exchange = InProcessExchange(trainers_of(3))
     grid = MeshGrid(Courier(asyncio.get_running_loop(), exchange, lambda: False), exchange.trainers)
-    strategy = MomentumFedAvg(VectorCodec(), contributors_min=3)
+    strategy = SteppingFedAvg(VectorStep(), contributors_min=3)
     with pytest.raises(LeadershipLostError):
-        await asyncio.to_thread(run_round, strategy, grid, np.zeros(SIZE, np.float32).tobytes(), CONFIG, 30.0)
+        await asyncio.to_thread(run_round, strategy, grid, MODEL, CONFIG, 30.0)
 
 
 async def test_a_model_of_another_kind_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="not a vector"):
+    with pytest.raises(InvalidInputError, match="not a model"):
         await train(InProcessExchange(trainers_of(3)), b"odd")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"contributors_min": 0}, {"momentum": 1.0}, {"momentum": -0.1}, {"learning_rate": 0.0}]
-)
-def test_a_strategy_out_of_range_is_refused(wrong: dict[str, float]) -> None:
-    settings: dict[str, float] = {"contributors_min": 3, **wrong}
-    with pytest.raises(InvalidInputError, match="a strategy needs"):
-        MomentumFedAvg(
-            VectorCodec(),
-            contributors_min=int(settings["contributors_min"]),
-            momentum=settings.get("momentum", 0.9),
-            learning_rate=settings.get("learning_rate", 1.0),
-        )
+def test_a_strategy_for_nobody_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="contributors_min"):
+        SteppingFedAvg(VectorStep(), contributors_min=0)

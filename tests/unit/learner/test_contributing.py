@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.fakes.aggregation import ContributingMesh
-from tests.fakes.learning import LeastSquares
+from tests.fakes.learning import LeastSquares, vector_model
 
 from weftmesh.core.aggregation.coordinator import RoundCoordinator
 from weftmesh.core.aggregation.events import Received, Send, Start
@@ -57,7 +57,7 @@ def refusal(answer: Letter) -> LearnerRefusal:
 
 
 def work_of(delivery: ShareDelivery, metrics: tuple[str, ...], kind: str = MessageType.TRAIN) -> Work:
-    content = instruction(np.zeros(SIZE, np.float32).tobytes(), {"rate": 0.1, "steps": 1})
+    content = instruction(vector_model(np.zeros(SIZE, np.float32)), {"rate": 0.1, "steps": 1})
     return Work(delivery, flower.to_bytes(flower.instruct(content, kind, 5, "r")), metrics)
 
 
