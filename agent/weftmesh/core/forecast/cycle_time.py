@@ -30,25 +30,27 @@ PHASE_STARTS: Final = (0, 5, 11, 16)
 What hastens a task on its first day says little about it after a year; a feature has one weight per phase."""
 PHASES: Final = len(PHASE_STARTS)
 PHASE_OF: Final = tuple(sum(start <= interval for start in PHASE_STARTS) - 1 for interval in range(INTERVALS))
+TIME_S_MAX: Final = 2e11
+"""In the year 8307; calendars end soon after."""
 REMAINING_S_MAX: Final = 36_525 * DAY_S
 """100 years: what a quantile that the rates put later is cut to."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskTimes:
-    """When a task was created and resolved, Unix seconds.
+    """When a task was created and resolved, Unix seconds from 0 to TIME_S_MAX.
 
     Raises:
-        InvalidInputError: a time is not finite, or the task is resolved before it is created.
+        InvalidInputError: a time is out of range, or the task is resolved before it is created.
     """
 
     created_s: float
     resolved_s: float | None
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.created_s):
+        if not 0.0 <= self.created_s <= TIME_S_MAX:
             raise InvalidInputError(f"created at {self.created_s}: give Unix seconds")
-        if self.resolved_s is not None and not self.created_s <= self.resolved_s < math.inf:
+        if self.resolved_s is not None and not self.created_s <= self.resolved_s <= TIME_S_MAX:
             raise InvalidInputError(
                 f"resolved at {self.resolved_s}, created at {self.created_s}: resolve it at or after its creation"
             )
@@ -109,7 +111,7 @@ def exposure(task: TaskTimes, now_s: float, half_life_s: float, open_weight: flo
     for interval in range(last + 1):
         begin_s = task.created_s + EDGES_S[interval]
         until_s = end_s if interval == last else task.created_s + EDGES_S[interval + 1]
-        faded_s = math.exp(decay * (begin_s - now_s)) * math.expm1(decay * (until_s - begin_s)) / decay
+        faded_s = -math.expm1(decay * (begin_s - until_s)) * math.exp(decay * (until_s - now_s)) / decay
         at_risk.append(weight * faded_s / WIDTHS_S[interval])
     if known.resolved_s is None:
         return Exposure(tuple(at_risk), None, 0.0)

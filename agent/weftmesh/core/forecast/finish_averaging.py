@@ -42,7 +42,7 @@ def untrained(mean: Sequence[float]) -> FinishModel:
         raise InvalidInputError("the means of the features are not finite, or odd in number")
     features = len(mean) // 2
     means = tuple(mean[:features])
-    variances = (square - one**2 for one, square in zip(means, mean[features:], strict=True))
+    variances = (square - one * one for one, square in zip(means, mean[features:], strict=True))
     deviations = (math.sqrt(max(variance, 0.0)) for variance in variances)
     return FinishModel(
         version=0,

@@ -12,6 +12,8 @@ from weftmesh.core.forecast.cycle_time import INTERVALS, PHASES
 
 DEVIATIONS_MAX: Final = 4.0
 """A standardised feature is cut to this, so that one odd task cannot move a model or leave its range."""
+NUMBER_MAX: Final = 1e9
+"""Beyond it no number of a model makes sense, and sums of such numbers would overflow."""
 LOG_EFFECT_MAX: Final = 5.0
 """Features hasten or slow a task by at most e^5, about 150 times."""
 
@@ -28,7 +30,8 @@ class FinishModel:
         rates: of a team that has no records yet, one per interval, in resolutions per unit of `WIDTHS_S`.
 
     Raises:
-        InvalidInputError: a size does not fit, a number is not finite, a deviation or a rate is not positive.
+        InvalidInputError: a size does not fit, or a number is not one that training makes: means and weights within
+            NUMBER_MAX, deviations and rates between 1 / NUMBER_MAX and NUMBER_MAX.
     """
 
     version: int
@@ -44,8 +47,9 @@ class FinishModel:
             raise InvalidInputError(f"a finish model needs {PHASES} rows of weights and {INTERVALS} rates that fit")
         numbers = (*self.means, *(weight for row in self.weights for weight in row))
         positive = (*self.deviations, *self.rates)
-        if not all(map(math.isfinite, numbers)) or not all(0.0 < one < math.inf for one in positive):
-            raise InvalidInputError("a finish model needs finite numbers and positive deviations and rates")
+        sensible = all(abs(one) <= NUMBER_MAX for one in numbers)
+        if not sensible or not all(1 / NUMBER_MAX <= one <= NUMBER_MAX for one in positive):
+            raise InvalidInputError("a number of the finish model is none that training makes: train it anew")
 
     def standardised(self, features: Sequence[float]) -> tuple[float, ...]:
         """Features in deviations from their means.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.cycle_time import DAY_S, INTERVALS, PHASE_OF, TaskTimes, exposure
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.quantiles import LEVELS, empirical_quantile
@@ -32,12 +33,20 @@ class PaceSettings:
             are never taken up and say little about one that will be.
         prior_resolutions: how many resolutions the shared rates count for, in each interval.
         prior_tasks: the same for the team's pace over all intervals.
+
+    Raises:
+        InvalidInputError: the half-life or a prior is not positive, or the weight not between 0 and 1.
     """
 
     half_life_s: float = 90 * DAY_S
     open_weight: float = 0.7
     prior_resolutions: float = 2.0
     prior_tasks: float = 10.0
+
+    def __post_init__(self) -> None:
+        positive = (self.half_life_s, self.prior_resolutions, self.prior_tasks)
+        if not all(0.0 < one < math.inf for one in positive) or not 0.0 <= self.open_weight <= 1.0:
+            raise InvalidInputError(f"{self}: half-life and priors are above 0, the weight is between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ def team_pace(
     history = own_history_s([times for times, _ in known], now_s)
     return TeamPace(
         rates=_posterior(model, resolutions, exposures, chosen),
-        longest_s=max(_LONGEST_S_MIN, *(times.duration_s(now_s) for times, _ in known), 0.0),
+        longest_s=max((_LONGEST_S_MIN, *(times.duration_s(now_s) for times, _ in known))),
         tasks=len(counted),
         resolved=sum(times.resolved_s is not None for times, _ in counted),
         history_s=tuple(empirical_quantile(history, level) for level in LEVELS) if history else None,

@@ -64,6 +64,12 @@ def test_the_past_counts_half_after_a_half_life() -> None:
     assert late.at_risk[0] == pytest.approx(early.at_risk[0] / 2)
 
 
+def test_a_past_that_fades_at_once_leaves_nothing() -> None:
+    shown = exposure(TaskTimes(0.0, 900 * DAY_S), now_s=1_000 * DAY_S, half_life_s=1.0)
+
+    assert (*shown.at_risk, shown.resolution) == (0.0,) * (len(shown.at_risk) + 1)
+
+
 @given(DURATIONS_S)
 def test_time_at_risk_adds_up_to_the_cycle_time(duration_s: float) -> None:
     shown = exposure(TaskTimes(0.0, duration_s), now_s=5_000 * DAY_S, half_life_s=FOR_EVER_S)
@@ -124,7 +130,10 @@ def test_a_senseless_question_is_refused(level: float, open_for_s: float) -> Non
         constant(1.0).quantile_s(level, open_for_s)
 
 
-@pytest.mark.parametrize(("created_s", "resolved_s"), [(10.0, 9.0), (math.nan, None), (1.0, math.inf), (1.0, math.nan)])
+@pytest.mark.parametrize(
+    ("created_s", "resolved_s"),
+    [(10.0, 9.0), (math.nan, None), (1.0, math.inf), (1.0, math.nan), (-1.0, None), (1e300, None)],
+)
 def test_senseless_times_are_refused(created_s: float, resolved_s: float | None) -> None:
     with pytest.raises(InvalidInputError):
         TaskTimes(created_s, resolved_s)

@@ -140,6 +140,8 @@ def test_features_that_do_not_fit_are_refused(features: tuple[float, ...]) -> No
         ((1.0,), (0.0,), ((0.0,),) * PHASES, (1.0,) * INTERVALS),
         ((1.0,), (1.0,), ((math.nan,),) * PHASES, (1.0,) * INTERVALS),
         ((1.0,), (1.0,), ((0.0,),) * PHASES, (0.0,) * INTERVALS),
+        ((1.0,), (1.0,), ((0.0,),) * PHASES, (1e300,) * INTERVALS),
+        ((1e300,), (1.0,), ((0.0,),) * PHASES, (1.0,) * INTERVALS),
         ((1.0,), (1.0,), ((0.0,),), (1.0,) * INTERVALS),
         ((1.0,), (1.0,), ((0.0,),) * PHASES, (1.0,)),
     ],
@@ -152,3 +154,17 @@ def test_numbers_that_make_no_model_are_refused(
 ) -> None:
     with pytest.raises(InvalidInputError):
         FinishModel(1, means, deviations, weights, rates)
+
+
+@pytest.mark.parametrize("half_life_s", [0.0, -1.0, math.nan, math.inf])
+def test_a_senseless_half_life_is_refused(half_life_s: float) -> None:
+    with pytest.raises(InvalidInputError, match="half-life"):
+        PaceSettings(half_life_s=half_life_s)
+
+
+@pytest.mark.parametrize("prior", [0.0, -1.0, math.nan])
+def test_a_senseless_prior_is_refused(prior: float) -> None:
+    with pytest.raises(InvalidInputError, match="priors"):
+        PaceSettings(prior_resolutions=prior)
+    with pytest.raises(InvalidInputError, match="priors"):
+        PaceSettings(prior_tasks=prior)
