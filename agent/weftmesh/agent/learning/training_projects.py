@@ -36,11 +36,9 @@ class TrainingProjects:
 
     def ids(self, job: str) -> list[str]:
         """The ids of the projects that this node trains on for `job`, sorted; deleted ones are nobody's."""
-        nodes = self._nodes(job)
         own = [one.id for one in _projects(self._homes.local.board)]
-        homes = ((one.id, one.home) for one in _projects(self._homes.mesh.board) if one.home == MESH)
-        shared = trained_projects(self._node, homes, nodes)
-        return sorted({*own, *shared})
+        of_mesh = ((one.id, one.home) for one in _projects(self._homes.mesh.board) if one.home == MESH)
+        return sorted({*own, *trained_projects(self._node, of_mesh, self._nodes(job))})
 
     def _nodes(self, job: str) -> tuple[str, ...]:
         """Who takes part: by the round under way, since then all agree on it."""

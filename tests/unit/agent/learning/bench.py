@@ -99,7 +99,7 @@ class BenchNode:
     """One node: its learning room, served on a local socket and a mesh port."""
 
     def __init__(self, name: str, directory: Path, identity: NodeIdentity) -> None:
-        directory.mkdir()
+        directory.mkdir(parents=True)
         self.name = name
         self.identity = identity
         self.config = config_in(directory)
@@ -147,9 +147,11 @@ def local_machine_name(name: str) -> str:
 
 
 @asynccontextmanager
-async def bench(directory: Path, count: int = 3) -> AsyncIterator[list[BenchNode]]:
+async def bench(
+    directory: Path, count: int = 3, authority: CertificateAuthority | None = None
+) -> AsyncIterator[list[BenchNode]]:
     """Nodes n1 to nN that know each other; n1 leads in term 1."""
-    authority = CertificateAuthority()
+    authority = authority or CertificateAuthority()
     names = [f"n{number}" for number in range(1, count + 1)]
     nodes = [BenchNode(name, directory / name, identity_of(authority.node(name))) for name in names]
     async with AsyncExitStack() as stack:
