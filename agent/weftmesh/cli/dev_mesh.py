@@ -45,11 +45,15 @@ class DevMesh:
         directory: D; a node's files are in D/nodeI, and D/mesh.json names them all.
         nodes: by name, in order.
         fsync: whether acknowledged writes are on disk.
+        learners: whether the nodes of a new mesh get learners, which are started when one is asked for.
     """
 
-    def __init__(self, directory: Path, *, fsync: bool = True, place: Place | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, fsync: bool = True, place: Place | None = None, learners: bool = False
+    ) -> None:
         self.directory = directory.absolute()
         self.fsync = fsync
+        self.learners = learners
         self._place = place
         self.nodes: dict[str, DevNode] = {}
 
@@ -118,7 +122,7 @@ class DevMesh:
         for number in range(1, count + 1):
             name = f"node{number}"
             listen, enroll = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
-            self.nodes[name] = DevNode(name, self.directory / name, listen, enroll)
+            self.nodes[name] = DevNode(name, self.directory / name, listen, enroll, learner=self.learners)
             if self._place is not None:
                 self._place(self.nodes[name])
             self.nodes[name].write_config(self.fsync)
@@ -216,10 +220,10 @@ class DevMesh:
 
 @asynccontextmanager
 async def dev_mesh(
-    directory: Path, count: int = 3, *, fsync: bool = True, place: Place | None = None
+    directory: Path, count: int = 3, *, fsync: bool = True, place: Place | None = None, learners: bool = False
 ) -> AsyncIterator[DevMesh]:
     """A mesh for as long as the block runs; its files stay."""
-    mesh = DevMesh(directory, fsync=fsync, place=place)
+    mesh = DevMesh(directory, fsync=fsync, place=place, learners=learners)
     try:
         await mesh.up(count)
         yield mesh

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +19,9 @@ from weftmesh.core.errors import InvalidInputError, NodeUnreachableError
 from weftmesh.runtime.files import write_atomic
 
 AGENT_MODULE: Final = "weftmesh.agent"
+LEARNER_MODULE: Final = "weftmesh.learner"
+LEARNER_SOCKET: Final = "learner.sock"
+ACTIVATOR: Final = Path(__file__).with_name("dev_activator.py")
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.05
@@ -32,12 +35,13 @@ class DevNode:
 
     Attributes:
         name: node1, node2 and so on.
-        directory: holds weftmesh.toml, weftmeshd.log, data and run.
+        directory: holds weftmesh.toml, weftmeshd.log, learner.log, data, learner and run.
         listen: host:port of the mesh port.
         enroll: host:port of the enrolment port.
         pid: of its process; 0 when none was started.
         prefix: a command that its process is started by, such as `ip netns exec NAME`; it must not fork.
         environment: what its process finds beside our own environment.
+        learner: whether a connection to its learner.sock starts a learner.
     """
 
     name: str
@@ -47,7 +51,9 @@ class DevNode:
     pid: int = 0
     prefix: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    learner: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
+    _activator: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
 
     @property
     def config_path(self) -> Path:
@@ -63,6 +69,16 @@ class DevNode:
     def log_path(self) -> Path:
         """What it says on stdout and stderr."""
         return self.directory / "weftmeshd.log"
+
+    @property
+    def learner_log_path(self) -> Path:
+        """What its learner and whoever starts it say."""
+        return self.directory / "learner.log"
+
+    @property
+    def learner_directory(self) -> Path:
+        """What its learner keeps."""
+        return self.directory / "learner"
 
     @property
     def running(self) -> bool:
@@ -109,6 +125,23 @@ class DevNode:
                 env=os.environ | self.environment,
             )
         self.pid = self._process.pid
+        if self.learner:
+            self._start_activator()
+
+    def _start_activator(self) -> None:
+        """Let a connection to learner.sock start the learner, as systemd does in production; it ends with the node."""
+        learner = ["-m", LEARNER_MODULE, "--socket", str(self.socket), "--state-dir", str(self.learner_directory)]
+        with self.learner_log_path.open("ab") as log:
+            self._activator = subprocess.Popen(  # noqa: S603, likewise
+                [
+                    *(sys.executable, "-I", "-S", str(ACTIVATOR), "--node-pid", str(self.pid)),
+                    *("--listen", str(self.socket.with_name(LEARNER_SOCKET)), "--", sys.executable, *learner),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     async def ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Return once its socket answers.
@@ -143,7 +176,10 @@ class DevNode:
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.send_signal(number)
             if await self.ended(timeout_s):
-                return
+                break
+        if self._activator is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._activator.wait, timeout_s)
 
     async def ended(self, timeout_s: float) -> bool:
         """Whether its process is gone within the time."""
@@ -172,10 +208,19 @@ class DevNode:
             "enroll": self.enroll,
             "prefix": list(self.prefix),
             "environment": self.environment,
+            "learner": self.learner,
         }
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        placed = {"prefix": tuple(row.get("prefix", ())), "environment": row.get("environment", {})}
-        return cls(row["name"], Path(row["config"]).parent, row["listen"], row["enroll"], row["pid"], **placed)
+        return cls(
+            row["name"],
+            Path(row["config"]).parent,
+            row["listen"],
+            row["enroll"],
+            row["pid"],
+            prefix=tuple(row.get("prefix", ())),
+            environment=row.get("environment", {}),
+            learner=row.get("learner", False),
+        )

@@ -15,6 +15,7 @@ from weftmesh.client.backup.api import BackupApi
 from weftmesh.client.board import BoardApi
 from weftmesh.client.calls import Calls
 from weftmesh.client.errors import unreachable
+from weftmesh.client.learning import LearningApi
 from weftmesh.client.limits import CALL_TIMEOUT_S, CONNECT_TIMEOUT_S, PAGE_SIZE, WATCH_PROGRESS_S
 from weftmesh.client.mesh import MeshApi
 from weftmesh.client.privacy import PrivacyApi
@@ -36,6 +37,7 @@ class Client:
         audit: audits of the mesh.
         recovery: the way out when a majority is gone for good.
         privacy: what leaves this node.
+        learning: rounds, models and forecasts.
         target: the node's address.
     """
 
@@ -50,6 +52,7 @@ class Client:
         self.audit = AuditApi(calls)
         self.recovery = RecoveryApi(calls)
         self.privacy = PrivacyApi(calls)
+        self.learning = LearningApi(calls)
         self._open_watch: Any = stub.Watch
 
     async def write(

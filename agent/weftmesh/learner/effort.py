@@ -82,7 +82,7 @@ class EffortTrainer:
         base = decode_model(model)
         forecasts, model_loss, baseline_loss = 0, 0.0, 0.0
         for team in self._tasks.teams(projects, settings):
-            known = team.known_by(max(self._records.record(team.project_id).trained_until_s, team.cut_s()))
+            known = team.known_at(max(self._records.record(team.project_id).trained_until, team.cut()))
             if 0 < known < len(team.efforts):
                 found = evaluate(base, team.texts, team.efforts, known, TeamCalibration())
                 spread = _spread(team.efforts[:known])
@@ -106,8 +106,8 @@ class EffortTrainer:
                 f"effort: no project of this node has {settings.labels_min} done tasks with an estimate",
                 reason="NOTHING_TO_LEARN",
             )
-        self._records.trained({team.project_id: team.cut_s() for team in teams})
-        return [(team, team.known_by(self._records.record(team.project_id).trained_until_s)) for team in teams]
+        self._records.trained({team.project_id: team.cut() for team in teams})
+        return [(team, team.known_at(self._records.record(team.project_id).trained_until)) for team in teams]
 
     def _data(self, team: Team, known: int, statistics: FeatureStatistics) -> TeamData | None:
         """A team's matrix, kept for the next round of the same training; None when there is nothing to learn."""

@@ -18,30 +18,34 @@ LISTING_S: Final = 60.0
 """All rounds of one training read the tasks as of one moment; for so long a listing of them serves the next round."""
 
 
+Place = tuple[float, str]
+"""When a task was made, Unix seconds, and its name: many may be made at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Team:
     """The n labels of one project, oldest task first.
 
     Attributes:
         project_id: of the project.
-        created_s: when each task was made, Unix seconds, rising.
+        places: of each task in the order of time, rising.
         efforts: beside them, in the team's own scale.
         texts: beside them.
     """
 
     project_id: str
-    created_s: tuple[float, ...] = field(repr=False)
+    places: tuple[Place, ...] = field(repr=False)
     efforts: tuple[float, ...] = field(repr=False)
     texts: tuple[RawFeatures, ...] = field(repr=False)
 
-    def known_by(self, cut_s: float) -> int:
-        """How many of the tasks were made by then."""
-        return bisect_right(self.created_s, cut_s)
+    def known_at(self, cut: Place) -> int:
+        """How many of the tasks are not newer than `cut`."""
+        return bisect_right(self.places, cut)
 
-    def cut_s(self) -> float:
-        """When the newest task that is not held out was made."""
-        trained = len(self.created_s) - round(HELD_OUT_SHARE * len(self.created_s))
-        return self.created_s[max(trained - 1, 0)]
+    def cut(self) -> Place:
+        """The place of the newest task that is not held out."""
+        trained = len(self.places) - round(HELD_OUT_SHARE * len(self.places))
+        return self.places[max(trained - 1, 0)]
 
 
 @dataclass(slots=True)
@@ -97,7 +101,7 @@ class LocalTasks:
         self._features[project_id] = rows
         team = Team(
             project_id,
-            tuple(task.created_s for task in tasks),
+            tuple((task.created_s, task.name) for task in tasks),
             tuple(task.effort for task in tasks),
             tuple(rows.values()),
         )

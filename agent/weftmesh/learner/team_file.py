@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from weftmesh.core.forecast.ordinal import TeamScale
+from weftmesh.learner.local_tasks import Place
 from weftmesh.learner.state_file import damaged, read_document, write_document
 
 _ADVICE: Final = (
@@ -21,14 +22,14 @@ class TeamRecord:
     """One team.
 
     Attributes:
-        trained_until_s: when the newest task that was ever trained on was made, Unix seconds; it only rises, so that
-            what judges a model was never trained on.
+        trained_until: the place of the newest task that was ever trained on; it only rises, so that what judges a model
+            was never trained on.
         scale: fitted to the newest labels; None before the first evaluation.
         model_version: that `scale` was fitted with.
         labels: how many there were then.
     """
 
-    trained_until_s: float = 0.0
+    trained_until: Place = (0.0, "")
     scale: TeamScale | None = None
     model_version: int = 0
     labels: int = 0
@@ -53,12 +54,12 @@ class TeamFile:
         """What is known of a team; nothing of a new one."""
         return self._records.get(project_id, TeamRecord())
 
-    def trained(self, cuts: Mapping[str, float]) -> None:
-        """Take note, durably, that labels up to these moments are about to be trained on."""
+    def trained(self, cuts: Mapping[str, Place]) -> None:
+        """Take note, durably, that labels up to these places are about to be trained on."""
         changed = {
-            project_id: replace(self.record(project_id), trained_until_s=cut_s)
-            for project_id, cut_s in cuts.items()
-            if cut_s > self.record(project_id).trained_until_s
+            project_id: replace(self.record(project_id), trained_until=cut)
+            for project_id, cut in cuts.items()
+            if cut > self.record(project_id).trained_until
         }
         self._save(changed)
 
@@ -86,8 +87,9 @@ class TeamFile:
             raise damaged(self._path, f"a field is missing or of another kind ({error})", _ADVICE) from error
 
 
-def _record(row: Mapping[str, Any]) -> TeamRecord:
-    record = TeamRecord(**row)
+def _record(row: dict[str, Any]) -> TeamRecord:
+    created_s, name = row["trained_until"]
+    record = TeamRecord(**row | {"trained_until": (float(created_s), str(name))})
     if row["scale"] is None:
         return record
     parts: dict[str, Any] = row["scale"]

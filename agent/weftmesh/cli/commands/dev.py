@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def dev() -> None:
 @click.option("--no-fsync", is_flag=True, help="Acknowledge before the disk has it: faster, and less than the promise.")
 async def up(session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool) -> None:
     """Make a mesh in --dir, or start the one that is there."""
-    mesh = DevMesh(directory, fsync=not no_fsync)
+    mesh = DevMesh(directory, fsync=not no_fsync, learners=find_spec("flwr") is not None)
     try:
         session.output.note(f"starting {directory} …")
         await mesh.up(nodes)

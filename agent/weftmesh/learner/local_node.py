@@ -1,0 +1,121 @@
+"""`node.Node` over the local socket: calls of the worker thread, carried out on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import DecodeError
+
+from weftmesh.board.v1 import board_pb2
+from weftmesh.client import Client
+from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.forecast.text import TaskText
+from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.sum_names import sum_name
+from weftmesh.learner.node import JobView, LabelledTask
+from weftmesh.learning.v1 import learning_pb2, row_pb2
+
+LABELLED: Final = "status=done has:estimate"
+_T = TypeVar("_T")
+
+
+class LocalNode:
+    """The node at the other end of a client. Used on the worker thread, never on that of `loop`.
+
+    Args:
+        name: of the node.
+        client: whose calls are made on `loop`.
+        loop: the event loop.
+    """
+
+    def __init__(self, name: str, client: Client, loop: asyncio.AbstractEventLoop) -> None:
+        self._name = name
+        self._client = client
+        self._loop = loop
+
+    def job(self, name: str) -> JobView:
+        """See `Node`."""
+        found = self._wait(self._client.learning.get_learning(learning_pb2.GetLearningRequest(job=name)))
+        return view_of(found, name, self._name)
+
+    def sign(self, statement: bytes) -> bytes:
+        """See `Node`."""
+        return self._wait(self._client.learning.sign_statement(statement))
+
+    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
+        """See `Node`."""
+        return self._wait(self._client.learning.check_statement(node, statement, signature)).genuine
+
+    def shown_intent(
+        self, job: str, kind: RoundKind, round_id: bytes, base_version: int, timeout_s: float
+    ) -> UnmaskIntent | None:
+        """See `Node`."""
+        request = learning_pb2.AwaitIntentRequest(
+            job=job,
+            round_id=round_id,
+            base_version=base_version,
+            round_kind=int(kind),
+            timeout_ms=round(timeout_s * 1_000),
+        )
+        answer = self._wait(self._client.learning.await_intent(request))
+        return intent_of(answer.intent) if answer.HasField("intent") else None
+
+    def labelled_tasks(self, project_id: str) -> Sequence[LabelledTask]:
+        """See `Node`."""
+        return self._wait(self._labelled(project_id))
+
+    async def _labelled(self, project_id: str) -> list[LabelledTask]:
+        listing = self._client.list_tasks(f"projects/{project_id}", filter=LABELLED)
+        return [_labelled(task) async for task in listing]
+
+    def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def view_of(learning: learning_pb2.Learning, job: str, node: str) -> JobView:
+    """One job of what a node's replica says."""
+    row = next((one for one in learning.jobs if one.name == job), None)
+    if row is None:
+        return JobView(learning.term)
+    return JobView(
+        term=learning.term,
+        head=_head_of(row),
+        enabled=row.enabled,
+        opted_out=any(one.node == node and one.job in ("", job) for one in learning.opt_outs),
+        projects=tuple(learning.trained_projects),
+        versions={one.number: one.sha256 for one in learning.versions if one.job == job},
+        intents=tuple(intent_of(one) for one in learning.intents if one.job == job),
+    )
+
+
+def intent_of(row: row_pb2.UnmaskIntent) -> UnmaskIntent:
+    """An intent of the replicated state, as secure aggregation knows it."""
+    return UnmaskIntent(
+        job=sum_name(row.job, RoundKind(row.kind)),
+        base_version=row.base_version,
+        round_id=row.round_id,
+        roster_hash=row.roster_sha256,
+        active=tuple(row.active),
+        dead=tuple(row.dead),
+        term=row.coordinator.term,
+    )
+
+
+def _head_of(row: row_pb2.Job) -> str:
+    try:
+        return learning_pb2.JobSpec.FromString(row.spec).head
+    except DecodeError:
+        return ""  # of a newer release; no round's settings have this head
+
+
+def _labelled(task: board_pb2.Task) -> LabelledTask:
+    return LabelledTask(
+        name=task.name,
+        version=task.version,
+        created_s=task.create_time.ToNanoseconds() / 1e9,
+        updated_s=task.update_time.ToNanoseconds() / 1e9,
+        effort=task.estimate,
+        text=TaskText(task.title, task.description),
+    )
