@@ -32,7 +32,7 @@ class Faults:
     refuse: deque[WeftmeshError] = field(default_factory=deque)
     """Raised by the next calls and streamed writes, one each, before anything happens."""
     lose_answers: deque[WeftmeshError] = field(default_factory=deque)
-    """Raised by the next unary writes after they were applied."""
+    """Told to the next writers after their writes were applied."""
     break_stream_after: int | None = None
     """Ends the write stream once, without answers, when this many of its writes have been applied."""
     break_watch_after: int | None = None
@@ -80,6 +80,12 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
         async with self._changed:
             self._changed.notify_all()
         return self._answers[request.request_id]
+
+    async def _answered(self, request: Any) -> Any:
+        answer = await self.apply(request)
+        if self.faults.lose_answers:
+            raise self.faults.lose_answers.popleft()
+        return answer
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once something has happened that makes `condition` true."""
@@ -273,7 +279,7 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
     async def _one(self, entry: board_pb2.WriteRequest) -> board_pb2.WriteResponse:
         answer = board_pb2.WriteResponse(sequence=entry.sequence)
         try:
-            done = await self.apply(getattr(entry, str(entry.WhichOneof("write"))))
+            done = await self._answered(getattr(entry, str(entry.WhichOneof("write"))))
         except WeftmeshError as error:
             answer.failed.CopyFrom(to_write_failed(error))
         else:
@@ -327,10 +333,7 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
 
 def _write_method(verb: str) -> Any:
     async def method(self: FakeBoard, request: Any, context: Any) -> Any:
-        answer = await self.apply(request)
-        if self.faults.lose_answers:
-            raise self.faults.lose_answers.popleft()
-        return answer
+        return await self._answered(request)
 
     method.__name__ = verb
     return method

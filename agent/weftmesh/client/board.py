@@ -13,7 +13,7 @@ class BoardApi:
     """The board's calls with one answer. Each takes and returns the messages of the protocol, and raises WeftmeshError.
 
     Writes get a request id, when they carry none, and are tried again under it until the timeout: a retry is applied
-    once at most. Concurrent writes share the write stream. `timeout_s` is for the whole call, retries included; None
+    once at most. They travel on the write stream. `timeout_s` is for the whole call, retries included; None
     is `limits.CALL_TIMEOUT_S`.
     """
 

@@ -17,6 +17,8 @@ from weftmesh.runtime.rpc import from_rpc_error
 
 RETRYABLE: Final = (NodeUnreachableError, NoQuorumError, OverloadedError, UnknownOutcomeError)
 """Errors that pass. Only for requests that may be sent twice: reads, and writes under a request id."""
+REQUEST_ID_FIELD: Final = "request_id"
+"""In the metadata of an error of unknown outcome: the id to ask again with."""
 
 
 def is_retryable(error: WeftmeshError) -> bool:
@@ -37,4 +39,13 @@ def unreachable(target: str, why: str) -> NodeUnreachableError:
     return NodeUnreachableError(
         f"no node answers at {target} ({why}); start it (systemctl start weftmeshd) or name another socket (--socket, "
         "WEFTMESH_SOCKET)"
+    )
+
+
+def unknown_outcome(target: str, request_id: str) -> UnknownOutcomeError:
+    """The error of a write that was sent to a node which then went silent."""
+    return UnknownOutcomeError(
+        f"the connection to {target} broke under a write, which may or may not have been applied; "
+        f"retry it with request id {request_id}: it is applied once at most, and the retry tells",
+        metadata={REQUEST_ID_FIELD: request_id},
     )

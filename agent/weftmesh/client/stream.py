@@ -13,8 +13,13 @@ from typing import Any
 import grpc
 
 from weftmesh.board.v1 import board_pb2
-from weftmesh.client.calls import unknown_outcome
-from weftmesh.client.errors import from_call_error, is_retryable, unreachable
+from weftmesh.client.errors import (
+    REQUEST_ID_FIELD,
+    from_call_error,
+    is_retryable,
+    unknown_outcome,
+    unreachable,
+)
 from weftmesh.client.limits import (
     BATCH_BYTES_MAX,
     STREAM_FAILURES_MAX,
@@ -190,9 +195,9 @@ class WriteStream:
         if not is_retryable(error):
             self._fail(pending, error)
             return
-        pending.maybe_applied |= isinstance(error, UnknownOutcomeError)
+        pending.maybe_applied |= isinstance(error, UnknownOutcomeError | NodeUnreachableError)
         if loop.time() + pause_s >= pending.deadline:
-            self._fail(pending, self._lost(pending) if pending.maybe_applied else error)
+            self._fail(pending, self._last_word(pending, error))
             return
         self._unanswered.pop(pending.entry.sequence, None)
         loop.call_later(pause_s, self._queue_again, pending)
@@ -234,6 +239,13 @@ class WriteStream:
         left = [pending.deadline for pending in self._open if not pending.answer.done()]
         if left:
             self._expire_at(min(left))
+
+    def _last_word(self, pending: _Pending, error: WeftmeshError) -> WeftmeshError:
+        """What the writer is told when there is no time for another attempt; `error` is what the last one came to."""
+        if isinstance(error, UnknownOutcomeError):
+            error.metadata.setdefault(REQUEST_ID_FIELD, pending.request_id)
+            return error
+        return self._lost(pending) if pending.maybe_applied else error
 
     def _lost(self, pending: _Pending) -> WeftmeshError:
         if pending.sent:

@@ -161,16 +161,25 @@ async def test_concurrent_writes_share_messages(server: BoardServer, client: Cli
 async def test_concurrent_calls_share_messages_unseen(server: BoardServer, client: Client) -> None:
     tasks = await asyncio.gather(*(client.board.create_task(create(f"task {n}")) for n in range(300)))
     assert [task.title for task in tasks] == [f"task {n}" for n in range(300)]
-    assert sum(server.board.batch_sizes) == 299  # the first one found nobody to share with
+    assert sum(server.board.batch_sizes) == 300
     assert len(server.board.batch_sizes) <= 3
     project = board_pb2.CreateProjectRequest(project_id="NEW", project=board_pb2.Project(title="New"))
     one, other = await asyncio.gather(client.board.create_task(create("x")), client.board.create_project(project))
     assert (one.title, other.title) == ("x", "New")
 
 
-async def test_a_lone_call_opens_no_stream(server: BoardServer, client: Client) -> None:
+async def test_calls_one_after_the_other_use_one_stream(server: BoardServer, client: Client) -> None:
     for number in range(3):
         await client.board.create_task(create(f"task {number}"))
+    assert server.board.streams_opened == 1
+    assert server.board.batch_sizes == [1, 1, 1]
+
+
+async def test_what_only_would_be_written_takes_a_call_of_its_own(server: BoardServer, client: Client) -> None:
+    request = create("perhaps")
+    request.validate_only = True
+    assert (await client.board.create_task(request)).title == "perhaps"
+    assert not server.board.tasks
     assert server.board.streams_opened == 0
 
 
