@@ -18,7 +18,7 @@ class Gate:
 
     async def __aenter__(self) -> None:
         if self._waiting >= self._waiting_max:
-            raise OverloadedError(f"{self._waiting_max} transfers wait on this node already; try again in a second")
+            raise OverloadedError(f"{self._waiting_max} of these wait on this node already; try again in a second")
         self._waiting += 1
         try:
             await self._places.acquire()

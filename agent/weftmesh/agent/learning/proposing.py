@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from zlib import crc32
 
-from weftmesh.agent.learning.command_log import CommandLog
+from weftmesh.agent.learning.command_log import CommandLog, error_of
 from weftmesh.agent.learning.replica import Replica, duty_of
 from weftmesh.agent.serving.requests import Call, fresh_request_id
 from weftmesh.core.clock import HybridClock
@@ -70,7 +70,8 @@ class Proposals:
             raise InvalidInputError("coordinator: a person's activation names none; leave it out")
         if kind == "set_opt_out":
             self._check_owner(command)
-        return await self._write(command, parse_request_id(asked.request_id), call)
+        request_id = parse_request_id(asked.request_id)
+        return await self._write(command, request_id, call, validate_only=asked.validate_only)
 
     def _check_coordinator(self, coordinator: Coordinator) -> None:
         if coordinator.node != self._node:
@@ -97,14 +98,21 @@ class Proposals:
                 reason="NOT_THE_OWNER",
             )
 
-    async def _write(self, command: LearningCommand, request_id: bytes, call: Call) -> learning_pb2.ProposeResponse:
+    async def _write(
+        self, command: LearningCommand, request_id: bytes, call: Call, *, validate_only: bool = False
+    ) -> learning_pb2.ProposeResponse:
         for field in _HEADER:
             command.ClearField(field)
         command.request_digest = crc32(f"{call.caller.user}\0".encode() + command.SerializeToString(deterministic=True))
         command.request_id = request_id or fresh_request_id()
         command.actor = call.caller.actor
         command.stamp = self._clock.tick(wall_ms())
-        decode_learning_command(command)  # what nobody can read does not enter the log
+        decoded = decode_learning_command(command)  # what nobody can read does not enter the log
+        if validate_only:
+            outcome = self._replica.learning.preview(decoded)
+            if not outcome.ok:
+                raise error_of(outcome)
+            return _response(outcome)
         return _response(await self._log.write(command, call.remaining_s))
 
 

@@ -40,7 +40,7 @@ class Reading:
             self._replica.learning, request.job, min(request.limit, LIMIT_MAX) if request.limit else LIMIT_DEFAULT
         )
         view.term = self._replica.status.term
-        view.contributors.extend(self._contributors(request.job))
+        view.contributors.extend(self.contributors(request.job))
         view.trained_projects.extend(self._projects.ids(request.job))
         return view
 
@@ -88,7 +88,7 @@ class Reading:
         if self._replica.waiters >= WAITERS_MAX:
             raise OverloadedError(f"{WAITERS_MAX} calls wait for this node's replica already; try again in a second")
 
-    def _contributors(self, job: str) -> list[str]:
+    def contributors(self, job: str) -> list[str]:
         """Members that may be asked: connected as this node sees it, and not opted out."""
         status, learning = self._replica.status, self._replica.learning
         connected = {self._node, *(one.name for one in status.peers if one.connected)}

@@ -6,9 +6,13 @@ from weftmesh.agent.board.homes import Homes
 from weftmesh.agent.learning.access import Access
 from weftmesh.agent.learning.attendance import Attendance
 from weftmesh.agent.learning.command_log import CommandLog
+from weftmesh.agent.learning.dry_run import DryRuns
 from weftmesh.agent.learning.duty import DutyWatch
+from weftmesh.agent.learning.effort_forecasts import EffortForecasts
 from weftmesh.agent.learning.egress import LearningEgress, Ledger
 from weftmesh.agent.learning.exchanges import Exchanges
+from weftmesh.agent.learning.finish_forecasts import FinishForecasts
+from weftmesh.agent.learning.forecasts import Forecasts
 from weftmesh.agent.learning.heeding import Heeding, Participation
 from weftmesh.agent.learning.learner_socket import SOCKET_NAME, LearnerSocket
 from weftmesh.agent.learning.member_keys import MemberKeys
@@ -19,11 +23,14 @@ from weftmesh.agent.learning.peers import Dial, Peers
 from weftmesh.agent.learning.proposing import Proposals
 from weftmesh.agent.learning.reading import Reading
 from weftmesh.agent.learning.replica import Replica
+from weftmesh.agent.learning.round_sizes import EFFORT, FINISH
+from weftmesh.agent.learning.served_model import ServedModel
 from weftmesh.agent.learning.service import LearningServicer, Parts
 from weftmesh.agent.learning.statements import Statements
 from weftmesh.agent.learning.training_projects import TrainingProjects
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.core.clock import HybridClock
+from weftmesh.core.forecast import finish_bytes, model_bytes
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity
@@ -57,6 +64,10 @@ class LearningRoom:
             LearnerSocket(config.node.run_dir / SOCKET_NAME),
         )
         participation = Participation(node, replica)
+        projects = TrainingProjects(node, homes, replica)
+        reading = Reading(node, replica, projects)
+        effort = ServedModel(EFFORT, model_bytes.decode_model, replica, self._models)
+        finish = ServedModel(FINISH, finish_bytes.decode_model, replica, self._models)
         parts = Parts(
             access=Access(callers, config.mesh.group),
             duty=DutyWatch(replica),
@@ -65,7 +76,9 @@ class LearningRoom:
             attendance=attendance,
             statements=Statements(identity, MemberKeys(identity, replica, self._peers)),
             models=self._models,
-            reading=Reading(node, replica, TrainingProjects(node, homes, replica)),
+            reading=reading,
+            forecasts=Forecasts(homes, EffortForecasts(effort), FinishForecasts(finish)),
+            dry_runs=DryRuns(node, homes, replica, reading, projects, effort),
         )
         self.service = LearningServicer(parts)
         self.peer_service = LearningPeerServicer(parts, identity)

@@ -8,8 +8,10 @@ from typing import Final
 
 from weftmesh.agent.learning.access import Access
 from weftmesh.agent.learning.attendance import Attendance
+from weftmesh.agent.learning.dry_run import DryRuns
 from weftmesh.agent.learning.duty import DutyWatch
 from weftmesh.agent.learning.exchanges import Exchanges
+from weftmesh.agent.learning.forecasts import Forecasts
 from weftmesh.agent.learning.model_parts import from_parts, to_parts
 from weftmesh.agent.learning.model_sharing import ModelSharing
 from weftmesh.agent.learning.proposing import Proposals
@@ -35,6 +37,8 @@ class Parts:
     statements: Statements
     models: ModelSharing
     reading: Reading
+    forecasts: Forecasts
+    dry_runs: DryRuns
 
 
 class LearningServicer(learning_pb2_grpc.LearningServiceServicer):  # type: ignore[misc]  # generated, untyped
@@ -125,6 +129,20 @@ class LearningServicer(learning_pb2_grpc.LearningServiceServicer):  # type: igno
     ) -> learning_pb2.ProposeResponse:
         """See learning.proto."""
         return await self._parts.proposals.change(request, self._person(context))
+
+    async def ForecastTask(  # noqa: N802
+        self, request: learning_pb2.ForecastTaskRequest, context: Context
+    ) -> learning_pb2.TaskForecast:
+        """See learning.proto."""
+        self._parts.access.person(context)
+        return await self._parts.forecasts.forecast(request)
+
+    async def DryRun(  # noqa: N802
+        self, request: learning_pb2.DryRunRequest, context: Context
+    ) -> learning_pb2.DryRunReport:
+        """See learning.proto."""
+        self._parts.access.person(context)
+        return await self._parts.dry_runs.run(request)
 
     def _person(self, context: Context) -> Call:
         return call_of(self._parts.access.person(context), context)
