@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import structlog
 
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
+from weftmesh.learner.faults import fault
 from weftmesh.runtime import flower
 from weftmesh.runtime.flower import ClientApp, Context, Message, RecordDict
 from weftmesh.runtime.training_messages import (
@@ -102,6 +103,6 @@ def _answer(message: Message, work: Callable[[], RecordDict]) -> Message:
     except WeftmeshError as error:
         log.warning("no update", why=str(error), reason=error.reason)
         return flower.reply_error(REFUSED, error.reason, message)
-    except Exception as error:  # whatever a trainer raises, the coordinator is told that nothing comes
-        log.exception("training failed")
+    except Exception as error:  # noqa: BLE001, whatever a trainer raises, the coordinator is told that nothing comes
+        log.error("training failed", fault=fault(error))  # noqa: TRY400, a traceback may quote a task
         return flower.reply_error(FAILED, type(error).__name__, message)

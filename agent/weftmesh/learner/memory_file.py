@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from weftmesh.core.aggregation.memory import AnsweredVersions, ContributorMemory
 from weftmesh.learner.state_file import damaged, read_document, write_document
@@ -50,9 +51,7 @@ class MemoryFile:
         write_document(self._path, {"term": memory.term, "answered": answered})
 
 
-def _memory(document: object) -> ContributorMemory:
-    if not isinstance(document, dict):
-        raise TypeError("no object")
+def _memory(document: Mapping[str, Any]) -> ContributorMemory:
     answered = tuple(
         AnsweredVersions(str(one["job"]), _whole(one["floor"]), tuple(map(_whole, one["above"])))
         for one in document["answered"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.runtime.files import write_atomic
@@ -15,7 +16,7 @@ SIZE_BYTES_MAX: Final = 16 * 1024 * 1024
 """A file beyond this was not written by `write_document`."""
 
 
-def write_document(path: Path, document: object) -> None:
+def write_document(path: Path, document: Mapping[str, object]) -> None:
     """Replace what `path` holds; once this returns, it survives a crash.
 
     Args:
@@ -29,7 +30,7 @@ def write_document(path: Path, document: object) -> None:
     write_atomic(path, _MAGIC + sha256(body).hexdigest().encode() + b"\n" + body + b"\n")
 
 
-def read_document(path: Path, what_to_do: str) -> object | None:
+def read_document(path: Path, what_to_do: str) -> dict[str, Any] | None:
     """What `write_document` wrote; None when there is no such file.
 
     Args:
@@ -50,9 +51,11 @@ def read_document(path: Path, what_to_do: str) -> object | None:
     if header != _MAGIC + sha256(body).hexdigest().encode():
         raise damaged(path, "its checksum does not match", what_to_do)
     try:
-        document: object = json.loads(body)
+        document = json.loads(body)
     except ValueError as error:  # of another release, whose checksum holds
         raise damaged(path, f"it is no JSON ({error})", what_to_do) from error
+    if not isinstance(document, dict):
+        raise damaged(path, "it holds something else", what_to_do)
     return document
 
 

@@ -79,9 +79,8 @@ class TeamFile:
             self._records = records
 
     def _load(self) -> dict[str, TeamRecord]:
-        document = read_document(self._path, _ADVICE)
+        rows = read_document(self._path, _ADVICE) or {}
         try:
-            rows = {} if document is None else dict(document)  # type: ignore[call-overload]  # TypeError says it
             return {project_id: _record(row) for project_id, row in rows.items()}
         except (KeyError, TypeError, ValueError) as error:
             raise damaged(self._path, f"a field is missing or of another kind ({error})", _ADVICE) from error

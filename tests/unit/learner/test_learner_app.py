@@ -86,10 +86,12 @@ def test_a_refusal_is_told_by_its_reason_alone(kind: str) -> None:
 
 
 def test_an_exception_does_not_carry_a_tasks_text_off_the_node() -> None:
-    with capture_logs():
+    with capture_logs() as logs:
         reply = answer_message(client_app(FailingTrainer(ZeroDivisionError(SECRET))), payload())
     assert error_of(reply) == (FAILED, "ZeroDivisionError")
     assert SECRET.encode() not in reply
+    assert SECRET not in str(logs)
+    assert f"ZeroDivisionError at {__file__}" in str(logs)
 
 
 def test_an_update_that_no_coordinator_takes_stays_here() -> None:
