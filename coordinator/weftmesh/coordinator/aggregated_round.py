@@ -47,9 +47,17 @@ log = structlog.get_logger("weftmesh.coordinator.round")
 
 
 class RoundAbandonedError(PreconditionError):
-    """A round of secure aggregation ended without a sum; nothing was learned by it, and another one may be started."""
+    """A round of secure aggregation ended without a sum; nothing was learned by it, and another one may be started.
+
+    Attributes:
+        missing: why there is no answer of a node.
+    """
 
     reason = "ROUND_ABANDONED"
+
+    def __init__(self, message: str, missing: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.missing = dict(missing or {})
 
 
 class RoundLog(Protocol):
@@ -145,7 +153,9 @@ class AggregatedRound:
             log.debug("round of secure aggregation", story=self._machine.story(self._terms.round_id))
         if self._result is None:
             told = "; ".join(f"{node}: {why}" for node, why in sorted(self._missing.items()))
-            raise RoundAbandonedError(f"the round was abandoned: {self._ended}{f' ({told})' if told else ''}")
+            raise RoundAbandonedError(
+                f"the round was abandoned: {self._ended}{f' ({told})' if told else ''}", self._missing
+            )
         return self._result
 
     def _wait(self) -> None:

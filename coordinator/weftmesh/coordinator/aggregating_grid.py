@@ -51,6 +51,7 @@ class AggregatingGrid(MeshGrid):
 
     Attributes:
         contributors: whose vectors were in the last sum.
+        weight: of all of them together; of an evaluation, how many examples there were.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class AggregatingGrid(MeshGrid):
         self._verify = verify
         self._settings = settings
         self.contributors: tuple[str, ...] = ()
+        self.weight = 0.0
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Refused: replies cannot be pulled one by one.
@@ -102,7 +104,9 @@ class AggregatingGrid(MeshGrid):
         result = one_round.run()
         self.missing.update(result.missing)
         self.contributors = result.contributors
-        return [_reply(kind, layout.unpack(result.total), by_node[result.contributors[0]])]
+        mean = layout.unpack(result.total)
+        self.weight = mean.weight
+        return [_reply(kind, mean, by_node[result.contributors[0]])]
 
     def _sorted_out(self, requests: list[Message]) -> tuple[str, Mapping[str, Message]]:
         kinds = {request.metadata.message_type for request in requests}

@@ -1,0 +1,53 @@
+"""`python -m weftmesh.coordinator --socket PATH`: beside every node; idle and small unless that node leads."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from weftmesh.client import connect
+from weftmesh.coordinator.children import ChildProcess
+from weftmesh.coordinator.duty import Coordinator
+from weftmesh.runtime.telemetry import LEVELS, configure_logging
+
+CONNECT_TIMEOUT_S: Final = 10.0
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> ChildProcess:
+    """Read the command line; ends the process with a usage message where it cannot."""
+    parser = argparse.ArgumentParser(
+        prog="python -m weftmesh.coordinator", description="Leads learning while the local node leads the mesh."
+    )
+    parser.add_argument("--socket", required=True, help="the node's local socket")
+    parser.add_argument("--log-level", choices=LEVELS, default="info")
+    parser.add_argument("--log-format", choices=("console", "json"), default="console")
+    found = parser.parse_args(arguments)
+    return ChildProcess(found.socket, found.log_level, found.log_format)
+
+
+async def coordinate(child: ChildProcess) -> None:
+    """Go on until SIGTERM."""
+    coordinator = Coordinator(
+        lambda: connect(child.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True), child, secrets.SystemRandom()
+    )
+    running = asyncio.create_task(coordinator.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    child = parse_arguments()
+    configure_logging(child.log_level, "json" if child.log_format == "json" else "console")
+    asyncio.run(coordinate(child))
+
+
+if __name__ == "__main__":
+    main()

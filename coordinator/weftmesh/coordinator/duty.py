@@ -1,0 +1,133 @@
+"""What a coordinator does with its time: nothing while its node does not lead, one job after another while it does."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from time import time
+from typing import Final
+
+import structlog
+
+from weftmesh.client import Client
+from weftmesh.client.learning import LearningApi
+from weftmesh.client.retry import Backoff
+from weftmesh.coordinator.backoff import Pauses
+from weftmesh.coordinator.children import RunChild
+from weftmesh.coordinator.exit_codes import DONE
+from weftmesh.coordinator.registry import VIEW_LIMIT, JobState, read_job
+from weftmesh.coordinator.schedule import Rest, next_step
+from weftmesh.core.errors import WeftmeshError
+from weftmesh.learning.v1 import learning_pb2
+
+POLL_S: Final = 2.0
+"""Between two looks at the jobs of a node that leads; a look costs its agent about a millisecond."""
+
+Connect = Callable[[], AbstractAsyncContextManager[Client]]
+
+log = structlog.get_logger("weftmesh.coordinator")
+
+
+class Coordinator:
+    """The duties of learning beside one node.
+
+    Args:
+        connect: makes a client of the local node.
+        run_child: carries a job on.
+        rng: `secrets.SystemRandom()` in production.
+        poll_s: see POLL_S.
+    """
+
+    def __init__(self, connect: Connect, run_child: RunChild, rng: random.Random, poll_s: float = POLL_S) -> None:
+        self._connect = connect
+        self._run_child = run_child
+        self._pauses = Pauses(rng)
+        self._poll_s = poll_s
+        self._told: dict[str, str] = {}
+        self._tried: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Go on for ever; a node that goes away is waited for."""
+        backoff = Backoff()
+        while True:
+            try:
+                async with self._connect() as client:
+                    await self._follow(client.learning, backoff)
+            except WeftmeshError as error:
+                log.info("the node does not answer", why=str(error))
+            await asyncio.sleep(backoff.next_pause_s())
+
+    async def _follow(self, learning: LearningApi, backoff: Backoff) -> None:
+        """Lead whenever the node does, until it is gone."""
+        leading: asyncio.Task[None] | None = None
+        try:
+            async with aclosing(learning.watch_duty()) as duties:
+                async for duty in duties:
+                    backoff.reset()
+                    await _stopped(leading)
+                    leading = None
+                    log.info("duty", leads=duty.leads, term=duty.term, leader=duty.leader)
+                    if duty.leads:
+                        leading = asyncio.create_task(self._lead(learning, duty.term))
+        finally:
+            await _stopped(leading)
+
+    async def _lead(self, learning: LearningApi, term: int) -> None:
+        while True:
+            try:
+                job = self._next_job(await self._jobs(learning))
+                if job is not None:
+                    await self._carry_on(job, term)
+            except WeftmeshError as error:
+                log.info("the jobs cannot be read", why=str(error))
+            except OSError as error:
+                log.warning("a job's process cannot be started", why=str(error))
+            await asyncio.sleep(self._poll_s)
+
+    async def _jobs(self, learning: LearningApi) -> Mapping[str, JobState]:
+        """Every job; the contributors of each are asked for by its name, since opt-outs are by job."""
+        overview = await learning.get_learning(learning_pb2.GetLearningRequest(limit=1))
+        found = {}
+        for row in overview.jobs:
+            view = await learning.get_learning(learning_pb2.GetLearningRequest(job=row.name, limit=VIEW_LIMIT))
+            if (state := read_job(view, row.name)) is not None:
+                found[row.name] = state
+        return found
+
+    def _next_job(self, jobs: Mapping[str, JobState]) -> str | None:
+        """Of those that have something to do and are not paused, the one that was tried longest ago."""
+        now_s, due = time(), []
+        for name, state in jobs.items():
+            step = next_step(state, now_s)
+            if isinstance(step, Rest):
+                self._tell(name, step.why)
+            elif self._pauses.may_try(name, now_s):
+                due.append(name)
+        return min(due, key=lambda name: (self._tried.get(name, 0.0), name), default=None)
+
+    async def _carry_on(self, job: str, term: int) -> None:
+        self._told.pop(job, None)
+        self._tried[job] = time()
+        log.info("a job is carried on", job=job, term=term)
+        code = await self._run_child(job, term)
+        if code == DONE:
+            self._pauses.succeeded(job)
+        else:
+            pause_s = self._pauses.failed(job, time())
+            log.warning("a job's process ended early", job=job, code=code, again_in_s=round(pause_s, 1))
+
+    def _tell(self, job: str, why: str) -> None:
+        """Say why a job rests, once."""
+        told = why.partition("; the next round")[0]
+        if self._told.get(job) != told:
+            self._told[job] = told
+            log.info("a job rests", job=job, why=why)
+
+
+async def _stopped(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,265 @@
+"""Carries a job on, step by step, until there is nothing to do; what it knows it reads from the replicated state."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from hashlib import sha256
+from time import time
+from typing import Any, Final
+
+import structlog
+
+from weftmesh.client.retry import until_deadline
+from weftmesh.coordinator.aggregated_round import RoundAbandonedError
+from weftmesh.coordinator.backoff import Absentees, Pauses
+from weftmesh.coordinator.courier import Courier, LeadershipLostError
+from weftmesh.coordinator.heads import HEADS, seed
+from weftmesh.coordinator.mesh_rounds import MeshRounds, Office
+from weftmesh.coordinator.registry import AS_OF, ROUNDS, VIEW_LIMIT, JobState, metric, read_job
+from weftmesh.coordinator.rounds import Assignment, RoundRunner, limits_for, metrics_of
+from weftmesh.coordinator.schedule import (
+    Abandon,
+    Activate,
+    Count,
+    Evaluate,
+    MoveOn,
+    Rest,
+    Seed,
+    Step,
+    Train,
+    as_of_s,
+    next_step,
+)
+from weftmesh.core.errors import NotFoundError, WeftmeshError
+from weftmesh.core.learning.model import Metric, RoundKind, Version
+from weftmesh.core.learning.outcomes import Reason
+from weftmesh.learning.v1 import command_pb2, learning_pb2
+from weftmesh.runtime.wire.learning_records import fill
+
+FAILURES_MAX: Final = 3
+"""In a row; then the process ends and a later one tries again."""
+STORE_S: Final = 60.0
+"""To store a model and add its version, retries included: until then the sum is in this process alone."""
+
+log = structlog.get_logger("weftmesh.coordinator.job")
+
+
+class JobRun:
+    """One job, as long as this node leads in one term.
+
+    Args:
+        office: the coordinator's.
+        name: of the job.
+        still_leading: thread-safe and quick.
+        rng: `secrets.SystemRandom()` in production.
+        pauses: between a failure and the next attempt.
+    """
+
+    def __init__(
+        self,
+        office: Office,
+        name: str,
+        still_leading: Callable[[], bool],
+        rng: random.Random,
+        pauses: Pauses | None = None,
+    ) -> None:
+        self._office = office
+        self._name = name
+        self._still_leading = still_leading
+        self._rng = rng
+        self._pauses = pauses or Pauses(rng)
+        self._absentees = Absentees()
+        self._given_up: set[int] = set()
+        self._model: tuple[bytes, bytes] = (b"", b"")
+        """The digest and the bytes of the version that was used last."""
+
+    async def run(self) -> bool:
+        """Go on until there is nothing to do; whether nothing was given up.
+
+        Raises:
+            LeadershipLostError: another node leads now.
+            WeftmeshError: the last of FAILURES_MAX failures in a row.
+        """
+        while True:
+            state = await self._read()
+            step = next_step(state, time(), self._given_up)
+            if isinstance(step, Rest):
+                log.info("resting", job=self._name, why=step.why)
+                return not self._given_up
+            try:
+                await self._take(step, state)
+            except LeadershipLostError:
+                raise
+            except WeftmeshError as error:
+                await self._bear(step, error)
+            else:
+                self._pauses.succeeded(type(step).__name__)
+
+    async def _read(self) -> JobState:
+        request = learning_pb2.GetLearningRequest(job=self._name, limit=VIEW_LIMIT)
+        state = read_job(await self._office.learning.get_learning(request), self._name)
+        if state is None:
+            raise NotFoundError(f"there is no job {self._name}; define it first", reason=Reason.NO_SUCH_JOB.value)
+        return state
+
+    async def _take(self, step: Step, state: JobState) -> None:
+        match step:
+            case Abandon():
+                log.warning("a round is given up", job=self._name, round=step.round_id.hex(), why=step.why)
+                await self._office.abandon(self._name, step.round_id, step.why)
+            case Seed():
+                as_of = Metric(AS_OF, float(int(time())))
+                await self._add(seed(self._name, self._rng), (as_of,))
+            case MoveOn():
+                await self._move_on(step.base, state)
+            case Count() | Train():
+                await self._make(step, state)
+            case Evaluate():
+                await self._judge(step.version, state)
+            case Activate():
+                activation = command_pb2.ActivateVersion(
+                    job=self._name,
+                    coordinator=self._office.coordinator,
+                    version=step.version,
+                    expected_active=step.expected_active,
+                )
+                await self._office.propose(activate_version=activation)
+                log.info("activated", job=self._name, version=step.version)
+
+    async def _move_on(self, base: Version, state: JobState) -> None:
+        model = await self._model_of(base)
+        spec = state.spec or learning_pb2.JobSpec()
+        number = state.job.newest_version + 1
+        moved = await asyncio.to_thread(HEADS[spec.head].moved_on, model, number, spec)
+        log.warning("the base version is closed; going on beside it", job=self._name, closed=base.number, to=number)
+        await self._add(moved, base.metrics, parent=base.number)
+
+    async def _make(self, step: Count | Train, state: JobState) -> None:
+        """A round that makes a version."""
+        kind = RoundKind.STATISTICS if isinstance(step, Count) else RoundKind.TRAINING
+        assignment = self._assignment(state, as_of_s(step.base, _goal(state), time()))
+        rounds = MeshRounds(self._office, state.job, kind, step.base.number, self._rng)
+        runner = RoundRunner(assignment, rounds, self._courier(rounds, assignment))
+        means: dict[str, float] = {}
+        if isinstance(step, Count):
+            model = await self._in_round(rounds, runner.count, self._rng)
+        else:
+            base = await self._model_of(step.base)
+            made = await self._in_round(rounds, runner.train, base)
+            model = made.model
+            means = {name: made.metrics[name] for name in assignment.head.train_metrics if name in made.metrics}
+        behind = metric(step.base, ROUNDS, -1.0) + 1
+        metrics = metrics_of(means, **{AS_OF: assignment.as_of_s, ROUNDS: behind})
+        number = await self._settled(rounds, self._add(model, metrics, round_id=rounds.round_id))
+        self._model = (sha256(model).digest(), model)
+        log.info("a version is made", job=self._name, version=number, kind=kind.name.lower(), **means)
+
+    async def _judge(self, version: Version, state: JobState) -> None:
+        assignment = self._assignment(state, metric(version, AS_OF, 0.0))
+        rounds = MeshRounds(self._office, state.job, RoundKind.EVALUATION, version.number, self._rng)
+        runner = RoundRunner(assignment, rounds, self._courier(rounds, assignment))
+        model = await self._model_of(version)
+        sums = await self._in_round(rounds, runner.evaluate, model)
+        found = command_pb2.RecordEvaluation(
+            job=self._name, coordinator=self._office.coordinator, round_id=rounds.round_id
+        )
+        fill(found.heads.add(), sums)
+        await self._settled(rounds, self._office.propose(record_evaluation=found))
+        log.info(
+            "a version is judged",
+            job=self._name,
+            version=version.number,
+            examples=sums.examples,
+            model_loss=sums.model_loss,
+            baseline_loss=sums.baseline_loss,
+        )
+
+    async def _in_round(self, rounds: MeshRounds, work: Callable[..., Any], argument: object) -> Any:
+        """What `work` makes on a worker thread; a round that it leaves without a result is given up."""
+        try:
+            return await asyncio.to_thread(work, argument)
+        except LeadershipLostError:
+            raise
+        except WeftmeshError as error:
+            if rounds.round_id:
+                await self._give_up(rounds.round_id, str(error))
+            raise
+
+    async def _settled(self, rounds: MeshRounds, result: Coroutine[Any, Any, Any]) -> Any:
+        """What `result` answers; a round whose result cannot be written is given up."""
+        try:
+            return await result
+        except WeftmeshError as error:
+            await self._give_up(rounds.round_id, f"its result could not be kept: {error}")
+            raise
+
+    async def _give_up(self, round_id: bytes, why: str) -> None:
+        try:
+            await self._office.abandon(self._name, round_id, why)
+        except WeftmeshError as error:
+            # The next step finds it under way, if it is.
+            log.info("a round could not be given up", job=self._name, round=round_id.hex(), why=str(error))
+
+    async def _bear(self, step: Step, error: WeftmeshError) -> None:
+        """Wait after a failure.
+
+        Raises:
+            WeftmeshError: there were too many.
+        """
+        if error.reason == Reason.STALE_TERM:
+            raise LeadershipLostError(str(error)) from error
+        key = type(step).__name__
+        if isinstance(error, RoundAbandonedError):
+            self._absentees.note(error.missing, time())
+        pause_s = self._pauses.failed(key, time())
+        log.warning("failed", job=self._name, step=key, why=str(error), reason=error.reason, again_in_s=pause_s)
+        if self._pauses.failures(key) >= FAILURES_MAX:
+            if not isinstance(step, Evaluate):
+                raise error
+            self._given_up.add(step.version.number)
+            self._pauses.succeeded(key)
+            return
+        await asyncio.sleep(pause_s)
+
+    async def _add(self, model: bytes, metrics: tuple[Metric, ...], *, round_id: bytes = b"", parent: int = 0) -> int:
+        """Store a model on a majority and add its version; the number.
+
+        Raises:
+            WeftmeshError: it cannot be kept.
+        """
+
+        async def stored(left_s: float) -> int:
+            return (await self._office.learning.put_model(model, timeout_s=left_s)).holders
+
+        holders = await until_deadline(stored, STORE_S)
+        version = command_pb2.AddVersion(
+            job=self._name,
+            coordinator=self._office.coordinator,
+            round_id=round_id,
+            parent=parent,
+            sha256=sha256(model).digest(),
+            size_bytes=len(model),
+            blob_holders=holders,
+        )
+        for one in metrics:
+            fill(version.metrics.add(), one)
+        return (await self._office.propose(add_version=version)).current_version
+
+    async def _model_of(self, version: Version) -> bytes:
+        if self._model[0] != version.sha256:
+            self._model = (version.sha256, await self._office.learning.get_model(version.sha256))
+        return self._model[1]
+
+    def _assignment(self, state: JobState, as_of: float) -> Assignment:
+        spec = state.spec or learning_pb2.JobSpec()
+        asked = self._absentees.present(state.contributors, state.job.contributors_floor, time())
+        return Assignment(state.job, spec, HEADS[spec.head], asked, as_of)
+
+    def _courier(self, rounds: MeshRounds, assignment: Assignment) -> Courier:
+        return Courier(self._office.loop, rounds, self._still_leading, limits_for(assignment.timeouts))
+
+
+def _goal(state: JobState) -> int:
+    return state.spec.goal_version if state.spec is not None else 0
