@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
+from weftmesh.agent.learning.access import Access
 from weftmesh.agent.learning.model_parts import from_parts, to_parts
-from weftmesh.agent.learning.service import Parts
 from weftmesh.agent.serving.callers import Context
 from weftmesh.core.errors import NotFoundError
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.runtime.identity.credentials import NodeIdentity
 
+if TYPE_CHECKING:
+    from weftmesh.agent.learning.assembly import Parts
+
 
 class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.learning.v1.LearningPeerService on the mesh port; learning.proto documents each method."""
 
-    def __init__(self, parts: Parts, identity: NodeIdentity) -> None:
+    def __init__(self, access: Access, parts: Callable[[], Awaitable[Parts]], identity: NodeIdentity) -> None:
+        self._access = access
         self._parts = parts
         self._identity = identity
 
@@ -23,29 +28,33 @@ class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # ty
         self, request: learning_pb2.ExchangeRequest, context: Context
     ) -> learning_pb2.ExchangeResponse:
         """See learning.proto."""
-        return await self._parts.exchanges.answer(request, self._parts.access.member(context))
+        member = self._access.member(context)
+        parts = await self._parts()
+        return await parts.exchanges.answer(request, member)
 
     async def StoreModel(  # noqa: N802
         self, request_iterator: AsyncIterator[learning_pb2.ModelPart], context: Context
     ) -> learning_pb2.PutModelResponse:
         """See learning.proto."""
-        self._parts.access.member(context)
-        async with self._parts.models.for_members:
-            await self._parts.models.store(await from_parts(request_iterator))
+        self._access.member(context)
+        parts = await self._parts()
+        async with parts.models.for_members:
+            await parts.models.store(await from_parts(request_iterator))
         return learning_pb2.PutModelResponse(holders=1)
 
     async def FetchModel(  # noqa: N802
         self, request: learning_pb2.GetModelRequest, context: Context
     ) -> AsyncIterator[learning_pb2.ModelPart]:
         """See learning.proto."""
-        member = self._parts.access.member(context)
-        async with self._parts.models.for_members:
-            model = await self._parts.models.local(request.sha256)
+        member = self._access.member(context)
+        parts = await self._parts()
+        async with parts.models.for_members:
+            model = await parts.models.local(request.sha256)
             if model is None:
                 raise NotFoundError(
                     f"the model {request.sha256.hex()} is not here; ask another member", reason="MODEL_NOT_FOUND"
                 )
-            await self._parts.models.record_departure(model, member)
+            await parts.models.record_departure(model, member)
             for part in to_parts(model):
                 yield part
 
@@ -55,5 +64,5 @@ class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # ty
         context: Context,
     ) -> learning_pb2.ShowCertificateResponse:
         """See learning.proto."""
-        self._parts.access.member(context)
+        self._access.member(context)
         return learning_pb2.ShowCertificateResponse(chain=self._identity.material.certificate_pem)
