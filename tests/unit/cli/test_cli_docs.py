@@ -71,6 +71,20 @@ def test_every_command_has_a_help_that_fits(path: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path, command in COMMANDS.items() if "--dry-run" not in options(command)])
 def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
-    reading = {"ls", "show", "log", "watch", "conflicts", "status", "version", "validate", "export", "report"}
+    reading = {
+        "ls",
+        "show",
+        "log",
+        "watch",
+        "conflicts",
+        "status",
+        "version",
+        "validate",
+        "export",
+        "report",
+        "forecast",
+        "history",
+        "dry-run",
+    }
     local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify"}
     assert path.split()[-1] in reading | local
