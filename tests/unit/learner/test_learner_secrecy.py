@@ -16,6 +16,7 @@ from weftmesh.core.aggregation.messages import (
     ShareDelivery,
     UnmaskIntent,
     UnmaskRequest,
+    UnmaskShares,
 )
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.core.forecast.averaging import server_step
@@ -164,6 +165,16 @@ def test_the_answer_to_unmask_is_durable_before_it_is_given(learners: Learners) 
     memory = MemoryFile(learners.state_dir("n00")).load()
     assert memory.has_answered(f"{JOB}/training", 1)
     assert not memory.has_answered(f"{JOB}/evaluation", 1)
+
+
+def test_nothing_is_unmasked_when_it_cannot_be_remembered(learners: Learners) -> None:
+    """A directory in the place of the file stands for a disk that takes no more."""
+    for name in learners.names:
+        (learners.state_dir(name) / "memory").mkdir()
+    model = untrained(learners)
+    with pytest.raises(OSError, match="memory"):
+        train(learners, model)
+    assert not [one for one in learners.said if isinstance(unseal(one), UnmaskShares)]
 
 
 def test_unmasking_waits_for_the_node_s_own_replica(learners: Learners) -> None:

@@ -8,76 +8,19 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 from structlog.testing import capture_logs
+from tests.fakes.attended_node import ScriptedNode, serving
 
 from weftmesh.client import connect
 from weftmesh.core.errors import NodeUnreachableError, PreconditionError, WeftmeshError
 from weftmesh.learner.config import QUESTIONS_MAX, REOPEN_MAX
 from weftmesh.learner.session import NOT_IN_TIME, Answer, Ending, Session
-from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
-from weftmesh.learning.v1.learning_pb2 import AgentMessage
+from weftmesh.learning.v1 import learning_pb2
 
 SECRET = "the customer's name is Ada"
 IDLE_S = 20.0
-
-
-class ScriptedNode(learning_pb2_grpc.LearningServiceServicer):  # type: ignore[misc]
-    """Implements Attend: sends what `say` is given, and keeps what it is told.
-
-    Attributes:
-        calls: how many learners came.
-        breaks: so many calls are broken off before the learner is admitted.
-    """
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.breaks = 0
-        self.answers: asyncio.Queue[learning_pb2.LearnerAnswer] = asyncio.Queue()
-        self._script: asyncio.Queue[AgentMessage | None] = asyncio.Queue()
-        self._sequence = 0
-
-    async def Attend(self, messages: Any, context: Any) -> AsyncIterator[AgentMessage]:  # noqa: N802
-        self.calls += 1
-        first = await anext(aiter(messages))
-        assert first.HasField("ready")
-        if self.breaks:
-            self.breaks -= 1
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the node goes down")
-        reader = asyncio.create_task(self._read(messages))
-        try:
-            yield AgentMessage(admitted=learning_pb2.Admitted(node="node1", cluster="dev", term=3))
-            while (message := await self._script.get()) is not None:
-                yield message
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the node goes down")
-        finally:
-            reader.cancel()
-
-    async def _read(self, messages: Any) -> None:
-        async for message in messages:
-            self.answers.put_nowait(message.answer)
-
-    def ask(self, payload: bytes, timeout_s: float = 10.0, sequence: int = 0) -> int:
-        """Put a question; its sequence number."""
-        self._sequence = sequence or self._sequence + 1
-        question = learning_pb2.LearnerQuestion(
-            sequence=self._sequence, job="effort", payload=payload, timeout_ms=round(timeout_s * 1_000)
-        )
-        self._script.put_nowait(AgentMessage(question=question))
-        return self._sequence
-
-    def dismiss(self) -> None:
-        self._script.put_nowait(AgentMessage(dismissed=learning_pb2.Dismissed(why="nobody asks")))
-
-    def break_off(self) -> None:
-        self._script.put_nowait(None)
-
-    async def answer(self) -> learning_pb2.LearnerAnswer:
-        async with asyncio.timeout(10):
-            return await self.answers.get()
 
 
 @asynccontextmanager
@@ -87,18 +30,13 @@ async def attending(
     """A node, and a session that answers its questions with `answer`."""
     node = ScriptedNode()
     node.breaks = breaks
-    server = grpc.aio.server()
-    learning_pb2_grpc.add_LearningServiceServicer_to_server(node, server)
-    server.add_insecure_port(f"unix:{path}/api.sock")
-    await server.start()
-    async with connect(f"{path}/api.sock") as client:
+    async with serving(path, node) as socket, connect(socket) as client:
         task = asyncio.create_task(Session(client, lambda _: answer, idle_s).run())
         try:
             yield node, task
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await server.stop(None)
 
 
 def echo(job: str, payload: bytes) -> bytes:
@@ -247,11 +185,7 @@ async def test_what_answers_is_made_again_when_it_could_not_be_made(tmp_path: Pa
         return echo
 
     node = ScriptedNode()
-    server = grpc.aio.server()
-    learning_pb2_grpc.add_LearningServiceServicer_to_server(node, server)
-    server.add_insecure_port(f"unix:{tmp_path}/api.sock")
-    await server.start()
-    async with connect(f"{tmp_path}/api.sock") as client:
+    async with serving(tmp_path, node) as socket, connect(socket) as client:
         task = asyncio.create_task(Session(client, make, IDLE_S).run())
         node.ask(b"x")
         assert (await node.answer()).refused == "DATA_CORRUPTION: the memory is damaged"
@@ -259,4 +193,3 @@ async def test_what_answers_is_made_again_when_it_could_not_be_made(tmp_path: Pa
         assert (await node.answer()).payload == b"effort: x"
         node.dismiss()
         assert await task is Ending.DISMISSED
-    await server.stop(None)

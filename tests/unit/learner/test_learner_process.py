@@ -1,0 +1,117 @@
+"""The learner as a process, beside a node that says what a test wants it to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+from tests.fakes.attended_node import ScriptedNode, serving
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.learner.__main__ import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
+from weftmesh.learner.config import IDLE_S, parse_arguments
+from weftmesh.runtime.wire.envelopes import LearnerRefusal, unseal
+
+
+async def started(socket: str, state_dir: Path, *more: str) -> Process:
+    command = [sys.executable, "-m", "weftmesh.learner", "--socket", socket, "--state-dir", str(state_dir), *more]
+    return await asyncio.create_subprocess_exec(*command, stderr=PIPE)
+
+
+async def ended(process: Process) -> tuple[int | None, str]:
+    """The exit code, and what it said."""
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    return process.returncode, said.decode()
+
+
+async def until_admitted(node: ScriptedNode) -> None:
+    async with asyncio.timeout(60):
+        await node.admitted.wait()
+
+
+async def test_it_refuses_what_it_cannot_read_and_ends_well_when_it_is_dismissed(tmp_path: Path) -> None:
+    node = ScriptedNode()
+    async with serving(tmp_path, node) as socket:
+        process = await started(socket, tmp_path / "state")
+        node.ask(b"no envelope", timeout_s=60)
+        async with asyncio.timeout(60):
+            answer = await node.answers.get()
+        # The scripted node has nothing to say of jobs: asking it fails, and that is told.
+        assert isinstance(unseal(answer.payload), LearnerRefusal)
+        node.dismiss()
+        assert (await ended(process))[0] == EXIT_OK
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
+async def test_it_ends_well_when_nobody_asks_and_when_it_is_told_to(tmp_path: Path) -> None:
+    node = ScriptedNode()
+    async with serving(tmp_path, node) as socket:
+        assert (await ended(await started(socket, tmp_path / "state", "--idle-s", "0.1")))[0] == EXIT_OK
+        node.admitted.clear()
+        process = await started(socket, tmp_path / "state")
+        await until_admitted(node)
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process))[0] == EXIT_OK
+
+
+async def test_two_learners_do_not_share_a_state_directory(tmp_path: Path) -> None:
+    node = ScriptedNode()
+    async with serving(tmp_path, node) as socket:
+        first = await started(socket, tmp_path / "state")
+        await until_admitted(node)
+        code, said = await ended(await started(socket, tmp_path / "state"))
+        assert (code, "another learner uses" in said) == (EXIT_FAILED, True)
+        node.dismiss()
+        assert (await ended(first))[0] == EXIT_OK
+
+
+async def test_a_damaged_memory_refuses_every_question_and_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "memory").write_bytes(b"weftmesh-learner 1 of which little is left")
+    node = ScriptedNode()
+    async with serving(tmp_path, node) as socket:
+        process = await started(socket, tmp_path / "state")
+        for _ in range(2):
+            node.ask(b"x", timeout_s=60)
+            async with asyncio.timeout(60):
+                answer = await node.answers.get()
+            assert answer.refused.startswith("DATA_CORRUPTION")
+            assert "restore it from a backup" in answer.refused
+        node.dismiss()
+        await ended(process)
+
+
+async def test_it_yields_to_everything_else_and_has_loaded_little_before_it_is_asked(tmp_path: Path) -> None:
+    node = ScriptedNode()
+    async with serving(tmp_path, node) as socket:
+        process = await started(socket, tmp_path / "state")
+        await until_admitted(node)
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) >= os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.sched_getscheduler(process.pid) == os.SCHED_BATCH
+        assert "numpy" not in Path(f"/proc/{process.pid}/maps").read_text()  # noqa: ASYNC240, a file of no disk
+        node.dismiss()
+        await ended(process)
+
+
+async def test_a_node_that_is_not_there_is_an_error_that_says_so(tmp_path: Path) -> None:
+    process = await started(str(tmp_path / "nobody.sock"), tmp_path / "state", "--idle-s", "1")
+    code, said = await ended(process)
+    assert (code, "no node answers at" in said) == (EXIT_FAILED, True)
+
+
+async def test_a_wrong_command_line_is_told_apart_from_a_failure(tmp_path: Path) -> None:
+    code, said = await ended(await started("x", tmp_path, "--idle-s", "0"))
+    assert (code, "has to be above 0" in said) == (EXIT_CONFIG, True)
+
+
+def test_the_command_line() -> None:
+    config = parse_arguments(["--socket", "/run/x", "--state-dir", "state"])
+    assert (config.socket, config.state_dir, config.idle_s) == ("/run/x", Path("state").absolute(), IDLE_S)
+    with pytest.raises(InvalidInputError):
+        parse_arguments(["--socket", "/run/x", "--state-dir", "state", "--idle-s", "nan"])
