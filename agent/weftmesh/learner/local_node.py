@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client import Client
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.forecast.imported_times import CREATED, imported_s
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.sum_names import sum_name
@@ -111,10 +112,11 @@ def _head_of(row: row_pb2.Job) -> str:
 
 
 def _labelled(task: board_pb2.Task) -> LabelledTask:
+    imported = imported_s(task.custom.get(CREATED))
     return LabelledTask(
         name=task.name,
         version=task.version,
-        created_s=task.create_time.ToNanoseconds() / 1e9,
+        created_s=task.create_time.ToNanoseconds() / 1e9 if imported is None else imported,
         updated_s=task.update_time.ToNanoseconds() / 1e9,
         effort=task.estimate,
         text=TaskText(task.title, task.description),

@@ -41,7 +41,7 @@ class LabelledTask:
     Attributes:
         name: projects/{project}/tasks/{id}.
         version: goes up with every change of the task.
-        created_s: when it was made, Unix seconds.
+        created_s: when it was made, Unix seconds; where it was imported from, if it was.
         updated_s: when it was written last.
         effort: the estimate, in the team's own scale.
         text: what a person wrote.

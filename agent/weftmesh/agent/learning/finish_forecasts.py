@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from weftmesh.agent.board.homes import Home
 from weftmesh.agent.learning.served_model import Served, ServedModel
 from weftmesh.agent.learning.team_cache import TeamCache
-from weftmesh.core.board.model import Status, Task
+from weftmesh.core.board.model import CUSTOM_PREFIX, Status, Task
 from weftmesh.core.clock import stamp_to_ms
 from weftmesh.core.errors import NotFoundError, WeftmeshError
 from weftmesh.core.forecast.cycle_time import TaskTimes
@@ -21,6 +20,7 @@ from weftmesh.core.forecast.finish import forecast_finish
 from weftmesh.core.forecast.finish_features import BoardTask, TeamHistory
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import TeamPace, own_history_s, team_pace
+from weftmesh.core.forecast.imported_times import CREATED, RESOLVED, imported_s
 from weftmesh.core.forecast.quantiles import LEVELS, empirical_quantile
 from weftmesh.learning.v1 import learning_pb2
 
@@ -111,7 +111,7 @@ def board_task(task: Task) -> BoardTask | None:
     their times.
     """
     custom = task.custom or {}
-    created_s = _seconds(custom.get("created"))
+    created_s = imported_s(custom.get(CREATED))
     if created_s is None:
         created_s = stamp_to_ms(task.created_stamp) / 1000
     resolved_s = _resolved_s(task)
@@ -135,19 +135,10 @@ def _resolved_s(task: Task) -> float | None:
     for change in reversed(task.history):
         written = {one.path: one.after for one in change.fields}
         if written.get("status") == Status.DONE:
-            if "custom.resolved" in written:
+            if CUSTOM_PREFIX + RESOLVED in written:
                 break  # an import brought both, and knows better than its own time
             return stamp_to_ms(change.stamp) / 1000
-    return _seconds((task.custom or {}).get("resolved"))
-
-
-def _seconds(text: str | None) -> float | None:
-    """Unix seconds of a time with a zone, as imports write it; None for anything else."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return None if moment.tzinfo is None else moment.astimezone(UTC).timestamp()
+    return imported_s((task.custom or {}).get(RESOLVED))
 
 
 def _set(field: Timestamp, unix_s: float) -> None:
