@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from weftmesh.core.errors import InvalidInputError, NodeUnreachableError, PreconditionError
+from weftmesh.core.errors import InvalidInputError, NodeUnreachableError, OverloadedError, PreconditionError
 from weftmesh.learning.v1 import learning_pb2
 
+UNREAD_MAX: Final = 16
+"""Questions that a learner has not read, also those whose asker has given up; each may have some MiB."""
 LEARNER_GONE: Final = "LEARNER_GONE"
 LEARNER_SILENT: Final = "LEARNER_SILENT"
 LEARNER_REFUSED: Final = "LEARNER_REFUSED"
@@ -17,7 +19,7 @@ REFUSAL_CHARACTERS_MAX: Final = 300
 
 
 class Questions:
-    """One learner's questions, in order. Whoever asks bounds their number.
+    """One learner's questions, in order.
 
     Args:
         quiet_s: after so long without a question nothing more will come.
@@ -38,9 +40,12 @@ class Questions:
         Raises:
             PreconditionError: the learner refused.
             NodeUnreachableError: it went away, or did not answer in time.
+            OverloadedError: it does not read.
         """
         if self.closed:
             raise _gone()
+        if self._outgoing.qsize() >= UNREAD_MAX:
+            raise OverloadedError(f"the learner of this node has {UNREAD_MAX} questions to read; go on without it")
         self._sequence += 1
         sequence = self._sequence
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

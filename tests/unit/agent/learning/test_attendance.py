@@ -13,6 +13,7 @@ from tests.unit.agent.learning.bench import question
 
 from weftmesh.agent.learning.attendance import WAITING_MAX, Attendance
 from weftmesh.agent.learning.learner_socket import LearnerSocket
+from weftmesh.agent.learning.questions import UNREAD_MAX
 from weftmesh.core.errors import (
     InvalidInputError,
     NodeUnreachableError,
@@ -209,6 +210,14 @@ async def test_questions_are_bounded() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_learner_that_does_not_read_gathers_no_questions() -> None:
+    attendance = attendance_of(CountingStarter())
+    await admitted(attendance)
+    for _ in range(UNREAD_MAX):
+        assert await reason_of(asking(attendance, timeout_s=0.001), NodeUnreachableError) == "LEARNER_SILENT"
+    assert await reason_of(asking(attendance), OverloadedError) == "OVERLOADED"
 
 
 @pytest.mark.parametrize(
