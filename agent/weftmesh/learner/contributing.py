@@ -10,6 +10,7 @@ import structlog
 
 from weftmesh.core.aggregation.contributor import Contributor
 from weftmesh.core.aggregation.events import ContributorEvent, IntentShown, MaskVector, Remember, Reply
+from weftmesh.core.aggregation.keys import bound_to_work
 from weftmesh.core.aggregation.memory import ContributorMemory
 from weftmesh.core.aggregation.messages import Invitation, MaskedInput, RosterAnnouncement, UnmaskIntent, UnmaskRequest
 from weftmesh.core.errors import InvalidInputError, PreconditionError, WeftmeshError
@@ -17,7 +18,7 @@ from weftmesh.learner.app import answer_message
 from weftmesh.runtime import flower
 from weftmesh.runtime.flower import ClientApp, MessageType
 from weftmesh.runtime.masking import ContributionLayout, Words, apply_masks, words_to_bytes
-from weftmesh.runtime.training_messages import read_evaluation, read_update
+from weftmesh.runtime.training_messages import read_evaluation, read_update, work_sha256
 from weftmesh.runtime.wire.envelopes import Contribution, FlowerMessage, LearnerRefusal, Letter, Work, seal, unseal
 
 ShownIntent = Callable[[UnmaskIntent], UnmaskIntent | None]
@@ -104,7 +105,9 @@ class ContributingLearner:
         if task is None:
             raise InvalidInputError("there are no masks for this round")
         words = self._contribution(work, task.announcement.length)
-        return Contribution(task.announcement, words_to_bytes(apply_masks(words, task.masks)))
+        told = work_sha256(flower.from_bytes(work.flower_message), work.metrics)
+        masked = apply_masks(words, [bound_to_work(mask, told) for mask in task.masks])
+        return Contribution(task.announcement, words_to_bytes(masked))
 
     def _contribution(self, work: Work, length: int) -> Words:
         """What this node adds to the sum, not masked yet."""

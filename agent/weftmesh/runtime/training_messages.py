@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime.flower import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
@@ -92,6 +94,22 @@ def read_instruction(message: Message) -> tuple[bytes, dict[str, ConfigValue]]:
             raise _malformed(f"setting {name!r} is a list")
         settings[name] = value
     return model_of(arrays), settings
+
+
+def work_sha256(message: Message, metrics: Sequence[str]) -> bytes:
+    """The hash of all that a node's part in a sum depends on and a coordinator chooses; see `keys.bound_to_work`.
+
+    Args:
+        message: of type train or evaluate.
+        metrics: names of those in the vector, in its order.
+
+    Raises:
+        InvalidInputError: see `read_instruction`.
+    """
+    model, settings = read_instruction(message)
+    told = [f"{name}={type(value).__name__}:{value!r}" for name, value in sorted(settings.items())]
+    kind = message.metadata.message_type
+    return sha256(encode(kind, model, len(told), *told, len(metrics), *metrics)).digest()
 
 
 def update_content(update: LocalUpdate) -> RecordDict:

@@ -28,6 +28,7 @@ from weftmesh.core.aggregation.events import (
     TakeOff,
     Tick,
 )
+from weftmesh.core.aggregation.keys import bound_to_work
 from weftmesh.core.aggregation.messages import (
     ContributorMessage,
     CoordinatorMessage,
@@ -40,7 +41,9 @@ from weftmesh.core.aggregation.messages import (
 from weftmesh.core.aggregation.roster import Verify
 from weftmesh.core.aggregation.terms import RoundTerms
 from weftmesh.core.errors import PreconditionError, WeftmeshError
+from weftmesh.runtime import flower
 from weftmesh.runtime.masking import WORD_BYTES, MaskedSum, Reals
+from weftmesh.runtime.training_messages import work_sha256
 from weftmesh.runtime.wire.envelopes import Contribution, Letter, Work
 
 log = structlog.get_logger("weftmesh.coordinator.round")
@@ -106,7 +109,8 @@ class AggregatedRound:
         courier: the way to the contributors.
         rounds: where the intent is committed.
         verify: checks the signature of a contributor by its certificate; may block.
-        work: for each contributor, what to do before its vector is masked: bytes of a Flower message.
+        work: for each contributor, what to do before its vector is masked: bytes of a Flower message. All have the same
+            type, model and settings.
         metrics: names of the metrics in the vector.
         timeouts: of the stages.
         clock: seconds that only go up.
@@ -218,10 +222,15 @@ class AggregatedRound:
                 case CommitIntent():
                     self._commit(effect.intent)
                 case TakeOff():
-                    total = self._sum.unmasked(effect.masks)
-                    self._result = Sum(total, effect.contributors, dict(self._missing))
+                    self._result = Sum(self._unmasked(effect), effect.contributors, dict(self._missing))
                 case RoundEnded():
                     self._ended = effect.reason
+
+    def _unmasked(self, effect: TakeOff) -> Reals:
+        # All were told the same: the sum of nodes that were not is noise.
+        message = flower.from_bytes(self._work[effect.contributors[0]])
+        told = work_sha256(message, self._metrics)
+        return self._sum.unmasked(bound_to_work(mask, told) for mask in effect.masks)
 
     def _ask(self, sends: list[Send]) -> None:
         self._courier.require_leading()

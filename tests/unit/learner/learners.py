@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ from weftmesh.core.aggregation.events import (
     Start,
     TakeOff,
 )
+from weftmesh.core.aggregation.keys import bound_to_work
 from weftmesh.core.aggregation.messages import (
     CoordinatorMessage,
     KeyAdvertisement,
@@ -47,7 +48,7 @@ from weftmesh.runtime import flower
 from weftmesh.runtime.flower import MessageType
 from weftmesh.runtime.masking import ContributionLayout, MaskedSum, Reals, WeightedMean
 from weftmesh.runtime.round_settings import RoundSettings
-from weftmesh.runtime.training_messages import instruction
+from weftmesh.runtime.training_messages import instruction, work_sha256
 from weftmesh.runtime.wire.envelopes import Contribution, LearnerRefusal, Letter, Work, seal, unseal
 
 JOB = "estimates"
@@ -118,6 +119,7 @@ class Learners:
     Attributes:
         said: every answer of every learner, as bytes.
         refused: reasons by node.
+        total: of the last round, as the coordinator has it.
         silent: nodes that a message of this type never reaches.
     """
 
@@ -133,6 +135,7 @@ class Learners:
         self.said: list[bytes] = []
         self.refused: dict[str, LearnerRefusal] = {}
         self.silent: dict[str, type[CoordinatorMessage]] = {}
+        self.total: Reals | None = None
         self._rounds = 0
 
     def state_dir(self, name: str) -> Path:
@@ -173,11 +176,14 @@ class Learners:
         model: bytes = b"",
         metrics: tuple[str, ...] = (),
         settings: RoundSettings | None = None,
+        told: Mapping[str, RoundSettings] | None = None,
     ) -> Outcome:
-        """One whole round, as a coordinator runs it."""
+        """One whole round, as a coordinator runs it; one that lies tells some nodes other settings."""
         layout = ContributionLayout(update_length, metrics)
         one = _Round(self, self.terms(kind, base_version, layout.length), work_for(kind, model, settings), metrics)
+        one.told = {name: work_for(kind, model, other) for name, other in (told or {}).items()}
         one.run()
+        self.total = one.total
         mean = None if one.total is None else layout.unpack(one.total)
         return Outcome(mean, one.contributors, one.why)
 
@@ -189,6 +195,7 @@ class _Round:
         self._sum = MaskedSum(terms.vector_length)
         self._vectors: dict[str, bytes] = {}
         self._waiting: deque[CoordinatorEvent] = deque([Start()])
+        self.told: Mapping[str, bytes] = {}
         self.total: Reals | None = None
         self.contributors: tuple[str, ...] = ()
         self.why = "not over"
@@ -211,7 +218,9 @@ class _Round:
                 self._learners.replica.intents.append(effect.intent)
                 self._waiting.append(IntentShown(effect.intent))
             case TakeOff():
-                self.total, self.contributors = self._sum.unmasked(effect.masks), effect.contributors
+                told = work_sha256(flower.from_bytes(self._work), self._metrics)
+                masks = [bound_to_work(mask, told) for mask in effect.masks]
+                self.total, self.contributors = self._sum.unmasked(masks), effect.contributors
             case RoundEnded():
                 self.why = effect.reason
 
@@ -219,7 +228,8 @@ class _Round:
         if self._learners.silent.get(name) is type(message):
             self._waiting.append(ContributorLost(name))
             return
-        letter = Work(message, self._work, self._metrics) if isinstance(message, ShareDelivery) else message
+        work = self.told.get(name, self._work)
+        letter = Work(message, work, self._metrics) if isinstance(message, ShareDelivery) else message
         answer = self._learners.ask(name, letter)
         match answer:
             case LearnerRefusal():

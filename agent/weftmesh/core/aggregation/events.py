@@ -48,7 +48,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class MaskVector:
-    """Train, apply the masks to the vector once, and send it together with `announcement`.
+    """Train, apply the masks, each `keys.bound_to_work`, to the vector once, and send it with `announcement`.
 
     A second vector under the same masks would tell the difference of the two; the same bytes may be sent again.
     """
@@ -121,7 +121,7 @@ class CommitIntent:
 
 @dataclass(frozen=True, slots=True)
 class TakeOff:
-    """Apply these masks to the sum: what comes out is the plain sum of the vectors of `contributors`."""
+    """Apply these masks, each `keys.bound_to_work`, to the sum: out comes the plain sum of `contributors`' vectors."""
 
     masks: tuple[Mask, ...]
     contributors: tuple[str, ...]

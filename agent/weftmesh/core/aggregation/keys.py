@@ -22,6 +22,7 @@ STATEMENT_LABEL: Final = "weftmesh/aggregation/v1/key-statement"
 _SEALING_LABEL: Final = "weftmesh/aggregation/v1/share-sealing"
 _PAIR_MASK_LABEL: Final = "weftmesh/aggregation/v1/pair-mask"
 _SELF_MASK_LABEL: Final = "weftmesh/aggregation/v1/self-mask"
+_WORK_LABEL: Final = "weftmesh/aggregation/v1/work"
 _COMMITMENT_LABEL: Final = "weftmesh/aggregation/v1/self-mask-commitment"
 
 
@@ -88,6 +89,17 @@ def pair_mask(shared: bytes, roster_hash: bytes, name: str, peer: str) -> Mask:
 def self_mask(seed: bytes, roster_hash: bytes, name: str) -> Mask:
     """The mask that hides a vector even when all pair masks of its contributor became known."""
     return Mask(1, _derive(seed, roster_hash, encode(_SELF_MASK_LABEL, name)))
+
+
+def bound_to_work(mask: Mask, work_sha256: bytes) -> Mask:
+    """The mask of a vector that came of this work. Who was told to do something else has other masks, and no sum of
+    the two comes out: else a coordinator could tell all but one to send next to nothing.
+
+    Args:
+        mask: as a machine hands it out.
+        work_sha256: of all that the vector depends on and a coordinator chooses, 32 bytes.
+    """
+    return Mask(mask.sign, _derive(mask.seed, work_sha256, encode(_WORK_LABEL)))
 
 
 def commitment(terms: RoundTerms, name: str, self_mask_seed: bytes) -> bytes:
