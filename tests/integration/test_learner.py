@@ -232,6 +232,18 @@ def mapped(pid: int) -> str:
     return Path(f"/proc/{pid}/maps").read_text()
 
 
+async def plainly_asked(coordinator: TinyCoordinator) -> list[LearnerRefusal]:
+    """What learners say to training in the clear; after it, every node has one."""
+    plain = work_for(RoundKind.TRAINING, b"model", RoundSettings("effort", RoundKind.TRAINING).to_config())
+    answers = []
+    for name in coordinator.names:
+        coordinator.round_id = os.urandom(16)
+        answer = unseal(await coordinator.deliver(name, seal(FlowerMessage(plain)), 30.0))
+        assert isinstance(answer, LearnerRefusal)
+        answers.append(answer)
+    return answers
+
+
 async def test_three_learners_count_train_and_are_judged_and_say_no_word_of_their_tasks(mesh: DevMesh) -> None:
     async with coordinating(mesh) as coordinator:
         assert not [pid for node in mesh.nodes.values() for pid in learner_processes(node)], "nobody has asked yet"
@@ -263,6 +275,8 @@ async def test_three_learners_count_train_and_are_judged_and_say_no_word_of_thei
 
 
 async def test_the_agent_has_neither_numpy_nor_flower_and_a_node_one_learner(mesh: DevMesh) -> None:
+    async with coordinating(mesh) as coordinator:
+        await plainly_asked(coordinator)
     for node in mesh.nodes.values():
         (learner,) = learner_processes(node)
         assert "numpy" not in mapped(node.pid)
@@ -282,12 +296,8 @@ async def test_a_second_sum_over_one_base_version_is_refused_by_mesh_and_learner
 
 async def test_training_in_the_clear_is_refused(mesh: DevMesh) -> None:
     async with coordinating(mesh) as coordinator:
-        for name in coordinator.names:
-            plain = work_for(RoundKind.TRAINING, b"model", RoundSettings("effort", RoundKind.TRAINING).to_config())
-            coordinator.round_id = os.urandom(16)
-            answer = unseal(await coordinator.deliver(name, seal(FlowerMessage(plain)), 10.0))
-            assert isinstance(answer, LearnerRefusal)
-            assert answer.reason == "PLAIN_TRAINING_REFUSED"
+        refused = await plainly_asked(coordinator)
+    assert [one.reason for one in refused] == ["PLAIN_TRAINING_REFUSED"] * 3
 
 
 async def test_an_owner_s_file_keeps_the_node_out(mesh: DevMesh) -> None:
@@ -305,9 +315,10 @@ async def test_an_owner_s_file_keeps_the_node_out(mesh: DevMesh) -> None:
 
 async def test_a_learner_that_is_killed_is_started_again_by_the_next_question(mesh: DevMesh) -> None:
     node = mesh.node("node3")
-    (before,) = learner_processes(node)
-    os.kill(before, 9)
     async with coordinating(mesh) as coordinator:
+        await plainly_asked(coordinator)
+        (before,) = learner_processes(node)
+        os.kill(before, 9)
         base = await coordinator.add_version(os.urandom(100))
         layout = ContributionLayout(COUNTS_LENGTH)
         for attempt in range(3):
@@ -323,6 +334,8 @@ async def test_a_learner_that_is_killed_is_started_again_by_the_next_question(me
 
 async def test_learners_end_with_their_nodes(mesh: DevMesh) -> None:
     node = mesh.node("node1")
+    async with coordinating(mesh) as coordinator:
+        await plainly_asked(coordinator)
     (learner,) = learner_processes(node)
     await node.stop()
     assert learner not in learner_processes(node)
