@@ -24,8 +24,8 @@ from weftmesh.core.forecast.imported_times import CREATED, RESOLVED, imported_s
 from weftmesh.core.forecast.quantiles import LEVELS, empirical_quantile
 from weftmesh.learning.v1 import learning_pb2
 
-TASKS_NEWEST: Final = 2_000
-"""Of a team, that its pace is taken from: about half a second of work in a thread."""
+TASKS_NEWEST: Final = 1_000
+"""Of a team, that its pace is taken from: a quarter of a second of work in a thread."""
 KIND_FIELDS: Final = ("issue_type", "type", "kind")
 """Custom fields that say what kind of task one is; the first that is there counts."""
 
@@ -51,7 +51,7 @@ class FinishForecasts:
     def __init__(self, model: ServedModel[FinishModel], now_s: Callable[[], float] = time.time) -> None:
         self._model = model
         self._now_s = now_s
-        self._teams: TeamCache[_Team] = TeamCache(progress_of, TASKS_NEWEST)
+        self._teams: TeamCache[_Team] = TeamCache(progress_of, TASKS_NEWEST, counted=_is_done)
 
     async def forecast(self, home: Home, task: Task, notes: list[str]) -> learning_pb2.FinishForecast | None:
         """The forecast of a task; None when nothing is known. What is missing is added to `notes`.
@@ -126,6 +126,11 @@ def board_task(task: Task) -> BoardTask | None:
 def progress_of(task: Task) -> object:
     """What counts for a team's pace: whether a task is done; None for a cancelled one."""
     return None if task.status is Status.CANCELLED else task.status is Status.DONE
+
+
+def _is_done(task: Task) -> object:
+    """Tasks that only come or go on tell little of a pace; those that are done do."""
+    return task.status is Status.DONE or None
 
 
 def _resolved_s(task: Task) -> float | None:

@@ -30,7 +30,7 @@ AGE_MAX_S: Final = 3_600.0
 
 V = TypeVar("V")
 Relevant = Callable[[Task], object]
-"""What counts of a task; None for nothing. A task has changed when this has."""
+"""What counts of a task; None for nothing."""
 
 
 @dataclass(slots=True)
@@ -55,6 +55,7 @@ class TeamCache(Generic[V]):
     Args:
         relevant: what counts of a task.
         newest: how many of the relevant tasks are fitted to, the newest on the board.
+        counted: what has to change for a task to count as changed; `relevant` itself if None.
         teams_max: how many fits are kept.
         clock_s: seconds that only go up.
     """
@@ -63,11 +64,13 @@ class TeamCache(Generic[V]):
         self,
         relevant: Relevant,
         newest: int,
+        counted: Relevant | None = None,
         teams_max: int = TEAMS_MAX,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relevant = relevant
         self._newest = newest
+        self._counted = counted or relevant
         self._teams_max = teams_max
         self._clock_s = clock_s
         self._fits: OrderedDict[str, _Fit[V]] = OrderedDict()
@@ -112,7 +115,7 @@ class TeamCache(Generic[V]):
         return self._of(event.task) != before
 
     def _of(self, task: Task) -> object:
-        return None if task.deleted_stamp else self._relevant(task)
+        return None if task.deleted_stamp else self._counted(task)
 
     async def _fitted(self, board: Board, project_id: str, model: bytes, fit: Callable[[list[Task]], V]) -> _Fit[V]:
         revision = board.revision

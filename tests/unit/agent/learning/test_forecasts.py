@@ -177,6 +177,18 @@ async def test_a_date_lies_ahead_and_the_later_the_surer(team: Team) -> None:
     assert found.baseline_p50.seconds == pytest.approx(now_s - 70 * DAY_S, abs=2), "of history alone, which is over"
 
 
+async def test_a_pace_follows_tasks_that_are_done_and_not_those_that_come(team: Team) -> None:
+    await finish_tasks(team, DAYS)
+    key = await team.add("asked about")
+    assert (await team.forecast(key)).finish.labels == 12
+    await finish_tasks(team, DAYS, count=9)
+    for number in range(20):
+        await team.add(f"open {number}")
+    assert (await team.forecast(key)).finish.labels == 12
+    await finish_tasks(team, DAYS, count=1)
+    assert (await team.forecast(key)).finish.labels == 22
+
+
 async def test_a_team_without_history_gets_the_others_pace(team: Team) -> None:
     await serve(team.node, "finish-time", FINISH_MODEL)
     found = await team.forecast(await team.add("first of all", time.time() - DAY_S))
