@@ -6,7 +6,7 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,15 @@ async def until(node: DevNode, job: str, settled: Callable[[JobState], bool], ti
                 state = None
             if state is not None and settled(state):
                 return state
+            await asyncio.sleep(POLL_S)
+
+
+async def eventually(happened: Callable[[], Awaitable[bool]], timeout_s: float) -> None:
+    """Return once it has happened."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            if await happened():
+                return
             await asyncio.sleep(POLL_S)
 
 
