@@ -17,6 +17,7 @@ from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.sum_names import sum_name
 from weftmesh.learner.node import JobView, LabelledTask
 from weftmesh.learning.v1 import learning_pb2, row_pb2
+from weftmesh.runtime.round_settings import LABELS_MIN
 
 LABELLED: Final = "status=done has:estimate"
 _T = TypeVar("_T")
@@ -80,14 +81,16 @@ def view_of(learning: learning_pb2.Learning, job: str, node: str) -> JobView:
     row = next((one for one in learning.jobs if one.name == job), None)
     if row is None:
         return JobView(learning.term)
+    spec = _spec_of(row)
     return JobView(
         term=learning.term,
-        head=_head_of(row),
+        head=spec.head,
         enabled=row.enabled,
         opted_out=any(one.node == node and one.job in ("", job) for one in learning.opt_outs),
         projects=tuple(learning.trained_projects),
         versions={one.number: one.sha256 for one in learning.versions if one.job == job},
         intents=tuple(intent_of(one) for one in learning.intents if one.job == job),
+        labels_min=spec.labels_min or LABELS_MIN,
     )
 
 
@@ -104,11 +107,11 @@ def intent_of(row: row_pb2.UnmaskIntent) -> UnmaskIntent:
     )
 
 
-def _head_of(row: row_pb2.Job) -> str:
+def _spec_of(row: row_pb2.Job) -> learning_pb2.JobSpec:
     try:
-        return learning_pb2.JobSpec.FromString(row.spec).head
+        return learning_pb2.JobSpec.FromString(row.spec)
     except DecodeError:
-        return ""  # of a newer release; no round's settings have this head
+        return learning_pb2.JobSpec()  # of a newer release; no round's settings have an empty head
 
 
 def _labelled(task: board_pb2.Task) -> LabelledTask:

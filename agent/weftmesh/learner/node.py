@@ -9,6 +9,7 @@ from typing import Protocol
 from weftmesh.core.aggregation.messages import UnmaskIntent
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
+from weftmesh.runtime.round_settings import LABELS_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class JobView:
         projects: ids of the projects that this node trains on.
         versions: SHA-256 of the model by version number, the newest ones.
         intents: of the newest rounds.
+        labels_min: what the job says; see RoundSettings.
     """
 
     term: int
@@ -32,6 +34,7 @@ class JobView:
     projects: tuple[str, ...] = ()
     versions: Mapping[int, bytes] = field(default_factory=dict)
     intents: tuple[UnmaskIntent, ...] = ()
+    labels_min: int = LABELS_MIN
 
 
 @dataclass(frozen=True, slots=True)

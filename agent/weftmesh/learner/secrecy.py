@@ -136,7 +136,7 @@ class Secrecy:
         if named != job:
             raise InvalidInputError(f"work for {terms.job} came as a question of job {job}")
         base = None if kind is RoundKind.STATISTICS else self._base_sha256(job, view, terms.base_version)
-        return Assignment(view.head, kind, base, view.projects)
+        return Assignment(view.head, kind, base, view.projects, view.labels_min)
 
     def _base_sha256(self, job: str, view: JobView, version: int) -> bytes:
         give_up_at_s = self._clock() + BASE_WAIT_S

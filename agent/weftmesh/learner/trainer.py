@@ -12,7 +12,7 @@ import numpy as np
 from weftmesh.core.errors import ForbiddenError, InvalidInputError, PreconditionError
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.runtime.masking import CLIP
-from weftmesh.runtime.round_settings import RoundSettings
+from weftmesh.runtime.round_settings import LABELS_MIN, RoundSettings
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate
 
 
@@ -25,12 +25,15 @@ class Assignment:
         kind: what is summed.
         base_sha256: of the base version's bytes; None for statistics, which need no model.
         projects: ids of those that this node trains on.
+        labels_min: a team with fewer labels is left out. With another number for each question, a coordinator would
+            learn how many labels a node has from whether it has an answer.
     """
 
     head: str
     kind: RoundKind
     base_sha256: bytes | None
     projects: tuple[str, ...]
+    labels_min: int = LABELS_MIN
 
 
 class HeadTrainer(Protocol):
@@ -101,6 +104,8 @@ class RoundTrainer:
             raise _not_assigned(f"{settings.kind.name.lower()} of {settings.head}")
         if assignment.base_sha256 is not None and sha256(model).digest() != assignment.base_sha256:
             raise _not_assigned("a model that is not the base version in this node's replica")
+        if settings.labels_min != assignment.labels_min:
+            raise _not_assigned(f"teams of {settings.labels_min} labels or more")
         head = self._heads.get(settings.head)
         if head is None:
             raise PreconditionError(

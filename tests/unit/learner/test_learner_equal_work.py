@@ -1,4 +1,4 @@
-"""A coordinator that tells nodes different things gets a sum that says nothing of any of them."""
+"""What a coordinator chooses is not a way to ask one node about itself."""
 
 from __future__ import annotations
 
@@ -51,3 +51,14 @@ def test_a_node_s_update_does_not_show_when_the_others_are_told_to_send_next_to_
     assert learners.total is not None, learners.refused
     seen = learners.total[:DIMENSIONS]
     assert abs(float(seen @ alone(learners, "n00", model))) < 0.1 * float(np.linalg.norm(seen))
+
+
+def test_a_coordinator_does_not_learn_how_many_labels_a_node_has_by_asking_for_so_many(tmp_path: Path) -> None:
+    learners = Learners(tmp_path, labels=40)
+    model = untrained(learners)
+    reasons = set()
+    for labels_min in (40, 41):
+        settings = replace(HONEST, labels_min=labels_min)
+        learners.round(RoundKind.TRAINING, DIMENSIONS, base_version=1, model=model, metrics=(LOSS,), settings=settings)
+        reasons.add(tuple(learners.refused[name].reason if name in learners.refused else "" for name in learners.names))
+    assert reasons == {("NOT_ASSIGNED",) * 3}
