@@ -214,10 +214,11 @@ async def test_questions_are_bounded() -> None:
 
 async def test_a_learner_that_does_not_read_gathers_no_questions() -> None:
     attendance = attendance_of(CountingStarter())
-    await admitted(attendance)
+    learner = await admitted(attendance)
     for _ in range(UNREAD_MAX):
         assert await reason_of(asking(attendance, timeout_s=0.001), NodeUnreachableError) == "LEARNER_SILENT"
     assert await reason_of(asking(attendance), OverloadedError) == "OVERLOADED"
+    await learner.leave()
 
 
 @pytest.mark.parametrize(
