@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
-# One thread is what a node that has other work can spare; numpy reads this when it is loaded.
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
 import asyncio
 import fcntl
+import os
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +17,7 @@ import structlog
 
 from weftmesh.client import Client, connect
 from weftmesh.core.errors import PreconditionError, WeftmeshError
-from weftmesh.learner.activation import drain, take_listeners
+from weftmesh.learner.activation import Waiting, take_listeners
 from weftmesh.learner.config import LearnerConfig, parse_arguments
 from weftmesh.learner.local_node import LocalNode
 from weftmesh.learner.priority import yield_to_others
@@ -40,39 +35,53 @@ CONNECT_TIMEOUT_S: Final = 10.0
 log = structlog.get_logger("weftmesh.learner")
 
 
-def answers_with(state_dir: Path, node: LocalNode, admitted: learning_pb2.Admitted) -> Answer:
-    """What answers questions. It loads Flower and numpy, so it is made when the first question is there.
+def answering(state_dir: Path, client: Client, loop: asyncio.AbstractEventLoop) -> MakeAnswer:
+    """Makes what answers questions. It loads Flower and numpy, so it is called when the first question is there.
 
-    Raises:
-        DataCorruptionError: what the learner has to remember is damaged.
+    Args:
+        state_dir: the learner's directory.
+        client: of the node.
+        loop: on which the client's calls are made.
     """
-    from weftmesh.learner.effort import HEAD, EffortTrainer
-    from weftmesh.learner.local_tasks import LocalTasks
-    from weftmesh.learner.secrecy import Secrecy
-    from weftmesh.learner.team_file import TeamFile
 
-    effort = EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, HEAD))
-    return Secrecy(admitted.node, node, state_dir, {HEAD: effort}, secrets.SystemRandom()).answer
+    def make(admitted: learning_pb2.Admitted) -> Answer:
+        from weftmesh.learner.effort import HEAD, EffortTrainer
+        from weftmesh.learner.local_tasks import LocalTasks
+        from weftmesh.learner.secrecy import Secrecy
+        from weftmesh.learner.team_file import TeamFile
+
+        node = LocalNode(admitted.node, client, loop)
+        effort = EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, HEAD))
+        return Secrecy(admitted.node, node, state_dir, {HEAD: effort}, secrets.SystemRandom()).answer
+
+    return make
 
 
-async def attend(config: LearnerConfig, listeners: list[socket.socket]) -> Ending:
-    """Be the node's learner until it is over, or until SIGTERM.
+async def attend(config: LearnerConfig, waiting: Waiting) -> Ending:
+    """Be the node's learner until nobody wants one any more, or until SIGTERM.
 
     Raises:
         WeftmeshError: the node cannot be reached, or another learner attends.
     """
     loop = asyncio.get_running_loop()
-    for listener in listeners:
-        loop.add_reader(listener, drain, listener)
+    for listener in waiting.listeners:
+        loop.add_reader(listener, waiting.accept)
     async with connect(config.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True) as client:
-        session = Session(client, _maker(config.state_dir, client, loop), config.idle_s)
-        running = loop.create_task(session.run())
+        running = loop.create_task(_sessions(config, client, waiting))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)
         try:
             return await running
         except asyncio.CancelledError:
             return Ending.DISMISSED
+
+
+async def _sessions(config: LearnerConfig, client: Client, waiting: Waiting) -> Ending:
+    answers = answering(config.state_dir, client, asyncio.get_running_loop())
+    while True:
+        ending = await Session(client, answers, config.idle_s).run()
+        if not waiting.somebody_waits():
+            return ending
 
 
 @contextmanager
@@ -103,13 +112,12 @@ def main() -> None:
         sys.exit(EXIT_CONFIG)
     configure_logging(config.log_level, "json" if config.log_format == "json" else "console")
     yield_to_others()
-    listeners = take_listeners(os.environ)
+    waiting = Waiting(take_listeners(os.environ))
     try:
         with only_one(config.state_dir):
-            ending = asyncio.run(attend(config, listeners))
+            ending = asyncio.run(attend(config, waiting))
     except WeftmeshError as error:
-        for listener in listeners:
-            drain(listener)
+        waiting.accept()  # lest they start a learner that would fail as well
         log.critical("the learner stopped", why=str(error), reason=error.reason)
         code = EXIT_FAILED
     else:
@@ -118,13 +126,6 @@ def main() -> None:
     # Work on the worker thread cannot be stopped and comes to nothing: do not wait for it.
     sys.stderr.flush()
     os._exit(code)
-
-
-def _maker(state_dir: Path, client: Client, loop: asyncio.AbstractEventLoop) -> MakeAnswer:
-    def make(admitted: learning_pb2.Admitted) -> Answer:
-        return answers_with(state_dir, LocalNode(admitted.node, client, loop), admitted)
-
-    return make
 
 
 if __name__ == "__main__":

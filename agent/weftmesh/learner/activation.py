@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -30,16 +30,43 @@ def take_listeners(environment: MutableMapping[str, str]) -> list[socket.socket]
     return listeners
 
 
-def drain(listener: socket.socket) -> int:
-    """Accept and close every connection that waits; one that is left would start the next learner for nothing.
+class Waiting:
+    """Those who connected because they want a learner, until they hang up: they have one then.
 
-    Returns:
-        How many there were.
+    Connections are accepted all the time, or one that is left would start the next learner for nothing; and they are
+    kept, because one that is made while this learner takes its leave is meant for the next.
+
+    Args:
+        listeners: see `take_listeners`.
     """
-    count = 0
-    # BlockingIOError: no more; any other: whoever connected is gone already.
-    with suppress(OSError):
-        while True:
-            listener.accept()[0].close()
-            count += 1
-    return count
+
+    def __init__(self, listeners: Sequence[socket.socket]) -> None:
+        self.listeners = listeners
+        self._connections: list[socket.socket] = []
+
+    def accept(self) -> None:
+        """Take in whoever has connected, and forget who has hung up."""
+        for listener in self.listeners:
+            # BlockingIOError: no more; any other: whoever connected is gone already.
+            with suppress(OSError):
+                while True:
+                    self._connections.append(listener.accept()[0])
+        gone = [one for one in self._connections if not _is_open(one)]
+        for connection in gone:
+            connection.close()
+            self._connections.remove(connection)
+
+    def somebody_waits(self) -> bool:
+        """Whether one of them still wants a learner."""
+        self.accept()
+        return bool(self._connections)
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the other end, which says nothing, has not hung up."""
+    try:
+        return connection.recv(1, socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

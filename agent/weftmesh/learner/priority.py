@@ -9,10 +9,11 @@ NICENESS: Final = 10
 
 
 def yield_to_others() -> None:
-    """Lower the priority and ask for the batch class, as far as the system allows.
+    """Lower the priority and ask for the batch class, as far as the system allows; call this before numpy is loaded.
 
     Not SCHED_IDLE: on a busy node a round would not end within its deadlines.
     """
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would else take every core at once
     os.nice(NICENESS)
     try:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from weftmesh.cli.dev_node import ACTIVATOR
-from weftmesh.learner.activation import drain, take_listeners
+from weftmesh.learner.activation import Waiting, take_listeners
 
 LEARNER = """
 import os, sys, time
-from weftmesh.learner.activation import drain, take_listeners
-(listener,) = take_listeners(os.environ)
+from weftmesh.learner.activation import Waiting, take_listeners
+waiting = Waiting(take_listeners(os.environ))
 time.sleep(0.1)
-print("drained", drain(listener), *[name for name in os.environ if name.startswith("LISTEN")], flush=True)
+print("wanted", waiting.somebody_waits(), *[name for name in os.environ if name.startswith("LISTEN")], flush=True)
 time.sleep(float(sys.argv[1]))
 sys.exit(int(sys.argv[2]))
 """
@@ -89,7 +89,7 @@ def test_the_first_connection_starts_one_learner_and_it_takes_what_waits(activat
     with activation.connect(), activation.connect():
         until(lambda: bool(activation.said()))
     time.sleep(0.7)
-    assert activation.said() == ["drained 2"], "and what was about sockets is not in its environment any more"
+    assert activation.said() == ["wanted True"], "and what was about sockets is not in its environment any more"
 
 
 def test_the_next_connection_starts_the_next_one(activate: Callable[..., Activation]) -> None:
@@ -137,9 +137,17 @@ def test_sockets_that_were_meant_for_another_process_are_not_taken() -> None:
     assert take_listeners({}) == []
 
 
-def test_draining_a_socket_with_nobody_on_it_comes_back_at_once(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listener:
+def test_who_hangs_up_has_a_learner_and_who_stays_wants_one(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as early:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
         listener.setblocking(False)
-        assert drain(listener) == 0
+        waiting = Waiting([listener])
+        assert not waiting.somebody_waits()
+        early.connect(str(tmp_path / "s"))
+        assert waiting.somebody_waits()
+        with socket.socket(socket.AF_UNIX) as late:
+            late.connect(str(tmp_path / "s"))
+            early.close()
+            assert waiting.somebody_waits()
+        assert not waiting.somebody_waits()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
 import pytest
 from tests.fakes.attended_node import ScriptedNode, serving
 
+from weftmesh.cli.dev_node import ACTIVATOR
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.learner.__main__ import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
 from weftmesh.learner.config import IDLE_S, parse_arguments
@@ -58,6 +61,36 @@ async def test_it_ends_well_when_nobody_asks_and_when_it_is_told_to(tmp_path: Pa
         await until_admitted(node)
         process.send_signal(signal.SIGTERM)
         assert (await ended(process))[0] == EXIT_OK
+
+
+def connected(path: Path) -> socket.socket:
+    """A connection to a socket that somebody is about to make."""
+    connection = socket.socket(socket.AF_UNIX)
+    while connection.connect_ex(str(path)) != 0:
+        time.sleep(0.02)
+    return connection
+
+
+async def test_who_wants_a_learner_while_one_takes_its_leave_has_it_again(tmp_path: Path) -> None:
+    node = ScriptedNode()
+    path = tmp_path / "learner.sock"
+    sleeper = await asyncio.create_subprocess_exec("/bin/sleep", "60")
+    async with serving(tmp_path, node) as served:
+        learner = [sys.executable, "-m", "weftmesh.learner", "--socket", served, "--state-dir", str(tmp_path / "state")]
+        activator = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(ACTIVATOR), "--node-pid", str(sleeper.pid)),
+            *("--listen", str(path), "--", *learner),
+        )
+        with await asyncio.to_thread(connected, path):
+            await until_admitted(node)
+            node.admitted.clear()
+            node.dismiss()
+            await until_admitted(node)
+            assert node.calls == 2
+        sleeper.kill()
+        await sleeper.wait()
+        async with asyncio.timeout(30):
+            assert await activator.wait() == 0
 
 
 async def test_two_learners_do_not_share_a_state_directory(tmp_path: Path) -> None:
