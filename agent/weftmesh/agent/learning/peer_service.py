@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from weftmesh.agent.learning.access import Access
 from weftmesh.agent.learning.model_parts import from_parts, to_parts
 from weftmesh.agent.serving.callers import Context
-from weftmesh.core.errors import NotFoundError
+from weftmesh.core.errors import InvalidInputError, NotFoundError
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.runtime.identity.credentials import NodeIdentity
 
 if TYPE_CHECKING:
     from weftmesh.agent.learning.assembly import Parts
+
+TRANSFER_MAX_S: Final = 30.0
+"""For a model to go from one member to another; places are few, and who dawdles gives its own up."""
 
 
 class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # type: ignore[misc]  # generated, untyped
@@ -37,6 +40,7 @@ class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # ty
     ) -> learning_pb2.PutModelResponse:
         """See learning.proto."""
         self._access.member(context)
+        _check_deadline(context)
         parts = await self._parts()
         async with parts.models.for_members:
             await parts.models.store(await from_parts(request_iterator))
@@ -47,6 +51,7 @@ class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # ty
     ) -> AsyncIterator[learning_pb2.ModelPart]:
         """See learning.proto."""
         member = self._access.member(context)
+        _check_deadline(context)
         parts = await self._parts()
         async with parts.models.for_members:
             model = await parts.models.local(request.sha256)
@@ -66,3 +71,10 @@ class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # ty
         """See learning.proto."""
         self._access.member(context)
         return learning_pb2.ShowCertificateResponse(chain=self._identity.material.certificate_pem)
+
+
+def _check_deadline(context: Context) -> None:
+    """Return if the call ends by itself: the server ends every call at its deadline, whatever the caller does."""
+    remaining_s = context.time_remaining()
+    if remaining_s is None or remaining_s > TRANSFER_MAX_S:
+        raise InvalidInputError(f"a model moves in {TRANSFER_MAX_S:g} s; set a deadline of no more for the call")
