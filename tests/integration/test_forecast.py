@@ -140,6 +140,9 @@ async def test_people_ask_for_rounds_take_a_version_and_go_back(mesh: DevMesh) -
 
     async with coordinating(mesh) as coordinator:
         number = str(await coordinator.add_version(b"a model that nobody ever asks for a forecast"))
+    nothing = await weftmesh(node, "learn", "rollback", "effort")
+    assert nothing.code == 1
+    assert "no active version" in nothing.err
     refused = await weftmesh(node, "learn", "promote", JOB, number)
     assert refused.code == 1
     assert "never evaluated" in refused.err
@@ -156,31 +159,30 @@ async def test_people_ask_for_rounds_take_a_version_and_go_back(mesh: DevMesh) -
 
 
 async def active_version(node: DevNode) -> int:
-    jobs = (await weftmesh(node, "--json", "learn", "history", JOB)).json()["jobs"]
-    return int(jobs[0]["active_version"])
+    return (await learning(node)).jobs[0].active_version
+
+
+async def learning(node: DevNode) -> learning_pb2.Learning:
+    async with node.client() as client:
+        return await client.learning.get_learning(learning_pb2.GetLearningRequest(job=JOB))
 
 
 async def test_a_node_s_owner_takes_it_out_and_in_again(mesh: DevMesh) -> None:
     node = mesh.node("node3")
     await done(node, "learn", "opt-out", "--dry-run")
-    assert "node3" in await contributors(node)
+    assert "node3" in (await learning(node)).contributors
     await done(node, "learn", "opt-out", "--job", JOB, "--why", "not ours to give")
-    assert "node3" in await contributors(node), "of every other job"
+    assert "node3" not in (await learning(node)).contributors
     await done(node, "learn", "opt-out")
     status = (await weftmesh(node, "--json", "learn", "status")).json()
     assert [(one["node"], one["job"], one["why"]) for one in status["opt_outs"]] == [
         ("node3", JOB, "not ours to give"),
         ("node3", "", ""),
     ]
-    assert "node3" not in await contributors(node)
-    assert "40 done tasks" in await done(mesh.node("node2"), "forecast", "HOME2-1")
+    assert "node3" not in status["contributors"]
     await done(node, "learn", "opt-in")
     await done(node, "learn", "opt-in", "--job", JOB)
-    assert "node3" in await contributors(node)
-
-
-async def contributors(node: DevNode) -> list[str]:
-    return list((await weftmesh(node, "--json", "learn", "status")).json()["contributors"])
+    assert "node3" in (await learning(node)).contributors
 
 
 async def test_what_leaves_in_a_round_is_what_the_dry_run_said(mesh: DevMesh) -> None:

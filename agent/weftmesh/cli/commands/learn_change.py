@@ -82,6 +82,8 @@ async def rollback(session: Session, job: str, version: int | None, why: str, dr
     async with session.client() as client:
         view = await _learning(session, client, job)
         active = _known(view, job).active_version
+        if not active:
+            raise PreconditionError(f"job {job} has no active version to roll back; nothing was changed")
         target = _former(view) if version is None else version
         change = RollBack(job=job, version=target, expected_active=active, why=why)
         answer = await _change(session, client, dry_run, roll_back=change)
