@@ -19,6 +19,8 @@ UNNAMED_KEPT_S: Final = 3600.0
 """A model that no version names may be one that is about to be named; after so long it is not."""
 FILES_MAX: Final = 4_096
 """Models on one node; the replicated state names at most 49 of each of at most 64 jobs, most of them old and gone."""
+DISK_BYTES_MAX: Final = 2 * 1024**3
+"""Of them together: what other members send must not fill the disk that the board is on."""
 
 log = structlog.get_logger("weftmesh.learning")
 
@@ -63,9 +65,11 @@ class ModelStore:
         if self._get(model.sha256) is not None:
             path.touch()  # whoever puts it again is about to name it
             return
-        if sum(1 for _ in self._directory.iterdir()) >= FILES_MAX:
+        sizes_bytes = [one.stat().st_size for one in self._directory.iterdir()]
+        if len(sizes_bytes) >= FILES_MAX or sum(sizes_bytes) + len(model.data) > DISK_BYTES_MAX:
             raise OverloadedError(
-                f"{FILES_MAX} models are in {self._directory}; those that no version names go an hour after they came"
+                f"{len(sizes_bytes)} models of {sum(sizes_bytes)} bytes are in {self._directory}, at most {FILES_MAX} "
+                f"of {DISK_BYTES_MAX} are kept; those that no version names go an hour after they came"
             )
         write_atomic(path, model.data)
 

@@ -123,6 +123,16 @@ async def test_a_directory_has_an_end(tmp_path: Path) -> None:
         await ModelStore(tmp_path).put(MODEL)
 
 
+async def test_models_leave_room_on_the_disk(tmp_path: Path) -> None:
+    for number in range(2):
+        path = tmp_path / f"{number:064x}"
+        path.touch()
+        os.truncate(path, model_store.DISK_BYTES_MAX // 2)  # sparse
+    with pytest.raises(WeftmeshError, match="that no version names go"):
+        await ModelStore(tmp_path).put(MODEL)
+    assert len(os.listdir(tmp_path)) == 2
+
+
 # On many nodes
 
 
