@@ -13,13 +13,15 @@ from weftmesh.client import Client
 from weftmesh.core.aggregation.messages import UnmaskIntent
 from weftmesh.core.forecast.imported_times import CREATED, imported_s
 from weftmesh.core.forecast.text import TaskText
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import Limits, RoundKind
 from weftmesh.core.learning.sum_names import sum_name
 from weftmesh.learner.node import JobView, LabelledTask
 from weftmesh.learning.v1 import learning_pb2, row_pb2
 from weftmesh.runtime.round_settings import LABELS_MIN
 
 LABELLED: Final = "status=done has:estimate"
+VIEW_LIMIT: Final = Limits.ROUNDS_KEPT + Limits.VERSIONS_KEPT + Limits.ROLLBACK_VERSIONS_KEPT
+"""All versions and rounds that a replica keeps of one job: after a rollback, a round begins at an old version."""
 _T = TypeVar("_T")
 
 
@@ -39,7 +41,8 @@ class LocalNode:
 
     def job(self, name: str) -> JobView:
         """See `Node`."""
-        found = self._wait(self._client.learning.get_learning(learning_pb2.GetLearningRequest(job=name)))
+        request = learning_pb2.GetLearningRequest(job=name, limit=VIEW_LIMIT)
+        found = self._wait(self._client.learning.get_learning(request))
         return view_of(found, name, self._name)
 
     def sign(self, statement: bytes) -> bytes:
