@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, Protocol
 
 from weftmesh.agent.board.homes import Homes
 from weftmesh.agent.learning.effort_forecasts import label_of, text_of
-from weftmesh.agent.learning.finish_forecasts import board_task, progress_of
+from weftmesh.agent.learning.finish_forecasts import TASKS_NEWEST, board_task, progress_of
 from weftmesh.agent.learning.reading import Reading
 from weftmesh.agent.learning.replica import Replica
 from weftmesh.agent.learning.round_sizes import EFFORT, FINISH, round_sizes
@@ -87,9 +88,8 @@ class FinishHead:
 
     async def show(self, tasks: list[Task], report: learning_pb2.DryRunReport) -> None:
         """The row before it is standardised, from the finished tasks alone."""
-        rows = [row for task in tasks if (row := board_task(task)) is not None]
         report.example_key = tasks[-1].key
-        for index, value in enumerate(TeamHistory(rows).features(rows[-1])):
+        for index, value in enumerate(await asyncio.to_thread(_newest_row, tasks[-TASKS_NEWEST:])):
             _add(report, index, FEATURES[index], value)
 
 
@@ -149,6 +149,11 @@ class DryRuns:
         names = {self._node, *self._reading.contributors(job)}
         names |= {MEMBER_NAME.format(number) for number in range(len(names), floor)}
         return sorted(names)
+
+
+def _newest_row(tasks: list[Task]) -> tuple[float, ...]:
+    rows = [row for task in tasks if (row := board_task(task)) is not None]
+    return TeamHistory(rows).features(rows[-1])
 
 
 def _add(report: learning_pb2.DryRunReport, index: int, name: str, value: float) -> None:
