@@ -118,6 +118,12 @@ class Secrecy:
         terms = invitation.terms
         if parse_sum_name(terms.job)[0] != job:
             raise InvalidInputError(f"an invitation to {terms.job} came as a question of job {job}")
+        if terms.term > view.term:
+            # Heeded once, it would shut out every coordinator of a real term.
+            raise PreconditionError(
+                f"{self._name} has not heard of term {terms.term}, it is in term {view.term}; ask again shortly",
+                reason="TERM_UNKNOWN",
+            )
         for intent in view.intents:
             # What the mesh has settled stays settled, should this node's memory be lost.
             if (intent.job, intent.base_version) == (terms.job, terms.base_version):
