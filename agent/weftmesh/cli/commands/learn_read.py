@@ -116,7 +116,10 @@ def _show_versions(output: Output, view: learning_pb2.Learning) -> None:
         stage, parent = word(VersionStage, one.stage), str(one.parent or "")
         rows.append([str(one.number), stage, parent, str(one.contributors or ""), *losses, stamp_text(one.added_stamp)])
     output.table(columns, rows)
-    output.note("loss: mean error on labels that were not trained on, beside that of the teams' own medians")
+    output.note(
+        "loss: mean error on labels that were not trained on, over each team's mean absolute deviation; baseline: the same "
+        "of the teams' medians"
+    )
 
 
 def _losses(found: row_pb2.Evaluation | None) -> tuple[str, str]:
