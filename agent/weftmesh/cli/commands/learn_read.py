@@ -117,8 +117,8 @@ def _show_versions(output: Output, view: learning_pb2.Learning) -> None:
         rows.append([str(one.number), stage, parent, str(one.contributors or ""), *losses, stamp_text(one.added_stamp)])
     output.table(columns, rows)
     output.note(
-        "loss: mean error on labels that were not trained on, over each team's mean absolute deviation; baseline: the same "
-        "of the teams' medians"
+        "loss: mean error on labels that were not trained on, over each team's mean absolute deviation; baseline: "
+        "the same of the teams' medians"
     )
 
 
