@@ -76,6 +76,10 @@ bench-scale: $(SETUP_BASE) ## Memory, listing and restart with 100,000 tasks
 bench-sync: $(SETUP_BASE) ## Commit and sync latency on a mesh of three nodes
 	$(BIN)/python -m benchmarks.sync
 
+.PHONY: bench-learning
+bench-learning: $(SETUP) ## Learning rounds of 16 node processes, and how good the forecasts are
+	$(BIN)/python -m benchmarks.learning
+
 .PHONY: bench-etcd
 bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
 	$(BIN)/python -m benchmarks.etcd

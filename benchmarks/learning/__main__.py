@@ -1,29 +1,35 @@
 """Effort forecasts on 16 projects' test rows; writes build/bench/learning.json.
 
-Run as `python -m benchmarks.learning --in-process [--cold-start]`; minutes. `--validation` prints how the settings were
-chosen instead, from train and validation rows only. The issues are not part of the repository; see
+Run as `python -m benchmarks.learning [--rounds 60] [--voters 5] [--cold-start]`: 16 node processes with a project each,
+minutes. With `--in-process` the nodes are loops of this process. `--validation` prints how the settings were chosen
+instead, from train and validation rows only. The issues are not part of the repository; see
 `benchmarks/learning/dataset.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 
 from benchmarks import report
 from benchmarks.learning import dataset
 from benchmarks.learning.cold_start import cold_starts
 from benchmarks.learning.comparison import compare
+from benchmarks.learning.over_processes import lines_of, rows_of, train
 from benchmarks.learning.selection import select
 from benchmarks.learning.table import cold_start_lines, cold_start_rows, comparison_lines, comparison_rows
+from weftmesh.core.forecast.averaging import ROUNDS
 
 
 def main() -> None:
     """Measure, print and write the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    what = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--in-process", action="store_true", help="16 nodes in this process")
     what.add_argument("--validation", action="store_true", help="how the settings were chosen")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="over processes; 60 is what the product trains")
+    parser.add_argument("--voters", type=int, default=5, help="of the 16 nodes; the others observe")
     parser.add_argument("--cold-start", action="store_true", help="also leave each project out in turn")
     options = parser.parse_args()
     if not dataset.available():
@@ -33,8 +39,13 @@ def main() -> None:
     if options.validation:
         select(projects, _say)
         return
-    compared = compare(projects, _progress)
-    rows = comparison_rows(compared)
+    over_mesh = None if options.in_process else asyncio.run(train(options.rounds, options.voters, _progress))
+    rows = []
+    if over_mesh is not None:
+        rows += rows_of(over_mesh)
+        _say(lines_of(over_mesh))
+    compared = compare(projects, _progress, None if over_mesh is None else over_mesh.model)
+    rows += comparison_rows(compared)
     _say("\n".join(comparison_lines(compared)))
     if options.cold_start:
         newcomers = cold_starts(projects, _progress)

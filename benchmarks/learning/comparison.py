@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from time import process_time
 from typing import Final
 
@@ -53,25 +54,37 @@ class Comparison:
         training_s: processor time of 60 rounds of all 16 nodes.
         cosine: between the federated weights and the centralised ones.
         last_step: length of the centralised training's last step over that of its weights.
+        in_process: mean error over the projects of the weights that were trained in one process.
     """
 
     projects: list[Compared]
     training_s: float
     cosine: float
     last_step: float
+    in_process: float
 
     def errors(self, method: str) -> list[float]:
         """Of one of `METHODS`, project by project."""
         return [one.errors[method] for one in self.projects]
 
 
-def compare(projects: Sequence[Project], say: Callable[[str], None]) -> Comparison:
-    """Train in every way on the history, forecast the test rows."""
+def compare(
+    projects: Sequence[Project], say: Callable[[str], None], over_mesh: EffortModel | None = None
+) -> Comparison:
+    """Train in every way on the history, forecast the test rows.
+
+    Args:
+        projects: all of them.
+        say: for progress.
+        over_mesh: a model that was trained over processes; it then is the federated one.
+    """
     history = {one.name: one.history for one in projects}
     say("training: federated, 60 rounds")
     started = process_time()
     by_federation = federated(history)
     training_s = process_time() - started
+    in_process = [model_error(by_federation, one.history, one.test) for one in projects]
+    by_federation = over_mesh or by_federation
     say("training: centralised, to the optimum")
     by_pooling = centralised(history)
     found = []
@@ -81,7 +94,9 @@ def compare(projects: Sequence[Project], say: Callable[[str], None]) -> Comparis
     cosine = _product(by_federation.weights, by_pooling.weights) / (
         _norm(by_federation.weights) * _norm(by_pooling.weights)
     )
-    return Comparison(found, training_s, cosine, _norm(by_pooling.velocity) / _norm(by_pooling.weights))
+    return Comparison(
+        found, training_s, cosine, _norm(by_pooling.velocity) / _norm(by_pooling.weights), fmean(in_process)
+    )
 
 
 def _product(one: Sequence[float], other: Sequence[float]) -> float:

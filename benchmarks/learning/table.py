@@ -74,6 +74,8 @@ def comparison_rows(found: Comparison) -> list[Row]:
     rows.append(_row("as served, thresholds following", "mae", fmean(following), "rolling median", fmean(rolling)))
     for place, name in enumerate(("P85", "P95")):
         rows.append(Row(name, "coverage", fmean(one.covered[place] for one in found.projects), "1"))
+    federated = fmean(found.errors("federated"))
+    rows.append(_row("mean of projects", "mae", federated, "federated in one process", found.in_process))
     rows.append(Row("60 rounds, 16 nodes, one process", "cpu", found.training_s, "s"))
     return rows
 
