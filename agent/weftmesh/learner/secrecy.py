@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
@@ -65,7 +66,9 @@ class Secrecy:
         self._opt_out = state_dir / OPT_OUT_FILE
         self._clock = clock
         self._remember = memory.save
-        self._contributor = Contributor(name, sign=node.sign, verify=node.verify, rng=rng, memory=memory.load())
+        # The term is the replica's to show: Raft keeps it, and a mesh that is restored from a backup begins at 1 again.
+        known = replace(memory.load(), term=0)
+        self._contributor = Contributor(name, sign=node.sign, verify=node.verify, rng=rng, memory=known)
         self._trainer = RoundTrainer(heads)
         self._learner = ContributingLearner(
             self._contributor, client_app(self._trainer), self._shown_intent, memory.save, clock

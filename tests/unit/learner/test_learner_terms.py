@@ -25,3 +25,16 @@ def test_a_term_that_the_replica_has_not_seen_is_refused_and_not_remembered(tmp_
     outcome = learners.round(RoundKind.STATISTICS, COUNTS_LENGTH)
     assert outcome.mean is not None, learners.refused
     assert MemoryFile(learners.state_dir("n00")).load().term == learners.replica.term
+
+
+def test_a_mesh_that_was_restored_begins_its_terms_anew_and_goes_on_learning(tmp_path: Path) -> None:
+    learners = Learners(tmp_path)
+    learners.replica.term = 40
+    assert learners.round(RoundKind.STATISTICS, COUNTS_LENGTH).mean is not None
+    learners.replica.term = 2
+    learners.learners = {name: learners.learner(name) for name in learners.names}
+    outcome = learners.round(RoundKind.STATISTICS, COUNTS_LENGTH, base_version=1)
+    assert outcome.mean is not None, learners.refused
+    learners.refused.clear()
+    assert learners.round(RoundKind.STATISTICS, COUNTS_LENGTH).mean is None
+    assert {one.reason for one in learners.refused.values()} == {"ALREADY_ANSWERED"}
