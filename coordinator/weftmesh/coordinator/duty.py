@@ -55,24 +55,25 @@ class Coordinator:
             try:
                 async with self._connect() as client:
                     await self._follow(client.learning, backoff)
-            except WeftmeshError as error:
-                log.info("the node does not answer", why=str(error))
+            except* WeftmeshError as errors:
+                log.info("the node does not answer", why="; ".join(map(str, errors.exceptions)))
             await asyncio.sleep(backoff.next_pause_s())
 
     async def _follow(self, learning: LearningApi, backoff: Backoff) -> None:
         """Lead whenever the node does, until it is gone."""
-        leading: asyncio.Task[None] | None = None
-        try:
-            async with aclosing(learning.watch_duty()) as duties:
+        # The group ends this process if leading fails in a way that nobody foresaw: it must not stop unnoticed.
+        async with asyncio.TaskGroup() as group, aclosing(learning.watch_duty()) as duties:
+            leading: asyncio.Task[None] | None = None
+            try:
                 async for duty in duties:
                     backoff.reset()
                     await _stopped(leading)
                     leading = None
                     log.info("duty", leads=duty.leads, term=duty.term, leader=duty.leader)
                     if duty.leads:
-                        leading = asyncio.create_task(self._lead(learning, duty.term))
-        finally:
-            await _stopped(leading)
+                        leading = group.create_task(self._lead(learning, duty.term))
+            finally:
+                await _stopped(leading)
 
     async def _lead(self, learning: LearningApi, term: int) -> None:
         while True:
@@ -84,6 +85,8 @@ class Coordinator:
                 log.info("the jobs cannot be read", why=str(error))
             except OSError as error:
                 log.warning("a job's process cannot be started", why=str(error))
+            except Exception:  # whatever it is: nobody waits for this task, and a duty that ended would go unnoticed
+                log.exception("a look at the jobs failed")
             await asyncio.sleep(self._poll_s)
 
     async def _jobs(self, learning: LearningApi) -> Mapping[str, JobState]:

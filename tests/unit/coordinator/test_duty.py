@@ -187,3 +187,32 @@ async def test_a_real_child_ends_when_it_is_not_wanted_any_more(tmp_path: Path) 
         async with asyncio.timeout(5.0):
             await asyncio.gather(running, return_exceptions=True)
         assert running.cancelled()
+
+
+async def test_a_duty_outlives_what_nobody_thought_of(tmp_path: Path) -> None:
+    class Broken(Children):
+        async def __call__(self, job: str, term: int) -> int:
+            await super().__call__(job, term)
+            raise RuntimeError("a fault of this release")
+
+    node, children = Node(due_job()), Broken()
+    async with beside(node, children, tmp_path):
+        node.tell(True, 1)
+        await settle(children, 2)
+
+
+async def test_a_node_that_goes_away_is_waited_for(tmp_path: Path) -> None:
+    children = Children(lasts=True)
+    running = asyncio.create_task(
+        Coordinator(lambda: connect(str(tmp_path / "api.sock")), children, random.Random(1), POLL_S).run()
+    )
+    try:
+        for attempt in (1, 2):
+            node = Node(due_job())
+            async with serving(node, tmp_path):
+                node.tell(True, attempt)
+                await settle(children, attempt)
+        assert children.started == [(JOB, 1), (JOB, 2)]
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
