@@ -94,6 +94,7 @@ def view_of(learning: learning_pb2.Learning, job: str, node: str) -> JobView:
         versions={one.number: one.sha256 for one in learning.versions if one.job == job},
         intents=tuple(intent_of(one) for one in learning.intents if one.job == job),
         labels_min=spec.labels_min or LABELS_MIN,
+        wants_noise=row.HasField("noise"),
     )
 
 

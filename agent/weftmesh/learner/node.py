@@ -25,6 +25,7 @@ class JobView:
         versions: SHA-256 of the model by version number, the newest ones.
         intents: of the newest rounds.
         labels_min: what the job says; see RoundSettings.
+        wants_noise: whether the job has a privacy budget, and so promises noise in its sums.
     """
 
     term: int
@@ -35,6 +36,7 @@ class JobView:
     versions: Mapping[int, bytes] = field(default_factory=dict)
     intents: tuple[UnmaskIntent, ...] = ()
     labels_min: int = LABELS_MIN
+    wants_noise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class Secrecy:
 
         Raises:
             ForbiddenError: this node's owner takes no part.
-            PreconditionError: there is no such job, or it is not enabled.
+            PreconditionError: there is no such job, it is not enabled, or it promises noise.
         """
         if self._opt_out.exists():
             raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
@@ -113,6 +113,11 @@ class Secrecy:
             raise ForbiddenError(f"the owner of {self._name} takes no part in job {job}", reason="OPTED_OUT")
         if not view.enabled:
             raise PreconditionError(f"{self._name} knows no job {job} that is enabled", reason="JOB_NOT_ENABLED")
+        if view.wants_noise:
+            raise PreconditionError(
+                f"job {job} promises noise and this release adds none; define it without a privacy budget",
+                reason="NOISE_UNSUPPORTED",
+            )
         # A replica that lags shows an older term than the contributor has heeded, which refuses it and goes on.
         self._contributor.apply(TermShown(view.term), self._clock())
         return view
