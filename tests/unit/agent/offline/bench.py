@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,10 @@ from weftmesh.agent.serving.callers import Caller
 from weftmesh.agent.serving.requests import Call
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import CreateProject, CreateTask, Header, UpdateTask
-from weftmesh.core.board.machine import Board
 from weftmesh.core.board.model import FieldValue, MergePolicy, Task
 from weftmesh.core.clock import HybridClock
 from weftmesh.runtime.wire.requests import parse_request_id
+from weftmesh.runtime.wire.snapshot_rows import rows_of
 
 LOCAL = "node:n1"
 PATIENCE_S = 20.0
@@ -115,7 +116,8 @@ class Bench:
 
     def forget_requests(self) -> None:
         """As after so many writes that no request id from before is remembered."""
-        self.mesh_machine.board = Board.thaw(replace(self.mesh_machine.board.freeze(), requests=()))
+        rows = rows_of(replace(self.mesh_machine.board.freeze(), requests=()))
+        deque(self.mesh_machine.prepare_restore(rows)(), maxlen=0)
 
     def task(self, reference: str = ulid(1)) -> Task:
         """A task of the replicated board."""
