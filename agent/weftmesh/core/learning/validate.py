@@ -13,7 +13,8 @@ from weftmesh.core.learning.model import Coordinator, HeadSums, Limits, Metric, 
 from weftmesh.core.learning.plans import invalid
 from weftmesh.core.learning.privacy import sum_cost_nano_rho
 
-_JOB: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_JOB: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+"""What secure aggregation takes for a job's name, too."""
 _NODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _FIGURE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 _ROUND_ID_BYTES: Final = 16
@@ -29,7 +30,9 @@ _COST_MAX_NANO_RHO: Final = _INT_MAX
 def check_job_name(name: str) -> None:
     """Refuses what cannot be a job's name."""
     if _JOB.fullmatch(name) is None:
-        raise invalid(f"job: {quoted(name)} is not 1 to 63 small letters, digits or -, starting with a letter")
+        raise invalid(
+            f"job: {quoted(name)} is not 1 to 63 small letters, digits or -, with a letter first and no - last"
+        )
 
 
 def check_node(name: str, where: str = "node") -> None:

@@ -23,6 +23,7 @@ from tests.unit.core.learning.facts import (
     seed,
 )
 
+from weftmesh.core.aggregation.terms import check_base
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.learning.commands import Command, DefineJob, SetOptOut, SwitchJob
 from weftmesh.core.learning.model import Coordinator, Job, Limits, NoisePolicy, RoundStage
@@ -172,3 +173,9 @@ def test_reads_show_what_is_kept() -> None:
     assert mesh.learning.active_version("nothing") is None
     assert mesh.learning.event_floor == 0
     assert mesh.learning.jobs()[0].coordinator == FIRST
+
+
+@given(st.from_regex(r"[a-z][a-z0-9-]{0,62}", fullmatch=True))
+def test_a_job_that_can_be_defined_can_be_summed(name: str) -> None:
+    if Mesh().ask(replace(define(), job=name)).ok:
+        check_base(f"{name}/training", 1)
