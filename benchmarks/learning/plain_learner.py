@@ -29,6 +29,8 @@ from weftmesh.runtime.round_settings import RoundSettings
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate
 
 IDLE_S = 600.0
+READY = "ready"
+"""A file that is there once everything is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ async def attend(socket: str, directory: Path, project: str) -> None:
             )
             return lambda _job, payload: answer_plain(app, payload)
 
+        (directory / READY).touch()
         await Session(client, make, IDLE_S).run()
 
 

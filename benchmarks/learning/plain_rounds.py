@@ -14,6 +14,7 @@ from time import perf_counter, time
 from typing import Final
 
 from benchmarks.learning.mesh_of_16 import beside, project_of
+from benchmarks.learning.plain_learner import READY
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.coordinator.courier import Courier
 from weftmesh.coordinator.grid import MeshGrid
@@ -28,7 +29,10 @@ from weftmesh.runtime.round_settings import RoundSettings
 
 JOB: Final = "effort"
 ROUND_TIMEOUT_S: Final = 100.0
-LEARNERS_START_S: Final = 15.0
+LEARNERS_START_S: Final = 180.0
+ATTEND_S: Final = 3.0
+"""From when a learner is ready until its node has it."""
+POLL_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,12 @@ async def _plain_learners(nodes: Sequence[DevNode]) -> AsyncIterator[None]:
         return [str(node.socket), str(node.directory / "plain"), project_of(node)]
 
     async with beside(nodes, "benchmarks.learning.plain_learner", options):
-        await asyncio.sleep(LEARNERS_START_S)
+        async with asyncio.timeout(LEARNERS_START_S):
+            while True:
+                if all((node.directory / "plain" / READY).exists() for node in nodes):
+                    break
+                await asyncio.sleep(POLL_S)
+        await asyncio.sleep(ATTEND_S)
         yield
 
 
