@@ -22,6 +22,7 @@ from weftmesh.client.errors import (
 )
 from weftmesh.client.limits import (
     BATCH_BYTES_MAX,
+    RETRY_TIME_MIN_S,
     STREAM_FAILURES_MAX,
     UNANSWERED_WRITES_MAX,
     WRITES_PER_BATCH_MAX,
@@ -196,7 +197,7 @@ class WriteStream:
             self._fail(pending, error)
             return
         pending.maybe_applied |= isinstance(error, UnknownOutcomeError | NodeUnreachableError)
-        if loop.time() + pause_s >= pending.deadline:
+        if loop.time() + pause_s + RETRY_TIME_MIN_S >= pending.deadline:
             self._fail(pending, self._last_word(pending, error))
             return
         self._unanswered.pop(pending.entry.sequence, None)

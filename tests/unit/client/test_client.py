@@ -13,6 +13,7 @@ from tests.fakes.board_server import BoardServer, board_server
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client import Client, connect
 from weftmesh.client.gateway import ClientGateway
+from weftmesh.client.limits import RETRY_TIME_MIN_S
 from weftmesh.client.requests import as_write, new_request_id
 from weftmesh.client.stream import WriteStream
 from weftmesh.client.target import open_channel
@@ -103,6 +104,15 @@ async def test_a_write_waits_for_a_quorum_and_says_so_when_none_comes(server: Bo
     with pytest.raises(NoQuorumError, match="alone"):
         await client.board.create_task(create("two"), timeout_s=0.6)
     assert len(server.board.tasks) == 1
+
+
+async def test_nothing_is_tried_again_when_the_deadline_would_hide_what_is_known(
+    server: BoardServer, client: Client
+) -> None:
+    server.board.faults.refuse.append(NoQuorumError("alone"))
+    with pytest.raises(NoQuorumError, match="alone"):
+        await client.board.create_task(create("one"), timeout_s=RETRY_TIME_MIN_S)
+    assert not server.board.tasks
 
 
 async def test_an_unknown_outcome_says_what_to_retry_with(server: BoardServer, client: Client) -> None:
