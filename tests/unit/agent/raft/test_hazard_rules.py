@@ -227,6 +227,7 @@ def test_hazard_ongaro_2015_no_change_before_an_entry_of_the_own_term_is_committ
         c.link("B", "D", True)
         win(c, "B", "CD")
         c.isolate("D")
+        c.pump("BC", 4)  # so that C answers, and nothing but the entry of its own term is missing
         early = c["B"].submit(voters_payload("BCD"))
         c.pump("BC", 4)
         assert early.outcome == "failed"
