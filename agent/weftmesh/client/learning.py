@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from hashlib import sha256
 from typing import Any, Final
-from uuid import uuid4
 
 import grpc
 
 from weftmesh.client.calls import Calls
 from weftmesh.client.errors import from_call_error
+from weftmesh.client.requests import new_request_id
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
+from weftmesh.runtime.wire.requests import parse_request_id
 
 PART_BYTES: Final = 256 * 1024
 """Of a model, in one message."""
@@ -54,7 +55,7 @@ class LearningApi:
         """One command of this node's coordinator, sent again if need be; it gets a request id when it has none."""
         copy = learning_pb2.ProposeRequest()
         copy.CopyFrom(request)
-        copy.command.request_id = request.command.request_id or uuid4().bytes
+        copy.command.request_id = request.command.request_id or parse_request_id(new_request_id())
         answer: learning_pb2.ProposeResponse = await self._calls.repeated(self._stub.Propose, copy, timeout_s)
         return answer
 
@@ -142,7 +143,7 @@ class LearningApi:
         """A person's change, sent again if need be; it gets a request id when it has none."""
         copy = learning_pb2.ChangeLearningRequest()
         copy.CopyFrom(request)
-        copy.request_id = request.request_id or str(uuid4())
+        copy.request_id = request.request_id or new_request_id()
         answer: learning_pb2.ProposeResponse = await self._calls.repeated(self._stub.ChangeLearning, copy, timeout_s)
         return answer
 

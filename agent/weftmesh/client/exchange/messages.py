@@ -9,6 +9,7 @@ from datetime import UTC
 from typing import Final, cast
 
 from weftmesh.board.v1 import board_pb2
+from weftmesh.client.requests import new_request_id
 from weftmesh.core.board.model import CUSTOM_PREFIX, DueAt, DueDate, FieldValue, Priority, Status
 from weftmesh.core.exchange.boardcsv import NAME
 from weftmesh.core.exchange.plan import ExistingTask, PlannedCreate, PlannedUpdate
@@ -99,7 +100,7 @@ def update_request(planned: PlannedUpdate) -> board_pb2.WriteRequest:
 def renew_request_id(request: board_pb2.WriteRequest) -> None:
     """Makes `request` another one in the eyes of a board that remembers its first answer."""
     kind = request.create_task if request.HasField("create_task") else request.update_task
-    kind.request_id = str(uuid.uuid4())
+    kind.request_id = new_request_id()
 
 
 def _request_id(request: board_pb2.WriteRequest) -> str:
