@@ -20,6 +20,8 @@ PART_BYTES: Final = 256 * 1024
 MODEL_BYTES_MAX: Final = 16 * 1024 * 1024
 MODEL_TIMEOUT_S: Final = 60.0
 """For a model on its way to or from other nodes."""
+LISTING_TIMEOUT_S: Final = 60.0
+"""For all cycle times of a project."""
 GRACE_S: Final = 5.0
 """A call outlasts by this the time that its own request names, so that the node's refusal arrives."""
 
@@ -130,6 +132,14 @@ class LearningApi:
             self._stub.GetLearning, request or learning_pb2.GetLearningRequest(), timeout_s
         )
         return answer
+
+    async def list_cycle_times(
+        self, project_id: str, as_of_s: float, *, timeout_s: float = LISTING_TIMEOUT_S
+    ) -> list[learning_pb2.CycleTime]:
+        """How long the tasks of one of this node's projects took, as of a moment in Unix seconds."""
+        request = learning_pb2.ListCycleTimesRequest(project_id=project_id, as_of_s=as_of_s)
+        parts = self._messages(self._stub.ListCycleTimes(request, timeout=timeout_s))
+        return [task async for part in parts for task in part.tasks]
 
     async def await_intent(self, request: learning_pb2.AwaitIntentRequest) -> learning_pb2.AwaitIntentResponse:
         """The intent of a round, once this node's own replica holds it; at most for the request's `timeout_ms`."""

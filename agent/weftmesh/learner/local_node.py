@@ -11,6 +11,8 @@ from google.protobuf.message import DecodeError
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client import Client
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.forecast.cycle_time import TaskTimes
+from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.imported_times import CREATED, imported_s
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import Limits, RoundKind
@@ -71,6 +73,10 @@ class LocalNode:
         """See `Node`."""
         return self._wait(self._labelled(project_id))
 
+    def cycle_times(self, project_id: str, as_of_s: float) -> Sequence[BoardTask]:
+        """See `Node`."""
+        return [_board_task(one) for one in self._wait(self._client.learning.list_cycle_times(project_id, as_of_s))]
+
     async def _labelled(self, project_id: str) -> list[LabelledTask]:
         listing = self._client.list_tasks(f"projects/{project_id}", filter=LABELLED)
         return [_labelled(task) async for task in listing]
@@ -128,3 +134,8 @@ def _labelled(task: board_pb2.Task) -> LabelledTask:
         effort=task.estimate,
         text=TaskText(task.title, task.description),
     )
+
+
+def _board_task(row: learning_pb2.CycleTime) -> BoardTask:
+    resolved_s = row.resolved_s if row.HasField("resolved_s") else None
+    return BoardTask(TaskTimes(row.created_s, resolved_s), row.kind, row.title_characters, row.description_characters)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.runtime.round_settings import LABELS_MIN
@@ -79,3 +80,6 @@ class Node(Protocol):
 
     def labelled_tasks(self, project_id: str) -> Sequence[LabelledTask]:
         """The tasks of a project that are done and have an estimate, all at one revision of the board."""
+
+    def cycle_times(self, project_id: str, as_of_s: float) -> Sequence[BoardTask]:
+        """The tasks of a project with their times, as they were known at a moment in Unix seconds."""

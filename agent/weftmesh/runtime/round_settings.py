@@ -26,7 +26,7 @@ class RoundSettings:
     """Of one round, the same for all contributors. See JobSpec in learning.proto for where most of it comes from.
 
     Attributes:
-        head: what is forecast: effort or finish-time.
+        head: what is forecast: effort or finish.
         kind: what is summed.
         as_of_s: Unix seconds; what was written later is not trained on, so that all rounds of a training see the same
             tasks. 0 for now.

@@ -34,13 +34,13 @@ def test_days_are_shown_for_what_is_known() -> None:
 
 
 def test_words_and_notes_follow(capsys: pytest.CaptureFixture[str]) -> None:
-    found = learning_pb2.TaskForecast(effort=MODEL, notes=["there is no model for finish-time yet"])
+    found = learning_pb2.TaskForecast(effort=MODEL, notes=["there is no model for finish yet"])
     found.effort.words.add(words="rewrite, weft", weight=0.5)
     _show(Output(), found)
     shown = capsys.readouterr()
     assert "rewrite, weft" in shown.out
     assert "+0.50" in shown.out
-    assert "no model for finish-time" in shown.err
+    assert "no model for finish" in shown.err
 
 
 def test_of_nothing_known_there_is_a_header_and_no_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from weftmesh.agent.board.homes import Homes
 from weftmesh.agent.learning.attendance import Attendance
 from weftmesh.agent.learning.command_log import CommandLog
+from weftmesh.agent.learning.cycle_times import CycleTimes
 from weftmesh.agent.learning.dry_run import DryRuns
 from weftmesh.agent.learning.effort_forecasts import EffortForecasts
 from weftmesh.agent.learning.egress import LearningEgress, Ledger
@@ -44,6 +45,7 @@ class Parts:
     peers: Peers
     models: ModelSharing
     reading: Reading
+    cycle_times: CycleTimes
     forecasts: Forecasts
     dry_runs: DryRuns
 
@@ -84,6 +86,7 @@ def assemble(
         peers=peers,
         models=models,
         reading=reading,
+        cycle_times=CycleTimes(homes),
         forecasts=Forecasts(homes, EffortForecasts(effort), FinishForecasts(finish)),
         dry_runs=DryRuns(node, homes, replica, reading, projects, effort),
     )

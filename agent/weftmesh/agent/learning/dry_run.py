@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from weftmesh.agent.board.homes import Homes
 from weftmesh.agent.learning.effort_forecasts import label_of, text_of
-from weftmesh.agent.learning.finish_forecasts import TASKS_NEWEST, board_task, progress_of
+from weftmesh.agent.learning.finish_forecasts import progress_of
+from weftmesh.agent.learning.finish_rows import TASKS_NEWEST, board_task
 from weftmesh.agent.learning.reading import Reading
 from weftmesh.agent.learning.replica import Replica
 from weftmesh.agent.learning.round_sizes import EFFORT, FINISH, round_sizes

@@ -5,29 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from weftmesh.agent.board.homes import Home
+from weftmesh.agent.learning.finish_rows import TASKS_NEWEST, board_task
 from weftmesh.agent.learning.served_model import Served, ServedModel
 from weftmesh.agent.learning.team_cache import TeamCache
-from weftmesh.core.board.model import CUSTOM_PREFIX, Status, Task
-from weftmesh.core.clock import stamp_to_ms
+from weftmesh.core.board.model import Status, Task
 from weftmesh.core.errors import NotFoundError, WeftmeshError
 from weftmesh.core.forecast.cycle_time import TaskTimes
 from weftmesh.core.forecast.finish import forecast_finish
 from weftmesh.core.forecast.finish_features import BoardTask, TeamHistory
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import TeamPace, own_history_s, team_pace
-from weftmesh.core.forecast.imported_times import CREATED, RESOLVED, imported_s
 from weftmesh.core.forecast.quantiles import LEVELS, empirical_quantile
 from weftmesh.learning.v1 import learning_pb2
-
-TASKS_NEWEST: Final = 1_000
-"""Of a team, that its pace is taken from: a quarter of a second of work in a thread."""
-KIND_FIELDS: Final = ("issue_type", "type", "kind")
-"""Custom fields that say what kind of task one is; the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +97,6 @@ def _fit(model: FinishModel | None, tasks: list[Task], now_s: float) -> _Team:
     return _Team(history, pace, baseline_s, len(own_s))
 
 
-def board_task(task: Task) -> BoardTask | None:
-    """A task as the forecast of its finish sees it; None for one whose cycle time nobody saw.
-
-    Such are cancelled tasks, and tasks that were done when they came to the board, unless they were imported with
-    their times.
-    """
-    custom = task.custom or {}
-    created_s = imported_s(custom.get(CREATED))
-    if created_s is None:
-        created_s = stamp_to_ms(task.created_stamp) / 1000
-    resolved_s = _resolved_s(task)
-    if task.status is Status.CANCELLED or (task.status is Status.DONE and resolved_s is None):
-        return None
-    if resolved_s is not None and resolved_s < created_s:
-        return None
-    kind = next((custom[field] for field in KIND_FIELDS if field in custom), "")
-    return BoardTask(TaskTimes(created_s, resolved_s), kind, len(task.title), len(task.description))
-
-
 def progress_of(task: Task) -> object:
     """What counts for a team's pace: whether a task is done; None for a cancelled one."""
     return None if task.status is Status.CANCELLED else task.status is Status.DONE
@@ -131,19 +105,6 @@ def progress_of(task: Task) -> object:
 def _is_done(task: Task) -> object:
     """Tasks that only come or go on tell little of a pace; those that are done do."""
     return task.status is Status.DONE or None
-
-
-def _resolved_s(task: Task) -> float | None:
-    """When a task that is done was so: by its history, or as it was imported."""
-    if task.status is not Status.DONE:
-        return None
-    for change in reversed(task.history):
-        written = {one.path: one.after for one in change.fields}
-        if written.get("status") == Status.DONE:
-            if CUSTOM_PREFIX + RESOLVED in written:
-                break  # an import brought both, and knows better than its own time
-            return stamp_to_ms(change.stamp) / 1000
-    return imported_s((task.custom or {}).get(RESOLVED))
 
 
 def _set(field: Timestamp, unix_s: float) -> None:

@@ -24,7 +24,7 @@ from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.wire.envelopes import Contribution, Letter, seal
 
 EFFORT: Final = "effort"
-FINISH: Final = "finish-time"
+FINISH: Final = "finish"
 _KEY_BYTES: Final = 32
 _HASH_BYTES: Final = 32
 _SIGNATURE_BYTES_MAX: Final = 72

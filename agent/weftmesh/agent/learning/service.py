@@ -107,6 +107,15 @@ class LearningServicer(learning_pb2_grpc.LearningServiceServicer):  # type: igno
         parts = await self._parts()
         return await parts.reading.learning(request, call)
 
+    async def ListCycleTimes(  # noqa: N802
+        self, request: learning_pb2.ListCycleTimesRequest, context: Context
+    ) -> AsyncIterator[learning_pb2.CycleTimes]:
+        """See learning.proto."""
+        self._access.process(context)
+        parts = await self._parts()
+        async for part in parts.cycle_times.parts(request):
+            yield part
+
     async def AwaitIntent(  # noqa: N802
         self, request: learning_pb2.AwaitIntentRequest, context: Context
     ) -> learning_pb2.AwaitIntentResponse:

@@ -120,7 +120,7 @@ async def test_a_finish_time_row_has_no_word(team: Team) -> None:
     key = await team.add("canary words", created_s)
     await team.set(key, NOW_S, status=Status.DONE)
     await team.add("not finished")
-    report = await dry_run(team, "finish-time")
+    report = await dry_run(team, FINISH)
     assert report.example_key == key
     assert [one.words for one in report.example_words] == list(FEATURES)
     assert [(one.project_id, one.labelled_tasks) for one in report.projects] == [("PROJ", 1)]

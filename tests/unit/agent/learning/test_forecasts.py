@@ -13,11 +13,10 @@ from tests.unit.agent.learning.bench import bench
 from tests.unit.agent.learning.team import DAY_S, NOW_S, Team, labels, serve, trained
 
 from weftmesh.agent.learning.effort_forecasts import fit
-from weftmesh.agent.learning.finish_forecasts import board_task
+from weftmesh.agent.learning.round_sizes import FINISH
 from weftmesh.agent.learning.team_cache import TeamCache
 from weftmesh.core.board.model import Status, Task
 from weftmesh.core.errors import WeftmeshError
-from weftmesh.core.forecast.cycle_time import TaskTimes
 from weftmesh.core.forecast.finish_averaging import untrained
 from weftmesh.core.forecast.finish_bytes import encode_model as encode_finish
 from weftmesh.core.forecast.finish_features import FEATURES
@@ -168,7 +167,7 @@ async def test_without_a_model_the_team_s_own_history_says_when(team: Team) -> N
 
 
 async def test_a_date_lies_ahead_and_the_later_the_surer(team: Team) -> None:
-    version = await serve(team.node, "finish-time", FINISH_MODEL)
+    version = await serve(team.node, FINISH, FINISH_MODEL)
     await finish_tasks(team, DAYS)
     now_s = time.time()
     found = (await team.forecast(await team.add("new", now_s - 100 * DAY_S))).finish
@@ -190,7 +189,7 @@ async def test_a_pace_follows_tasks_that_are_done_and_not_those_that_come(team: 
 
 
 async def test_a_team_without_history_gets_the_others_pace(team: Team) -> None:
-    await serve(team.node, "finish-time", FINISH_MODEL)
+    await serve(team.node, FINISH, FINISH_MODEL)
     found = await team.forecast(await team.add("first of all", time.time() - DAY_S))
     assert found.finish.HasField("p50")
     assert not found.finish.HasField("baseline_p50")
@@ -201,39 +200,6 @@ async def test_what_is_done_has_no_date(team: Team) -> None:
     found = await team.forecast(await team.done("over", 3.0))
     assert not found.HasField("finish")
     assert any("is done" in note for note in found.notes)
-
-
-async def test_cycle_times_are_those_that_somebody_saw(team: Team) -> None:
-    seen = await team.add("seen", NOW_S - 9 * DAY_S)
-    await team.set(seen, NOW_S - 4 * DAY_S, status=Status.DONE)
-    times = {"custom_created": "2026-01-01T00:00:00Z", "custom_resolved": "2026-01-03T00:00:00Z"}
-    imported = await team.add("imported", status=Status.DONE, **times)
-    later = await team.add("imported while open", custom_created="2026-01-01T00:00:00Z")
-    await team.set(later, status=Status.DONE, **{"custom.resolved": "2026-01-02T00:00:00Z"})
-    born_done = await team.add("done when it came", status=Status.DONE)
-    cancelled = await team.add("given up", status=Status.CANCELLED)
-
-    def days(key: str) -> float | None:
-        row = board_task(task_of(team, key))
-        return None if row is None else row.times.duration_s(NOW_S) / DAY_S
-
-    assert [days(key) for key in (seen, imported, later)] == [5.0, 2.0, 1.0]
-    assert days(born_done) is None
-    assert days(cancelled) is None
-
-
-async def test_an_import_with_impossible_times_is_left_out(team: Team) -> None:
-    times = {"custom_created": "2026-01-03T00:00:00Z", "custom_resolved": "2026-01-01T00:00:00Z"}
-    assert board_task(task_of(team, await team.add("before it began", status=Status.DONE, **times))) is None
-    odd = board_task(task_of(team, await team.add("no time at all", NOW_S, custom_created="last week")))
-    assert odd is not None
-    assert odd.times == TaskTimes(NOW_S, None)
-
-
-def task_of(team: Team, key: str) -> Task:
-    task = team.at.board.find_task(key)
-    assert task is not None
-    return task
 
 
 # What is kept

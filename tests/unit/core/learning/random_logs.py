@@ -35,7 +35,7 @@ from weftmesh.core.learning.model import (
     VersionStage,
 )
 
-JOBS = ("effort", "finish-time")
+JOBS = ("effort", "finish")
 _NOISE = NoisePolicy(1.0, 5.0, 100_000_000)
 _ROSTERS = (digest("one roster"), digest("another roster"))
 _ANYTHING = {
