@@ -45,15 +45,23 @@ class DevMesh:
         directory: D; a node's files are in D/nodeI, and D/mesh.json names them all.
         nodes: by name, in order.
         fsync: whether acknowledged writes are on disk.
-        learners: whether the nodes of a new mesh get learners, which are started when one is asked for.
+        learners: whether nodes that `up` starts get learners, which are started when one is asked for.
+        coordinators: whether they get coordinators.
     """
 
     def __init__(
-        self, directory: Path, *, fsync: bool = True, place: Place | None = None, learners: bool = False
+        self,
+        directory: Path,
+        *,
+        fsync: bool = True,
+        place: Place | None = None,
+        learners: bool = False,
+        coordinators: bool = False,
     ) -> None:
         self.directory = directory.absolute()
         self.fsync = fsync
         self.learners = learners
+        self.coordinators = coordinators
         self._place = place
         self.nodes: dict[str, DevNode] = {}
 
@@ -107,6 +115,7 @@ class DevMesh:
             self._take_over(DevMesh.load(self.directory))
             for node in self.nodes.values():
                 if not node.running:
+                    node.learner, node.coordinator = self.learners, self.coordinators
                     node.start()
             self.save()
             await asyncio.gather(*(node.ready() for node in self.nodes.values()))
@@ -122,7 +131,9 @@ class DevMesh:
         for number in range(1, count + 1):
             name = f"node{number}"
             listen, enroll = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
-            self.nodes[name] = DevNode(name, self.directory / name, listen, enroll, learner=self.learners)
+            self.nodes[name] = DevNode(
+                name, self.directory / name, listen, enroll, learner=self.learners, coordinator=self.coordinators
+            )
             if self._place is not None:
                 self._place(self.nodes[name])
             self.nodes[name].write_config(self.fsync)

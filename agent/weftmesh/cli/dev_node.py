@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from weftmesh.cli.config_file import render
+from weftmesh.cli.dev_companions import start_activator, start_keeper
 from weftmesh.client import Client, connect
 from weftmesh.core.errors import InvalidInputError, NodeUnreachableError
 from weftmesh.runtime.files import write_atomic
 
 AGENT_MODULE: Final = "weftmesh.agent"
-LEARNER_MODULE: Final = "weftmesh.learner"
-LEARNER_SOCKET: Final = "learner.sock"
-ACTIVATOR: Final = Path(__file__).with_name("dev_activator.py")
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 POLL_S: Final = 0.05
@@ -35,13 +33,14 @@ class DevNode:
 
     Attributes:
         name: node1, node2 and so on.
-        directory: holds weftmesh.toml, weftmeshd.log, learner.log, data, learner and run.
+        directory: holds weftmesh.toml, weftmeshd.log, coordinator.log, learner.log, data, learner and run.
         listen: host:port of the mesh port.
         enroll: host:port of the enrolment port.
         pid: of its process; 0 when none was started.
         prefix: a command that its process is started by, such as `ip netns exec NAME`; it must not fork.
         environment: what its process finds beside our own environment.
         learner: whether a connection to its learner.sock starts a learner.
+        coordinator: whether a coordinator runs beside it.
     """
 
     name: str
@@ -52,8 +51,9 @@ class DevNode:
     prefix: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     learner: bool = False
+    coordinator: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
-    _activator: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
+    _companions: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def config_path(self) -> Path:
@@ -74,6 +74,11 @@ class DevNode:
     def learner_log_path(self) -> Path:
         """What its learner and whoever starts it say."""
         return self.directory / "learner.log"
+
+    @property
+    def coordinator_log_path(self) -> Path:
+        """What its coordinator and whoever keeps it running say."""
+        return self.directory / "coordinator.log"
 
     @property
     def learner_directory(self) -> Path:
@@ -125,23 +130,16 @@ class DevNode:
                 env=os.environ | self.environment,
             )
         self.pid = self._process.pid
-        if self.learner:
-            self._start_activator()
+        self._start_companions()
 
-    def _start_activator(self) -> None:
-        """Let a connection to learner.sock start the learner, as systemd does in production; it ends with the node."""
-        learner = ["-m", LEARNER_MODULE, "--socket", str(self.socket), "--state-dir", str(self.learner_directory)]
-        with self.learner_log_path.open("ab") as log:
-            self._activator = subprocess.Popen(  # noqa: S603, likewise
-                [
-                    *(sys.executable, "-I", "-S", str(ACTIVATOR), "--node-pid", str(self.pid)),
-                    *("--listen", str(self.socket.with_name(LEARNER_SOCKET)), "--", sys.executable, *learner),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+    def _start_companions(self) -> None:
+        """Start what is beside it; each of them ends with the node's process."""
+        if self.learner:
+            self._companions.append(
+                start_activator(self.pid, self.socket, self.learner_directory, self.learner_log_path)
             )
+        if self.coordinator:
+            self._companions.append(start_keeper(self.pid, self.socket, self.coordinator_log_path))
 
     async def ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Return once its socket answers.
@@ -177,9 +175,9 @@ class DevNode:
             self.send_signal(number)
             if await self.ended(timeout_s):
                 break
-        if self._activator is not None:
+        while self._companions:
             with suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(self._activator.wait, timeout_s)
+                await asyncio.to_thread(self._companions.pop().wait, timeout_s)
 
     async def ended(self, timeout_s: float) -> bool:
         """Whether its process is gone within the time."""
@@ -209,6 +207,7 @@ class DevNode:
             "prefix": list(self.prefix),
             "environment": self.environment,
             "learner": self.learner,
+            "coordinator": self.coordinator,
         }
 
     @classmethod
@@ -223,4 +222,5 @@ class DevNode:
             prefix=tuple(row.get("prefix", ())),
             environment=row.get("environment", {}),
             learner=row.get("learner", False),
+            coordinator=row.get("coordinator", False),
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from weftmesh.cli.dev_node import ACTIVATOR
+from weftmesh.cli.dev_companions import ACTIVATOR
 from weftmesh.learner.activation import Waiting, take_listeners
 
 LEARNER = """

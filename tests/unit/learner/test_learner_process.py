@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.attended_node import ScriptedNode, serving
 
-from weftmesh.cli.dev_node import ACTIVATOR
+from weftmesh.cli.dev_companions import ACTIVATOR
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.learner.__main__ import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
 from weftmesh.learner.config import IDLE_S, parse_arguments

@@ -19,6 +19,8 @@ from weftmesh.core.errors import NodeUnreachableError
 from weftmesh.mesh.v1 import mesh_pb2
 
 STATUS_TIMEOUT_S = 2.0
+LEARNING_NEEDS = ("flwr", "numpy")
+"""The extra `learner`: what nodes need to train and to lead a round, and a board does not."""
 _DIRECTORY = click.option(
     "--dir",
     "directory",
@@ -38,13 +40,21 @@ def dev() -> None:
 @click.option("--nodes", type=click.IntRange(1, 15), default=3, show_default=True, help="How many, for a new mesh.")
 @click.option("--detach", is_flag=True, help="Return and leave it running; else it ends with this command.")
 @click.option("--no-fsync", is_flag=True, help="Acknowledge before the disk has it: faster, and less than the promise.")
-async def up(session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool) -> None:
+@click.option("--no-learning", is_flag=True, help="Without coordinators and learners: nobody trains.")
+async def up(session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool, no_learning: bool) -> None:
     """Make a mesh in --dir, or start the one that is there."""
-    mesh = DevMesh(directory, fsync=not no_fsync, learners=find_spec("flwr") is not None)
+    missing = [name for name in LEARNING_NEEDS if find_spec(name) is None]
+    learning = not missing and not no_learning
+    mesh = DevMesh(directory, fsync=not no_fsync, learners=learning, coordinators=learning)
     try:
         session.output.note(f"starting {directory} …")
         await mesh.up(nodes)
         await _show(session, mesh)
+        if missing and not no_learning:
+            session.output.note(
+                f"learning is off: {' and '.join(missing)} not installed; stop the mesh, install weftmesh[learner] (in "
+                "a checkout: make learner), and start it again"
+            )
         if not detach:
             session.output.note("Ctrl-C stops it")
             await _until_stopped()
