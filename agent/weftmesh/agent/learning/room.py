@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +16,11 @@ from weftmesh.agent.learning.egress import Ledger
 from weftmesh.agent.learning.peer_service import LearningPeerServicer
 from weftmesh.agent.learning.replica import Replica
 from weftmesh.agent.learning.service import LearningServicer
+from weftmesh.agent.rooms import Work
 from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.services import Door, Service, service
 from weftmesh.core.clock import HybridClock
+from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity
 
@@ -28,7 +31,7 @@ _ASSEMBLY: Final = "weftmesh.agent.learning.assembly"
 
 
 class LearningRoom:
-    """Everything of learning on one node; it runs nothing until somebody asks.
+    """Everything of learning on one node; implements `rooms.Room`, and runs nothing until somebody asks.
 
     Args:
         config: of the node.
@@ -71,6 +74,18 @@ class LearningRoom:
 
                 self._parts = assemble(*self._surroundings)
             return self._parts
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """See rooms.Room: this node's processes are served on the local socket, members on the mesh port."""
+        return [
+            service(learning_pb2.DESCRIPTOR, "LearningService", learning_pb2_grpc, self.service, Door.LOCAL),
+            service(learning_pb2.DESCRIPTOR, "LearningPeerService", learning_pb2_grpc, self.peer_service, Door.MESH),
+        ]
+
+    def work(self) -> Sequence[Work]:
+        """See rooms.Room: nothing runs until somebody asks."""
+        return ()
 
     async def close(self) -> None:
         """Give up what is under way, and hang up."""
