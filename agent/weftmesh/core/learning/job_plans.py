@@ -20,7 +20,7 @@ def plan_define_job(store: Store, command: DefineJob) -> Plan:
     """A job as it will be."""
     check_job_name(command.job)
     check_definition(command.spec, command.contributors_floor, command.threshold_percent, command.interval_s)
-    noise = checked_noise(command.noise)
+    noise = checked_noise(command.noise, command.contributors_floor)
     before = store.jobs.get(command.job)
     _check_version(command, before)
     if before is None and len(store.jobs) >= Limits.JOBS:

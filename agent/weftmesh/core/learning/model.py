@@ -75,14 +75,22 @@ class Coordinator:
 
 @record(frozen=True, slots=True)
 class NoisePolicy:
-    """Differential privacy of a job: every unmasked sum costs `privacy.sum_cost_nano_rho` of the budget."""
+    """Differential privacy of a job: every unmasked sum costs `privacy.sum_cost_nano_rho` of the budget.
+
+    The unit of privacy is a node: what is hidden is whether its vector is in a sum or nothing in its place.
+    """
 
     clip: float
-    """The most that one contributor's part may weigh (L2 norm)."""
+    """The most that one contributor's vector may weigh: update, weight and metrics together (L2 norm)."""
     sigma: float
-    """The standard deviation of the noise of a sum."""
+    """The standard deviation of each number's noise in a sum, when as few stay as may and the colluders take theirs
+    out."""
     budget_nano_rho: int
     """All that may be spent, in billionths of rho (zero-concentrated differential privacy)."""
+    delta: float = 1e-6
+    """What is spent is told as an epsilon at this delta; nothing else depends on it."""
+    colluders: int = 1
+    """So many contributors may pool what they know. The node that leads knows its own noise if it contributes."""
 
 
 @record(frozen=True, slots=True)

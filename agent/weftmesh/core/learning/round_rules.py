@@ -7,7 +7,7 @@ from typing import Final
 from weftmesh.core.learning.model import Job, Round, UnmaskIntent
 from weftmesh.core.learning.outcomes import Reason
 from weftmesh.core.learning.plans import Refusal
-from weftmesh.core.learning.privacy import left_nano_rho, sum_cost_nano_rho
+from weftmesh.core.learning.privacy import budget_objection, sum_cost_nano_rho
 from weftmesh.core.learning.store import Store
 
 _DIGEST_BYTES_SHOWN: Final = 8
@@ -50,14 +50,9 @@ def check_willing(store: Store, job: Job, nodes: tuple[str, ...], what_to_do: st
 
 def check_budget(job: Job) -> int:
     """What one sum costs, if there is that much left."""
-    cost_nano_rho, left = sum_cost_nano_rho(job.noise), left_nano_rho(job)
-    if left is not None and cost_nano_rho > left:
-        raise Refusal(
-            Reason.BUDGET_SPENT,
-            f"a sum of job {job.name} costs {cost_nano_rho} billionths of rho and {left} are left of its privacy "
-            "budget; raise the budget or the noise if the contributors agree, or disable the job",
-        )
-    return cost_nano_rho
+    if objection := budget_objection(job):
+        raise Refusal(Reason.BUDGET_SPENT, objection)
+    return sum_cost_nano_rho(job.noise)
 
 
 def check_sets(job: Job, present: Round, roster_sha256: bytes, active: tuple[str, ...], dead: tuple[str, ...]) -> None:

@@ -22,8 +22,10 @@ _SHA256_BYTES: Final = 32
 _INT_MAX: Final = 2**63 - 1
 _PERCENT: Final = range(50, 101)
 """From a half on: of two disjoint sets of a roster only one can be beyond it."""
-_NOISE_RANGE: Final = (1e-6, 1e12)
-"""Of clips and sigmas; a cost is a finite number there."""
+_CLIP_RANGE: Final = (1e-6, 2.0**26)
+_SIGMA_RANGE: Final = (2.0**-10, 2.0**26)
+"""Between them noise fits the fixed point of the masks, see weftmesh.core.noise.shares, and a cost is finite."""
+_DELTA_RANGE: Final = (1e-15, 0.1)
 _COST_MAX_NANO_RHO: Final = _INT_MAX
 
 
@@ -113,20 +115,30 @@ def check_definition(spec: bytes, contributors_floor: int, threshold_percent: in
     check_range("interval_s", interval_s, 0, _INT_MAX, "send seconds, or 0 for rounds on request only")
 
 
-def checked_noise(noise: NoisePolicy | None) -> NoisePolicy | None:
-    """Noise whose cost can be told, and a budget that pays for at least one sum."""
+def checked_noise(noise: NoisePolicy | None, contributors_floor: int) -> NoisePolicy | None:
+    """Noise that can be added, whose cost can be told, and a budget that pays for at least one sum."""
     if noise is None:
         return None
-    lowest, highest = _NOISE_RANGE
-    for where, value in (("clip", noise.clip), ("sigma", noise.sigma)):
-        if not lowest <= value <= highest:
-            raise invalid(f"noise.{where}: {value!r} is not {lowest:g} to {highest:g}; send a positive number")
+    _check_real("noise.clip", noise.clip, _CLIP_RANGE)
+    _check_real("noise.sigma", noise.sigma, _SIGMA_RANGE)
+    _check_real("noise.delta", noise.delta, _DELTA_RANGE)
+    what_to_do = "of the fewest contributors one has to be honest, whose noise nobody else knows"
+    check_range("noise.colluders", noise.colluders, 0, contributors_floor - 1, what_to_do)
     cost = sum_cost_nano_rho(noise)
     if cost > _COST_MAX_NANO_RHO:
         raise invalid("noise: one sum costs more than any budget; raise sigma")
     what_to_do = f"one sum costs {cost}: raise sigma or the budget"
     check_range("noise.budget_nano_rho", noise.budget_nano_rho, cost, _INT_MAX, what_to_do)
-    return NoisePolicy(float(noise.clip), float(noise.sigma), noise.budget_nano_rho)
+    return NoisePolicy(
+        float(noise.clip), float(noise.sigma), noise.budget_nano_rho, float(noise.delta), noise.colluders
+    )
+
+
+def _check_real(where: str, value: float, bounds: tuple[float, float]) -> None:
+    lowest, highest = bounds
+    # What is not a number compares false.
+    if not lowest <= value <= highest:
+        raise invalid(f"{where}: {value!r} is not {lowest:g} to {highest:g}; send a number between them")
 
 
 def metrics(figures: Sequence[Metric]) -> tuple[Metric, ...]:
