@@ -85,6 +85,8 @@ NUMBERS: Final = frozenset({"uint8", "uint64", "float32", "float64"})
 
 
 def _settle_process_state() -> None:
+    if _is_run_by_flower():
+        return
     # Flower keeps one run a process; which round a message is of stands in our own envelope.
     TaskIdentity.run_id = RUN_ID
     TaskIdentity.node_id = COORDINATOR_NODE_ID
@@ -95,6 +97,14 @@ def _settle_process_state() -> None:
         logger.removeHandler(handler)
     logger.propagate = True
     logger.setLevel(logging.ERROR)
+
+
+def _is_run_by_flower() -> bool:
+    """Whether Flower started this process for a task of its own, whose run and log these are: see docs/flower.md."""
+    try:
+        return TaskIdentity.task_id > 0
+    except RuntimeError:
+        return False
 
 
 _settle_process_state()

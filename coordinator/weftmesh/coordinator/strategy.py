@@ -96,7 +96,9 @@ class SteppingFedAvg(FedAvg):
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """The next model; none when too few replies are usable, or when the step refuses their mean."""
         length = self._step.contribution_length(self._model)
-        usable = [reply for reply in replies if self._has_usable_change(reply, length)]
+        # The grid of another engine than ours gives replies in the order in which they came.
+        in_order = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+        usable = [reply for reply in in_order if self._has_usable_change(reply, length)]
         if len(usable) < self._replies_min:
             log.warning("a round changes nothing", usable_replies=len(usable), needed=self._replies_min)
             return None, None

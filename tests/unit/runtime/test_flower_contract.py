@@ -104,6 +104,18 @@ def test_flower_logs_errors_only_and_into_our_log() -> None:
     assert not logger.isEnabledFor(logging.WARNING)
 
 
+def test_a_process_that_flower_runs_keeps_its_run_and_its_log() -> None:
+    program = (
+        "import logging\n"
+        "from flwr.supercore.task_identity import TaskIdentity as task\n"
+        "task.task_id, task.run_id, task.node_id = 7, 8, 9\n"
+        "from weftmesh.runtime import flower\n"
+        "print(task.task_id, task.run_id, task.node_id, len(logging.getLogger('flwr').handlers))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["7", "8", "9", "1"]
+
+
 def test_an_instruction_survives_the_wire() -> None:
     config: dict[str, ConfigValue] = {"rate": 0.5, "steps": 5, "head": "effort", "raw": b"\0\1", "on": True}
     got = flower.from_bytes(flower.to_bytes(instruct(instruction(b"model bytes", config))))

@@ -1,0 +1,1 @@
+"""Effort forecasts on Flower's SuperLink and SuperNodes: the product's client app, trainer, strategy and step."""
