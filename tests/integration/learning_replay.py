@@ -8,7 +8,7 @@ import numpy as np
 
 from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.coordinator.heads import EffortHead
-from weftmesh.coordinator.registry import AS_OF, JobState, is_seed, metric
+from weftmesh.coordinator.registry import JobState, is_seed
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind, Version
 from weftmesh.learner.effort import HEAD, EffortTrainer
@@ -60,7 +60,7 @@ class Replay:
     ) -> Reals:
         """The sum over those who were in the committed one."""
         spec = state.spec or JobSpec()
-        settings = RoundSettings(spec.head, kind, metric(version, AS_OF, 0.0), update_clip=spec.update_clip)
+        settings = RoundSettings(spec.head, kind, float(version.as_of_s), update_clip=spec.update_clip)
         words: Words = np.zeros(layout.length, dtype=np.uint64)
         for node in state.intents[kind, version.parent].active:
             words += self._words(node, base, settings, layout)

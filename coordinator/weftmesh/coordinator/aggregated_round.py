@@ -54,13 +54,17 @@ class RoundAbandonedError(PreconditionError):
 
     Attributes:
         missing: why there is no answer of a node.
+        refusals: reasons of the nodes whose learners refused.
     """
 
     reason = "ROUND_ABANDONED"
 
-    def __init__(self, message: str, missing: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, message: str, missing: Mapping[str, str] | None = None, refusals: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.missing = dict(missing or {})
+        self.refusals = dict(refusals or {})
 
 
 class RoundLog(Protocol):
@@ -138,6 +142,7 @@ class AggregatedRound:
         self._asked: dict[Answer, str] = {}
         self._events: deque[CoordinatorEvent] = deque()
         self._missing: dict[str, str] = {}
+        self._refusals: dict[str, str] = {}
         self._result: Sum | None = None
         self._ended: str | None = None
 
@@ -158,7 +163,7 @@ class AggregatedRound:
         if self._result is None:
             told = "; ".join(f"{node}: {why}" for node, why in sorted(self._missing.items()))
             raise RoundAbandonedError(
-                f"the round was abandoned: {self._ended}{f' ({told})' if told else ''}", self._missing
+                f"the round was abandoned: {self._ended}{f' ({told})' if told else ''}", self._missing, self._refusals
             )
         return self._result
 
@@ -181,6 +186,8 @@ class AggregatedRound:
         try:
             message, vector = self._read(letter_of(answer))
         except NoAnswerError as error:
+            if error.refusal:
+                self._refusals[node] = error.refusal
             self._lose(node, str(error))
             return
         outcome = self._machine.apply(Received(node, message), self._clock())

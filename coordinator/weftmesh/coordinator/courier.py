@@ -24,9 +24,17 @@ class LeadershipLostError(PreconditionError):
 
 
 class NoAnswerError(WeftmeshError):
-    """A learner gave no usable answer; the message says why."""
+    """A learner gave no usable answer; the message says why.
+
+    Attributes:
+        refusal: its reason, if it refused; else empty.
+    """
 
     reason = "NO_ANSWER"
+
+    def __init__(self, message: str, refusal: str = "") -> None:
+        super().__init__(message)
+        self.refusal = refusal
 
 
 class Exchange(Protocol):
@@ -151,5 +159,5 @@ def letter_of(answer: Answer) -> Letter:
     except concurrent.futures.CancelledError as error:
         raise NoAnswerError("it was not waited for") from error
     if isinstance(letter, LearnerRefusal):
-        raise NoAnswerError(f"{letter.reason}: {letter.message}")
+        raise NoAnswerError(f"{letter.reason}: {letter.message}", letter.reason)
     return letter

@@ -13,11 +13,12 @@ import structlog
 
 from weftmesh.client.retry import until_deadline
 from weftmesh.coordinator.aggregated_round import RoundAbandonedError
+from weftmesh.coordinator.answered import BaseAnsweredError, cause_of
 from weftmesh.coordinator.backoff import Absentees, Pauses
 from weftmesh.coordinator.courier import Courier, LeadershipLostError
 from weftmesh.coordinator.heads import HEADS, seed
 from weftmesh.coordinator.mesh_rounds import MeshRounds, Office
-from weftmesh.coordinator.registry import AS_OF, ROUNDS, VIEW_LIMIT, JobState, metric, read_job
+from weftmesh.coordinator.registry import ROUNDS, VIEW_LIMIT, JobState, metric, read_job
 from weftmesh.coordinator.rounds import Assignment, RoundRunner, limits_for, metrics_of
 from weftmesh.coordinator.schedule import (
     Abandon,
@@ -33,13 +34,19 @@ from weftmesh.coordinator.schedule import (
     next_step,
 )
 from weftmesh.core.errors import NotFoundError, WeftmeshError
-from weftmesh.core.learning.model import Metric, RoundKind, Version
+from weftmesh.core.learning.drawing import drawn
+from weftmesh.core.learning.model import AbandonCause, Metric, RoundKind, Version
+from weftmesh.core.learning.moments import latest
 from weftmesh.core.learning.outcomes import Reason
 from weftmesh.learning.v1 import command_pb2, learning_pb2
 from weftmesh.runtime.wire.learning_records import fill
 
 FAILURES_MAX: Final = 3
 """In a row; then the process ends and a later one tries again."""
+PASS_FIRST_S: Final = 0.1
+PASS_MOST_S: Final = 5.0
+"""After a round on a base version that contributors had answered: a mesh that is restored meets many of them in a row,
+and a contributor that claims it of every one must not keep the log busy."""
 STORE_S: Final = 60.0
 """To store a model and add its version, retries included: until then the sum is in this process alone."""
 
@@ -70,6 +77,7 @@ class JobRun:
         self._still_leading = still_leading
         self._rng = rng
         self._pauses = pauses or Pauses(rng)
+        self._passes = Pauses(rng, PASS_FIRST_S, PASS_MOST_S)
         self._absentees = Absentees()
         self._given_up: set[int] = set()
         self._model: tuple[bytes, bytes] = (b"", b"")
@@ -92,6 +100,8 @@ class JobRun:
                 await self._take(step, state)
             except LeadershipLostError:
                 raise
+            except BaseAnsweredError as error:
+                await self._pass_on(error)
             except WeftmeshError as error:
                 await self._bear(step, error)
             else:
@@ -110,8 +120,7 @@ class JobRun:
                 log.warning("a round is given up", job=self._name, round=step.round_id.hex(), why=step.why)
                 await self._office.abandon(self._name, step.round_id, step.why)
             case Seed():
-                as_of = Metric(AS_OF, float(int(time())))
-                await self._add(seed(self._name, self._rng), (as_of,))
+                await self._add(seed(self._name, self._rng), as_of_s=latest(state.job.as_of_s, time()))
             case MoveOn():
                 await self._move_on(step.base, state)
             case Count() | Train():
@@ -139,29 +148,31 @@ class JobRun:
     async def _make(self, step: Count | Train, state: JobState) -> None:
         """A round that makes a version."""
         kind = RoundKind.STATISTICS if isinstance(step, Count) else RoundKind.TRAINING
-        assignment = self._assignment(state, as_of_s(step.base, _goal(state), time()))
-        rounds = MeshRounds(self._office, state.job, kind, step.base.number, self._rng)
+        moment_s = as_of_s(state.job, step.base, _goal(state), time())
+        rounds = MeshRounds(self._office, state.job, kind, step.base.number, moment_s, self._rng)
+        assignment = self._assignment(state, moment_s, rounds.next_id)
         runner = RoundRunner(assignment, rounds, self._courier(rounds, assignment))
         means: dict[str, float] = {}
         if isinstance(step, Count):
-            model = await self._in_round(rounds, runner.count, self._rng)
+            model = await self._in_round(rounds, assignment, runner.count, self._rng)
         else:
             base = await self._model_of(step.base)
-            made = await self._in_round(rounds, runner.train, base)
+            made = await self._in_round(rounds, assignment, runner.train, base)
             model = made.model
             means = {name: made.metrics[name] for name in assignment.head.train_metrics if name in made.metrics}
         behind = metric(step.base, ROUNDS, -1.0) + 1
-        metrics = metrics_of(means, **{AS_OF: assignment.as_of_s, ROUNDS: behind})
+        metrics = metrics_of(means, **{ROUNDS: behind})
         number = await self._settled(rounds, self._add(model, metrics, round_id=rounds.round_id))
         self._model = (sha256(model).digest(), model)
         log.info("a version is made", job=self._name, version=number, kind=kind.name.lower(), **means)
 
     async def _judge(self, version: Version, state: JobState) -> None:
-        assignment = self._assignment(state, metric(version, AS_OF, 0.0))
-        rounds = MeshRounds(self._office, state.job, RoundKind.EVALUATION, version.number, self._rng)
+        moment_s = version.as_of_s or latest(state.job.as_of_s, time())
+        rounds = MeshRounds(self._office, state.job, RoundKind.EVALUATION, version.number, moment_s, self._rng)
+        assignment = self._assignment(state, moment_s, rounds.next_id)
         runner = RoundRunner(assignment, rounds, self._courier(rounds, assignment))
         model = await self._model_of(version)
-        sums = await self._in_round(rounds, runner.evaluate, model)
+        sums = await self._in_round(rounds, assignment, runner.evaluate, model)
         found = command_pb2.RecordEvaluation(
             job=self._name, coordinator=self._office.coordinator, round_id=rounds.round_id
         )
@@ -176,16 +187,23 @@ class JobRun:
             baseline_loss=sums.baseline_loss,
         )
 
-    async def _in_round(self, rounds: MeshRounds, work: Callable[..., Any], argument: object) -> Any:
+    async def _in_round(
+        self, rounds: MeshRounds, assignment: Assignment, work: Callable[..., Any], argument: object
+    ) -> Any:
         """What `work` makes on a worker thread; a round that it leaves without a result is given up."""
         try:
-            return await asyncio.to_thread(work, argument)
+            made = await asyncio.to_thread(work, argument)
         except LeadershipLostError:
             raise
         except WeftmeshError as error:
+            cause = cause_of(error, assignment.contributors, assignment.job.contributors_floor)
             if rounds.round_id:
-                await self._give_up(rounds.round_id, str(error))
+                await self._give_up(rounds.round_id, str(error), cause)
+            if cause is AbandonCause.ANSWERED_BEFORE:
+                raise BaseAnsweredError(str(error)) from error
             raise
+        self._passes.succeeded(self._name)
+        return made
 
     async def _settled(self, rounds: MeshRounds, result: Coroutine[Any, Any, Any]) -> Any:
         """What `result` answers; a round whose result cannot be written is given up."""
@@ -195,12 +213,18 @@ class JobRun:
             await self._give_up(rounds.round_id, f"its result could not be kept: {error}")
             raise
 
-    async def _give_up(self, round_id: bytes, why: str) -> None:
+    async def _give_up(self, round_id: bytes, why: str, cause: AbandonCause = AbandonCause.OTHER) -> None:
         try:
-            await self._office.abandon(self._name, round_id, why)
+            await self._office.abandon(self._name, round_id, why, cause)
         except WeftmeshError as error:
             # The next step finds it under way, if it is.
             log.info("a round could not be given up", job=self._name, round=round_id.hex(), why=str(error))
+
+    async def _pass_on(self, error: BaseAnsweredError) -> None:
+        """A base version that is closed is no failure: the next step goes on beside it, after a short pause."""
+        pause_s = self._passes.failed(self._name, time())
+        log.warning("contributors know this base version", job=self._name, why=str(error), again_in_s=pause_s)
+        await asyncio.sleep(pause_s)
 
     async def _bear(self, step: Step, error: WeftmeshError) -> None:
         """Wait after a failure.
@@ -223,7 +247,15 @@ class JobRun:
             return
         await asyncio.sleep(pause_s)
 
-    async def _add(self, model: bytes, metrics: tuple[Metric, ...], *, round_id: bytes = b"", parent: int = 0) -> int:
+    async def _add(
+        self,
+        model: bytes,
+        metrics: tuple[Metric, ...] = (),
+        *,
+        round_id: bytes = b"",
+        parent: int = 0,
+        as_of_s: int = 0,
+    ) -> int:
         """Store a model on a majority and add its version; the number.
 
         Raises:
@@ -242,6 +274,7 @@ class JobRun:
             sha256=sha256(model).digest(),
             size_bytes=len(model),
             blob_holders=holders,
+            as_of_s=as_of_s,
         )
         for one in metrics:
             fill(version.metrics.add(), one)
@@ -252,10 +285,10 @@ class JobRun:
             self._model = (version.sha256, await self._office.learning.get_model(version.sha256))
         return self._model[1]
 
-    def _assignment(self, state: JobState, as_of: float) -> Assignment:
+    def _assignment(self, state: JobState, moment_s: int, round_id: bytes) -> Assignment:
         spec = state.spec or learning_pb2.JobSpec()
-        asked = self._absentees.present(state.contributors, state.job.contributors_floor, time())
-        return Assignment(state.job, spec, HEADS[spec.head], asked, as_of)
+        present = self._absentees.present(state.contributors, state.job.contributors_floor, time())
+        return Assignment(state.job, spec, HEADS[spec.head], drawn(round_id, present), moment_s)
 
     def _courier(self, rounds: MeshRounds, assignment: Assignment) -> Courier:
         return Courier(self._office.loop, rounds, self._still_leading, limits_for(assignment.timeouts))

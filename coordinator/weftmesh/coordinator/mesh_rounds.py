@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from weftmesh.client.learning import LearningApi
 from weftmesh.core.aggregation.messages import UnmaskIntent
 from weftmesh.core.aggregation.terms import ROUND_ID_BYTES, RoundTerms, threshold_for
-from weftmesh.core.learning.model import Job, Limits, RoundKind
+from weftmesh.core.learning.model import AbandonCause, Job, Limits, RoundKind
 from weftmesh.core.learning.sum_names import sum_name
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.learning.v1.command_pb2 import (
@@ -58,7 +58,7 @@ class Office:
         request = learning_pb2.ProposeRequest(command=LearningCommand(**command))
         return await self.learning.propose(request, timeout_s=CALL_S)
 
-    async def abandon(self, job: str, round_id: bytes, why: str) -> None:
+    async def abandon(self, job: str, round_id: bytes, why: str, cause: AbandonCause = AbandonCause.OTHER) -> None:
         """Give up a round.
 
         Raises:
@@ -66,7 +66,7 @@ class Office:
         """
         # The log refuses a longer note, and a note is for people: its beginning says enough.
         short = why if len(why) <= Limits.NOTE_CHARACTERS else f"{why[: Limits.NOTE_CHARACTERS - 3]}..."
-        command = AbandonRound(job=job, coordinator=self.coordinator, round_id=round_id, why=short)
+        command = AbandonRound(job=job, coordinator=self.coordinator, round_id=round_id, why=short, cause=int(cause))
         await self.propose(abandon_round=command)
 
     def wait(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -83,22 +83,27 @@ class MeshRounds:
         kind: what is summed.
         base_version: what the contributors start from.
         rng: `secrets.SystemRandom()` in production.
+        as_of_s: the moment as of which they read their tasks, Unix seconds.
 
     Attributes:
         round_id: of the round that was opened; empty before.
+        next_id: of the round that `open` opens.
     """
 
-    def __init__(self, office: Office, job: Job, kind: RoundKind, base_version: int, rng: random.Random) -> None:
+    def __init__(
+        self, office: Office, job: Job, kind: RoundKind, base_version: int, as_of_s: int, rng: random.Random
+    ) -> None:
         self._office = office
         self._job = job
         self._kind = kind
         self._base_version = base_version
-        self._rng = rng
+        self._as_of_s = as_of_s
+        self.next_id = rng.randbytes(ROUND_ID_BYTES)
         self.round_id = b""
 
     def open(self, kind: str, contributors: tuple[str, ...], vector_length: int) -> RoundTerms:  # noqa: ARG002, known
         """See RoundLog."""
-        round_id = self._rng.randbytes(ROUND_ID_BYTES)
+        round_id = self.next_id
         opened = OpenRound(
             job=self._job.name,
             coordinator=self._office.coordinator,
@@ -107,6 +112,7 @@ class MeshRounds:
             base_version=self._base_version,
             contributors=contributors,
         )
+            as_of_s=self._as_of_s,
         self.round_id = round_id
         self._office.wait(self._office.propose(open_round=opened))
         count = len(contributors)

@@ -9,7 +9,16 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from weftmesh.core.clock import stamp_to_ms
-from weftmesh.core.learning.model import Evaluation, Job, Round, RoundKind, UnmaskIntent, Version, VersionStage
+from weftmesh.core.learning.model import (
+    AbandonCause,
+    Evaluation,
+    Job,
+    Round,
+    RoundKind,
+    UnmaskIntent,
+    Version,
+    VersionStage,
+)
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 from weftmesh.runtime.wire.learning_records import read
@@ -18,8 +27,6 @@ HEADS: Final = ("effort",)
 """What this release can train."""
 ROUNDS: Final = "rounds"
 """Metric of every version that is a model: training rounds behind it. A version without it is a seed."""
-AS_OF: Final = "as_of_s"
-"""Metric of every version: what was written later (Unix seconds) was not learned from."""
 VIEW_LIMIT: Final = 200
 """More rounds and versions than a replica keeps of one job."""
 
@@ -57,8 +64,11 @@ class JobState:
         return active or max(usable, key=lambda one: one.number, default=None)
 
     def is_closed(self, kind: RoundKind, version: int) -> bool:
-        """Whether a sum over this base version was unmasked, or may have been."""
-        return (kind, version) in self.intents
+        """Whether a sum over this base version was unmasked, or may have been, or contributors say that it was."""
+        return (kind, version) in self.intents or any(
+            (one.kind, one.base_version, one.cause) == (kind, version, AbandonCause.ANSWERED_BEFORE)
+            for one in self.rounds.values()
+        )
 
 
 def read_job(view: learning_pb2.Learning, name: str) -> JobState | None:

@@ -51,12 +51,12 @@ class Assignment:
     spec: JobSpec
     head: Head
     contributors: tuple[str, ...]
-    as_of_s: float
+    as_of_s: int
 
     def settings(self, kind: RoundKind) -> RoundSettings:
         """What learners are told."""
         given = {name: value for name in SETTINGS_OF_SPEC if (value := getattr(self.spec, name))}
-        return RoundSettings(self.spec.head, kind, self.as_of_s, **given)
+        return RoundSettings(self.spec.head, kind, float(self.as_of_s), **given)
 
     @property
     def timeouts(self) -> StageTimeouts:

@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from weftmesh.coordinator.registry import AS_OF, HEADS, ROUNDS, JobState, added_s, is_seed, metric
-from weftmesh.core.learning.model import Round, RoundKind, RoundStage, Version, VersionStage
+from weftmesh.coordinator.registry import HEADS, ROUNDS, JobState, added_s, is_seed, metric
+from weftmesh.core.learning.model import Job, Round, RoundKind, RoundStage, Version, VersionStage
+from weftmesh.core.learning.moments import latest
+from weftmesh.core.learning.privacy import budget_objection
 from weftmesh.core.learning.promotion import objection
 
 TRAINING_GAP_S: Final = 3_600.0
@@ -95,6 +97,8 @@ def next_step(state: JobState, now_s: float, given_up: Collection[int] = ()) -> 
             f"job {job.name} takes at least {job.contributors_floor} contributors and {len(state.contributors)} can be "
             f"asked now ({', '.join(state.contributors) or 'none'}): start more nodes, or let more take part"
         )
+    if isinstance(step, Count | Train | Evaluate) and (spent := budget_objection(job)):
+        return Rest(f"job {job.name} has used up its privacy budget: {spent}")
     return step
 
 
@@ -103,16 +107,17 @@ def is_due(state: JobState, now_s: float) -> bool:
     return not isinstance(next_step(state, now_s), Rest)
 
 
-def as_of_s(base: Version, goal_version: int, now_s: float) -> float:
+def as_of_s(job: Job, base: Version, goal_version: int, now_s: float) -> int:
     """What is written later than this is not learned from in a round on `base`: the same in all rounds of a training.
 
     Args:
+        job: whose round it is.
         base: the round's base version.
         goal_version: of the job.
         now_s: Unix seconds.
     """
-    begins = base.number >= goal_version or now_s - added_s(base) > TRAINING_GAP_S
-    return float(int(now_s)) if begins else metric(base, AS_OF, float(int(now_s)))
+    goes_on = base.as_of_s and base.number < goal_version and now_s - added_s(base) <= TRAINING_GAP_S
+    return base.as_of_s if goes_on else latest(job.as_of_s, now_s)
 
 
 def _wanted(state: JobState, goal: int, every: int, now_s: float, given_up: Collection[int]) -> Step:

@@ -8,12 +8,13 @@ from hashlib import sha256
 from itertools import count
 from typing import Any
 
-from weftmesh.coordinator.registry import AS_OF, ROUNDS, VIEW_LIMIT, JobState, read_job
+from weftmesh.coordinator.registry import ROUNDS, VIEW_LIMIT, JobState, read_job
 from weftmesh.core.board.commands import Header
 from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.learning import commands
 from weftmesh.core.learning.machine import Learning
-from weftmesh.core.learning.model import Coordinator, HeadSums, Metric, RoundKind
+from weftmesh.core.learning.model import AbandonCause, Coordinator, HeadSums, Job, Metric, RoundKind
+from weftmesh.core.learning.moments import latest
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 from weftmesh.runtime.wire.learning_views import learning_view
 
@@ -55,6 +56,13 @@ class JobLog:
         """Apply a command of the coordinator that leads."""
         return self.apply(command, coordinator=Coordinator(self.node, self.term), **values)
 
+    @property
+    def job(self) -> Job:
+        """Its row."""
+        job = self.machine.job(JOB)
+        assert job is not None
+        return job
+
     def state(self) -> JobState:
         """As a node shows it."""
         view = learning_view(self.machine, JOB, VIEW_LIMIT)
@@ -65,7 +73,7 @@ class JobLog:
 
     def add(self, rounds: int | None = None, round_id: bytes = b"", parent: int = 0) -> int:
         """Add a version: a seed, or a model with so many rounds behind it."""
-        metrics = (Metric(AS_OF, self.now_s),) + (() if rounds is None else (Metric(ROUNDS, float(rounds)),))
+        metrics = () if rounds is None else (Metric(ROUNDS, float(rounds)),)
         digest = sha256(f"{next(self._ids)}".encode()).digest()
         return self.by_coordinator(
             commands.AddVersion,
@@ -75,13 +83,19 @@ class JobLog:
             metrics=metrics,
             round_id=round_id,
             parent=parent,
+            as_of_s=0 if round_id or parent else latest(self.job.as_of_s, self.now_s),
         )
 
     def open(self, kind: RoundKind, base: int) -> bytes:
         """Open a round."""
         round_id = next(self._ids).to_bytes(16, "big")
         self.by_coordinator(
-            commands.OpenRound, round_id=round_id, kind=kind, base_version=base, contributors=self.contributors
+            commands.OpenRound,
+            round_id=round_id,
+            kind=kind,
+            base_version=base,
+            contributors=self.contributors,
+            as_of_s=self.job.as_of_s,
         )
         return round_id
 
@@ -119,6 +133,6 @@ class JobLog:
         heads = (HeadSums("effort", 5.0, model_loss, 10.0),)
         self.by_coordinator(commands.RecordEvaluation, round_id=round_id, heads=heads)
 
-    def abandon(self, round_id: bytes) -> None:
+    def abandon(self, round_id: bytes, cause: AbandonCause = AbandonCause.OTHER) -> None:
         """Give up a round."""
-        self.by_coordinator(commands.AbandonRound, round_id=round_id, why="a test")
+        self.by_coordinator(commands.AbandonRound, round_id=round_id, why="a test", cause=cause)

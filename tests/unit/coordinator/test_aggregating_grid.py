@@ -241,8 +241,10 @@ async def test_a_second_sum_over_one_base_version_is_not_unmasked() -> None:
     assert all(len(kept) == 1 for kept in mesh.side.memories.values())
     mesh.drop("node02", STAGES["advertising"])
     mesh.log.intents.clear()
-    with pytest.raises(RoundAbandonedError, match="ALREADY_ANSWERED"):
+    with pytest.raises(RoundAbandonedError, match="ALREADY_ANSWERED") as caught:
         await mesh.train()
+    assert set(caught.value.refusals.values()) == {"ALREADY_ANSWERED"}
+    assert len(caught.value.refusals) == 4, "who was not reached has refused nothing"
 
 
 async def test_an_intent_that_only_the_coordinator_knows_unmasks_nothing() -> None:

@@ -22,7 +22,8 @@ from weftmesh.coordinator.schedule import (
     next_step,
 )
 from weftmesh.core.learning import commands
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import AbandonCause, RoundKind
+from weftmesh.core.learning.moments import GAP_S
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 
 SPEC = JobSpec(head="effort", goal_version=4)
@@ -170,9 +171,35 @@ def test_a_round_is_due_again_after_the_interval() -> None:
 
 
 def test_rounds_of_one_training_read_the_tasks_as_of_one_moment_and_later_ones_as_of_theirs() -> None:
+    log, goal = JobLog(SPEC), SPEC.goal_version
+    number = log.begin()
+    base = log.state().versions[number]
+    assert as_of_s(log.job, base, goal, NOW_S + 100) == NOW_S
+    assert as_of_s(log.job, base, goal, NOW_S + TRAINING_GAP_S + 1) == NOW_S + TRAINING_GAP_S + 1
+    assert as_of_s(log.job, base, base.number, NOW_S + GAP_S + 0.7) == NOW_S + GAP_S, "beyond the goal is another one"
+
+
+def test_a_job_takes_no_new_moment_within_an_hour() -> None:
     log = JobLog(SPEC)
     number = log.begin()
     base = log.state().versions[number]
-    assert as_of_s(base, SPEC.goal_version, NOW_S + 100) == NOW_S
-    assert as_of_s(base, SPEC.goal_version, NOW_S + TRAINING_GAP_S + 1) == NOW_S + TRAINING_GAP_S + 1
-    assert as_of_s(base, base.number, NOW_S + 100.7) == NOW_S + 100, "a round beyond the goal is another training"
+    assert as_of_s(log.job, base, base.number, NOW_S + GAP_S - 0.1) == NOW_S
+    assert as_of_s(log.job, base, base.number, NOW_S - 500) == NOW_S, "nor while the clock of a new leader is behind"
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [(RoundKind.STATISTICS, Seed), (RoundKind.TRAINING, MoveOn), (RoundKind.EVALUATION, Train)],
+)
+def test_a_base_version_that_contributors_had_answered_is_as_good_as_closed(
+    kind: RoundKind, expected: type[object]
+) -> None:
+    log = JobLog(JobSpec(head="effort", goal_version=9, evaluate_every=3))
+    base = log.add() if kind is RoundKind.STATISTICS else log.begin()
+    if kind is RoundKind.EVALUATION:
+        base = log.train(base, 1)
+    log.abandon(log.open(kind, base))
+    again = next_step(log.state(), NOW_S)
+    assert not isinstance(again, expected), "a round that was abandoned for another reason is done again"
+    log.abandon(log.open(kind, base), AbandonCause.ANSWERED_BEFORE)
+    assert isinstance(next_step(log.state(), NOW_S), expected)

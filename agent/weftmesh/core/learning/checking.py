@@ -7,7 +7,7 @@ from __future__ import annotations
 from weftmesh.core.board.hashing import HASH_MASK, request_hash
 from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.learning.hashing import row_hash
-from weftmesh.core.learning.model import Job, Limits, Round, RoundStage, UnmaskIntent, VersionStage
+from weftmesh.core.learning.model import AbandonCause, Job, Limits, Round, RoundStage, UnmaskIntent, VersionStage
 from weftmesh.core.learning.retention import outlived
 from weftmesh.core.learning.store import Store
 
@@ -59,6 +59,8 @@ def _check_round(store: Store, one: Round) -> None:
         assert one.coordinator.term <= job.coordinator.term, f"{one.id.hex()}: its term is newer than the job's"
     assert list(one.contributors) == sorted(set(one.contributors)), f"{one.id.hex()}: contributors"
     assert bool(one.why) is (one.stage is RoundStage.ABANDONED), f"{one.id.hex()}: why"
+    assert one.why or one.cause is AbandonCause.OTHER, f"{one.id.hex()}: cause"
+    assert 0 < one.as_of_s <= job.as_of_s, f"{one.id.hex()}: its moment is newer than the job's"
     assert bool(one.result_version) is (one.stage is RoundStage.DONE), f"{one.id.hex()}: result"
     intent = store.intents.get((one.job, one.kind, one.base_version))
     is_its_own = intent is not None and intent.round_id == one.id

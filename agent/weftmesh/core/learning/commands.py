@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weftmesh.core.board.commands import Header
-from weftmesh.core.learning.model import Coordinator, HeadSums, Metric, NoisePolicy, RoundKind
+from weftmesh.core.learning.model import AbandonCause, Coordinator, HeadSums, Metric, NoisePolicy, RoundKind
 from weftmesh.core.records import record
 
 
@@ -56,6 +56,8 @@ class OpenRound:
     contributors: tuple[str, ...]
     roster_sha256: bytes = b""
     """Of the signed roster, whose members the contributors are; empty while it is not known."""
+    as_of_s: int = 0
+    """Contributors read their tasks as of this moment, Unix seconds; see `moments`."""
 
 
 @record(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class AbandonRound:
     coordinator: Coordinator
     round_id: bytes
     why: str
+    cause: AbandonCause = AbandonCause.OTHER
 
 
 @record(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class AddVersion:
     parent: int = 0
     """Of a model that no round made, 0 for none; a round's parent is its base version."""
     metrics: tuple[Metric, ...] = ()
+    as_of_s: int = 0
+    """Of a model without a parent, see Version; others take it from their round or their parent, and send 0."""
 
 
 @record(frozen=True, slots=True)

@@ -17,7 +17,9 @@ class Limits:
     SPEC_BYTES: Final = 16 * 1024
     CONTRIBUTORS_FLOOR: Final = 3
     """With two contributors a sum shows each of them the other's part."""
-    CONTRIBUTORS: Final = 1_024
+    CONTRIBUTORS: Final = 256
+    """Of one round: a sum of more vectors could wrap around."""
+    BLOB_HOLDERS: Final = 1_024
     METRICS: Final = 32
     HEADS: Final = 8
     NOTE_CHARACTERS: Final = 200
@@ -51,6 +53,15 @@ class RoundStage(IntEnum):
     """It is settled whose sum is unmasked; nobody else's on this base version ever is."""
     DONE = 3
     ABANDONED = 4
+
+
+class AbandonCause(IntEnum):
+    """Why a round was given up, where that changes what is done next. Numbers are written to disk."""
+
+    OTHER = 0
+    ANSWERED_BEFORE = 1
+    """Contributors that it needs had answered in a round on its base version, which the log knows nothing of, as after
+    a restore from a backup. They always refuse: the base version is as good as closed."""
 
 
 class VersionStage(IntEnum):
@@ -139,6 +150,8 @@ class Job:
     newest_version: int = 0
     spent_nano_rho: int = 0
     """The privacy ledger: the cost of every intent that was ever committed."""
+    as_of_s: int = 0
+    """The newest moment as of which a round reads tasks, Unix seconds; 0 before the first."""
 
     def threshold(self, roster_size: int) -> int:
         """How many of a roster have to be active: floor(n * percent / 100) + 1, so always more than half."""
@@ -180,6 +193,9 @@ class Round:
     result_version: int = 0
     """What it made."""
     ended_stamp: int = 0
+    as_of_s: int = 0
+    """Contributors read their tasks as of this moment, Unix seconds."""
+    cause: AbandonCause = AbandonCause.OTHER
 
     @property
     def is_under_way(self) -> bool:
@@ -231,6 +247,9 @@ class Version:
     added_stamp: int
     activated_revision: int = 0
     """When it last became the active one; 0 for never."""
+    as_of_s: int = 0
+    """What was written later, Unix seconds, was not learned from; of a model that begins a training, the moment for its
+    first round. 0 where nobody said."""
 
 
 @record(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     ROSTER_DIFFERS = "ROSTER_DIFFERS"
     BASE_CLOSED = "BASE_CLOSED"
     """A sum over this base version was unmasked or may have been."""
+    MOMENT = "MOMENT"
+    """Tasks must not be read as of this moment."""
     BUDGET_SPENT = "BUDGET_SPENT"
     MODEL_KNOWN = "MODEL_KNOWN"
     """The same bytes are there under another number."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.learning.commands import AbandonRound, CommitIntent, FixRoster, OpenRound
-from weftmesh.core.learning.model import Job, Round, RoundKind, RoundStage, Row, UnmaskIntent
+from weftmesh.core.learning.model import AbandonCause, Job, Round, RoundKind, RoundStage, Row, UnmaskIntent
 from weftmesh.core.learning.outcomes import Reason, Verb
 from weftmesh.core.learning.plans import (
     Change,
@@ -28,6 +28,7 @@ from weftmesh.core.learning.plans import (
 from weftmesh.core.learning.round_rules import (
     check_budget,
     check_enough,
+    check_moment,
     check_not_closed,
     check_sets,
     check_willing,
@@ -60,13 +61,18 @@ def plan_open_round(store: Store, command: OpenRound) -> Plan:
         RoundStage.OPEN,
         store.revision + 1,
         command.header.stamp,
+        as_of_s=command.as_of_s,
     )
     known = store.rounds.get(command.round_id)
     if known is not None:
         return _opened_before(known, opened)
     left_behind = _left_behind(store, before, opened)
     _check_may_open(store, job, opened)
-    rows: tuple[Row, ...] = (replace(job, round_id=opened.id), *left_behind, opened)
+    rows: tuple[Row, ...] = (
+        replace(job, round_id=opened.id, as_of_s=max(job.as_of_s, opened.as_of_s)),
+        *left_behind,
+        opened,
+    )
     taken = f"in the place of round {left_behind[0].id.hex()}" if left_behind else ""
     return Change(
         Verb.ROUND_OPENED,
@@ -82,8 +88,8 @@ def plan_open_round(store: Store, command: OpenRound) -> Plan:
 
 def _opened_before(known: Round, opened: Round) -> Plan:
     """The same round again is no change; its roster may have been fixed meanwhile."""
-    asked = (opened.job, opened.kind, opened.base_version, opened.coordinator)
-    same = (known.job, known.kind, known.base_version, known.coordinator) == asked
+    asked = (opened.job, opened.kind, opened.base_version, opened.coordinator, opened.as_of_s)
+    same = (known.job, known.kind, known.base_version, known.coordinator, known.as_of_s) == asked
     if same and set(known.contributors) <= set(opened.contributors):
         return Unchanged(known.job, known.base_version)
     raise Refusal(
@@ -99,6 +105,7 @@ def _check_may_open(store: Store, job: Job, opened: Round) -> None:
     base = version_of(store, job, opened.base_version)
     refuse_retired(base, "start from another version")
     check_not_closed(store, opened)
+    check_moment(job, opened.as_of_s, base.as_of_s, opened.opened_stamp)
     check_enough(job, opened.contributors)
     check_willing(store, job, opened.contributors, "ask the others only")
     check_budget(job)
@@ -220,6 +227,8 @@ def plan_abandon_round(store: Store, command: AbandonRound) -> Plan:
     """The end of a round that makes nothing."""
     check_coordinator(command.coordinator)
     why = note(command.why)
+    if command.cause not in list(AbandonCause):
+        raise invalid(f"cause: {int(command.cause)} is none of 0 (other), 1 (answered before)")
     job = heeded(job_named(store, command.job), command.coordinator)
     present = round_of(store, job, command.round_id)
     if present.stage is RoundStage.ABANDONED:
@@ -229,7 +238,7 @@ def plan_abandon_round(store: Store, command: AbandonRound) -> Plan:
             Reason.ROUND_STAGE,
             f"round {present.id.hex()} of job {job.name} is done; retire what it made instead",
         )
-    ended = replace(present, stage=RoundStage.ABANDONED, why=why, ended_stamp=command.header.stamp)
+    ended = replace(present, stage=RoundStage.ABANDONED, why=why, ended_stamp=command.header.stamp, cause=command.cause)
     return Change(
         Verb.ROUND_ABANDONED,
         job.name,

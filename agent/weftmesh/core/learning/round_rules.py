@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from weftmesh.core.clock import stamp_to_ms
 from weftmesh.core.learning.model import Job, Round, UnmaskIntent
+from weftmesh.core.learning.moments import objection
 from weftmesh.core.learning.outcomes import Reason
 from weftmesh.core.learning.plans import Refusal
 from weftmesh.core.learning.privacy import budget_objection, sum_cost_nano_rho
@@ -39,6 +41,13 @@ def check_enough(job: Job, contributors: tuple[str, ...]) -> None:
             f"job {job.name} takes at least {job.contributors_floor} contributors, these are {len(contributors)}; wait "
             "until more nodes are there",
         )
+
+
+def check_moment(job: Job, as_of_s: int, known_s: int, stamp: int) -> None:
+    """Refuses a moment that is neither a known one, that of the base version or the job's newest, nor a new one."""
+    against = objection(as_of_s, (known_s, job.as_of_s), job.as_of_s, stamp_to_ms(stamp) / 1_000)
+    if against:
+        raise Refusal(Reason.MOMENT, f"as_of_s: {against}")
 
 
 def check_willing(store: Store, job: Job, nodes: tuple[str, ...], what_to_do: str) -> None:

@@ -71,7 +71,7 @@ def check_size(size_bytes: int, blob_holders: int) -> None:
     """Refuses a model without bytes, or one that nobody holds."""
     check_range("size_bytes", size_bytes, 1, _INT_MAX, "send the size of the model's bytes")
     check_range(
-        "blob_holders", blob_holders, 1, Limits.CONTRIBUTORS, "store the model's bytes on a majority before it is added"
+        "blob_holders", blob_holders, 1, Limits.BLOB_HOLDERS, "store the model's bytes on a majority before it is added"
     )
 
 
@@ -85,7 +85,7 @@ def note(text: str, where: str = "why") -> str:
 def node_set(names: Sequence[str], where: str) -> tuple[str, ...]:
     """Nodes, each once, sorted."""
     if len(names) > Limits.CONTRIBUTORS:
-        raise invalid(f"{where}: has {len(names)} nodes, the limit is {Limits.CONTRIBUTORS}; take some of them")
+        raise invalid(f"{where}: has {len(names)} nodes, a sum has at most {Limits.CONTRIBUTORS}; draw some of them")
     for name in names:
         check_node(name, where)
     ordered = tuple(sorted(set(names)))

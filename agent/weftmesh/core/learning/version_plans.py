@@ -32,6 +32,7 @@ from weftmesh.core.learning.plans import (
     version_of,
 )
 from weftmesh.core.learning.promotion import objection
+from weftmesh.core.learning.round_rules import check_moment
 from weftmesh.core.learning.store import Store
 from weftmesh.core.learning.validate import (
     check_coordinator,
@@ -67,12 +68,17 @@ def plan_add_version(store: Store, command: AddVersion) -> Plan:
         VersionStage.CANDIDATE,
         command.header.stamp,
     )
+    if command.as_of_s and (command.round_id or command.parent):
+        raise invalid("as_of_s: it follows from the round or the parent; send 0")
     if command.round_id:
         return _add_result(store, command, job, draft)
-    if command.parent:
-        version_of(store, job, command.parent)
     _check_new_model(store, job, command.sha256)
-    return _added(replace(job, newest_version=number), draft)
+    if command.parent:
+        draft = replace(draft, as_of_s=version_of(store, job, command.parent).as_of_s)
+    elif command.as_of_s:
+        check_moment(job, command.as_of_s, 0, command.header.stamp)
+        draft = replace(draft, as_of_s=command.as_of_s)
+    return _added(replace(job, newest_version=number, as_of_s=max(job.as_of_s, draft.as_of_s)), draft)
 
 
 def _add_result(store: Store, command: AddVersion, job: Job, draft: Version) -> Plan:
@@ -89,7 +95,13 @@ def _add_result(store: Store, command: AddVersion, job: Job, draft: Version) -> 
     if command.parent not in (0, present.base_version):
         raise invalid(f"parent: {command.parent} is not the round's base version; send {present.base_version} or 0")
     _check_new_model(store, job, command.sha256)
-    version = replace(draft, parent=present.base_version, contributors=len(intent.active), nano_rho=intent.nano_rho)
+    version = replace(
+        draft,
+        parent=present.base_version,
+        contributors=len(intent.active),
+        nano_rho=intent.nano_rho,
+        as_of_s=present.as_of_s,
+    )
     ended = _done(present, version.number, command.header.stamp)
     return _added(replace(job, newest_version=version.number, round_id=b""), version, ended)
 

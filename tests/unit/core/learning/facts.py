@@ -7,6 +7,7 @@ from hashlib import sha256
 from itertools import count
 
 from weftmesh.core.board.commands import Header
+from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.learning.commands import (
     ActivateVersion,
     AddVersion,
@@ -26,15 +27,19 @@ NODES = ("n1", "n2", "n3", "n4", "n5")
 FIRST = Coordinator("n1", 5)
 NEWER = Coordinator("n2", 6)
 ROSTER = sha256(b"roster").digest()
+MOMENT_S = 1
+"""As of which rounds read tasks; the time of stamps that say no other."""
 BETTER = (HeadSums("effort", 100, 80.0, 90.0),)
 WORSE = (HeadSums("effort", 100, 95.0, 90.0),)
 
 _stamps = count(1)
 
 
-def header(request: int = 0, digest: int = 0) -> Header:
-    """A header of its own moment; the request id of `request`, none for 0."""
-    return Header("ann@n1", next(_stamps), request.to_bytes(16, "big") if request else b"", digest)
+def header(request: int = 0, digest: int = 0, *, at_s: int = 0) -> Header:
+    """A header of its own stamp, at a second; the request id of `request`, none for 0."""
+    return Header(
+        "ann@n1", ms_to_stamp(at_s * 1_000) + next(_stamps), request.to_bytes(16, "big") if request else b"", digest
+    )
 
 
 def digest(text: str) -> bytes:
@@ -53,9 +58,11 @@ def define(
     return DefineJob(header(), JOB, spec, floor, percent, noise, version=version)
 
 
-def seed(name: str = "seed", by: Coordinator = FIRST, parent: int = 0) -> AddVersion:
+def seed(
+    name: str = "seed", by: Coordinator = FIRST, parent: int = 0, *, as_of_s: int = 0, at_s: int = 0
+) -> AddVersion:
     """A model that no round made."""
-    return AddVersion(header(), JOB, by, digest(name), 1_000, 3, parent=parent)
+    return AddVersion(header(at_s=at_s), JOB, by, digest(name), 1_000, 3, parent=parent, as_of_s=as_of_s)
 
 
 def opening(
@@ -66,8 +73,10 @@ def opening(
     nodes: Sequence[str] = NODES,
     kind: RoundKind = RoundKind.TRAINING,
     roster: bytes = ROSTER,
+    as_of_s: int = MOMENT_S,
+    at_s: int = 0,
 ) -> OpenRound:
-    return OpenRound(header(), JOB, by, round_id(number), kind, base, tuple(nodes), roster)
+    return OpenRound(header(at_s=at_s), JOB, by, round_id(number), kind, base, tuple(nodes), roster, as_of_s)
 
 
 def fixing(number: int, nodes: Sequence[str], *, by: Coordinator = FIRST, roster: bytes = ROSTER) -> FixRoster:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from tests.unit.core.learning.facts import BETTER, NODES, WORSE, digest, round_id
 
 from weftmesh.core.board.commands import Header
+from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.learning.commands import (
     AbandonRound,
     ActivateVersion,
@@ -25,6 +27,7 @@ from weftmesh.core.learning.commands import (
 )
 from weftmesh.core.learning.machine import Learning
 from weftmesh.core.learning.model import (
+    AbandonCause,
     Coordinator,
     Job,
     Metric,
@@ -145,7 +148,13 @@ class RandomLearning:
         roster = self._random.choice([b"", *_ROSTERS])
         base = job.newest_version if self._random.random() < 0.7 else self._version(job)
         drawn = self._drawn if self._random.random() < 0.95 else max(1, self._drawn - 3)
-        return OpenRound(header, job.name, self._coordinator(), round_id(drawn), kind, base, self._nodes(), roster)
+        as_of_s, asked = job.as_of_s or 1, self._nodes()
+        if self._random.random() < 0.1:
+            as_of_s, header = (
+                4_000,
+                replace(header, stamp=header.stamp + ms_to_stamp(self._random.choice([0, 4_000_000]))),
+            )
+        return OpenRound(header, job.name, self._coordinator(), round_id(drawn), kind, base, asked, roster, as_of_s)
 
     def _fix(self, header: Header, job: Job) -> Command:
         present = self._round(job)
@@ -185,7 +194,8 @@ class RandomLearning:
         return ActivateVersion(header, job.name, self._version(job), self._active(job), by, forced)
 
     def _abandon(self, header: Header, job: Job) -> Command:
-        return AbandonRound(header, job.name, self._coordinator(), self._round_id(job), "slow")
+        cause = self._random.choice(list(AbandonCause))
+        return AbandonRound(header, job.name, self._coordinator(), self._round_id(job), "slow", cause)
 
     def _roll_back(self, header: Header, job: Job) -> Command:
         fit = [one.number for one in self.learning.versions(job.name) if one.stage is VersionStage.SUPERSEDED]

@@ -24,7 +24,7 @@ from tests.unit.core.learning.facts import (
 
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.learning.commands import AbandonRound, Command, SetOptOut, SwitchJob
-from weftmesh.core.learning.model import Coordinator, Round, RoundKind, RoundStage
+from weftmesh.core.learning.model import AbandonCause, Coordinator, Round, RoundKind, RoundStage
 from weftmesh.core.learning.outcomes import Reason, Verb
 
 OTHER_ROSTER = digest("another roster")
@@ -221,3 +221,15 @@ def test_a_round_needs_a_base_version_that_is_kept_and_fit() -> None:
     mesh = founded()
     mesh.refused(opening(1, 7), Reason.NO_SUCH_VERSION, "has no version 7")
     mesh.refused(opening(1, nodes=NODES[:2]), Reason.TOO_FEW_CONTRIBUTORS, "at least 3")
+
+
+def test_an_abandonment_keeps_its_cause_and_an_unknown_one_is_refused() -> None:
+    mesh = founded()
+    mesh.done(opening(1))
+    mesh.done(AbandonRound(header(), JOB, FIRST, round_id(1), "known", AbandonCause.ANSWERED_BEFORE))
+    ended = mesh.learning.round(round_id(1))
+    assert ended is not None
+    assert ended.cause is AbandonCause.ANSWERED_BEFORE
+    mesh.done(opening(2))
+    unknown = AbandonRound(header(), JOB, FIRST, round_id(2), "known", 7)  # type: ignore[arg-type]
+    mesh.refused(unknown, Reason.INVALID_VALUE, "cause: 7")
