@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from weftmesh.core.aggregation.messages import (
     UnmaskShares,
 )
 from weftmesh.core.aggregation.terms import RoundTerms, threshold_for
+from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.sum_names import sum_name
@@ -61,6 +62,7 @@ WORDS = ("crash", "typo", "login", "rewrite", "scheduler", "label", "migration",
 class Replica:
     """What the replicated state says; every node sees the same, at once."""
 
+    head: str = "effort"
     term: int = 3
     enabled: bool = True
     versions: dict[int, bytes] = field(default_factory=dict)
@@ -76,13 +78,14 @@ class FakeNode:
     name: str
     replica: Replica
     tasks: dict[str, list[LabelledTask]]
+    boards: dict[str, list[BoardTask]] = field(default_factory=dict)
 
     def job(self, name: str) -> JobView:
         if name != JOB:
             return JobView(self.replica.term)
         return JobView(
             self.replica.term,
-            "effort",
+            self.replica.head,
             self.replica.enabled,
             self.name in self.replica.opted_out,
             tuple(self.tasks),
@@ -104,6 +107,10 @@ class FakeNode:
 
     def labelled_tasks(self, project_id: str) -> Sequence[LabelledTask]:
         return self.tasks[project_id]
+
+    def cycle_times(self, project_id: str, as_of_s: float) -> Sequence[BoardTask]:
+        known = (replace(task, times=task.times.known_at(as_of_s)) for task in self.boards[project_id])
+        return [task for task in known if task.times.created_s <= as_of_s]
 
 
 @dataclass(frozen=True)
