@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
@@ -35,6 +36,7 @@ from weftmesh.core.aggregation.events import (
     TakeOff,
 )
 from weftmesh.core.aggregation.messages import ContributorMessage, CoordinatorMessage
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.terms import RoundTerms, threshold_for
 from weftmesh.runtime.masking import SCALE, MaskedSum, Reals, Words, apply_masks, encode_reals, words_to_bytes
 
@@ -66,9 +68,12 @@ class Round:
         self.vectors: dict[str, bytes] = {}
         self.result: Reals | None = None
 
-    def _verify(self, name: str, statement: bytes, signature: bytes) -> bool:
+    def _verify(self, statements: Sequence[SignedStatement]) -> list[bool]:
+        return [self._is_genuine(one) for one in statements]
+
+    def _is_genuine(self, one: SignedStatement) -> bool:
         try:
-            self.keys[name].public_key().verify(signature, statement, _ALGORITHM)
+            self.keys[one.contributor].public_key().verify(one.signature, one.statement, _ALGORITHM)
         except InvalidSignature:
             return False
         return True

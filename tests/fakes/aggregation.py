@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -13,6 +13,7 @@ from tests.fakes.learning import LeastSquares
 from weftmesh.core.aggregation.contributor import Contributor
 from weftmesh.core.aggregation.memory import ContributorMemory
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.terms import RoundTerms, threshold_for
 from weftmesh.core.errors import ConflictError
 from weftmesh.learner.app import client_app
@@ -69,9 +70,12 @@ class Identities:
             self._keys[node] = Ed25519PrivateKey.from_private_bytes(random.Random(f"{node} {self._seed}").randbytes(32))
         return self._keys[node]
 
-    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
+    def verify(self, statements: Sequence[SignedStatement]) -> list[bool]:
+        return [self._is_genuine(one) for one in statements]
+
+    def _is_genuine(self, one: SignedStatement) -> bool:
         try:
-            self.key(node).public_key().verify(signature, statement)
+            self.key(one.contributor).public_key().verify(one.signature, one.statement)
         except InvalidSignature:
             return False
         return True

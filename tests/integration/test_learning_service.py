@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -238,16 +239,17 @@ async def test_members_sign_and_a_forged_statement_is_found_out(mesh: DevMesh) -
         signed = await told(signing.SignStatement(learning_pb2.SignStatementRequest(statement=statement), timeout=5))
 
         async def genuine(node: str, what: bytes, signature: bytes) -> bool:
-            request = learning_pb2.CheckStatementRequest(node=node, statement=what, signature=signature)
-            return bool((await told(checking.CheckStatement(request, timeout=CALL_S))).genuine)
+            claim = learning_pb2.SignedStatement(node=node, statement=what, signature=signature)
+            request = learning_pb2.CheckStatementsRequest(statements=[claim])
+            (verdict,) = (await told(checking.CheckStatements(request, timeout=CALL_S))).verdicts
+            return bool(verdict.genuine)
 
         assert await genuine(first.name, statement, signed.signature)
         assert not await genuine(second.name, statement, signed.signature)
         assert not await genuine(first.name, statement + b"x", signed.signature)
         assert not await genuine(first.name, statement, signed.signature[:-1] + b"\0")
         assert not await genuine(third.name, statement, signed.signature)
-        stranger = learning_pb2.CheckStatementRequest(node="node9", statement=statement, signature=signed.signature)
-        assert await refused(checking.CheckStatement(stranger, timeout=CALL_S)) == "NOT_A_MEMBER"
+        assert not await genuine("node9", statement, signed.signature)
         other_use = learning_pb2.SignStatementRequest(statement=b"a certificate for mallory")
         assert await refused(signing.SignStatement(other_use, timeout=5)) == "STATEMENT_DOMAIN"
 
@@ -272,7 +274,9 @@ async def test_a_contributor_sees_the_intent_of_a_round_on_its_own_replica(mesh:
             job="intents", round_id=round_id, base_version=base, round_kind=kind, timeout_ms=20_000
         )
         waiting = asyncio.create_task(told(contributor.AwaitIntent(asked, timeout=CALL_S)))
-        await propose(open_round=OpenRound(**of_round, kind=kind, base_version=base, contributors=names))
+        await propose(
+            open_round=OpenRound(**of_round, kind=kind, base_version=base, contributors=names, as_of_s=int(time.time()))
+        )
         await propose(fix_roster=FixRoster(**of_round, contributors=names, roster_sha256=roster))
         few = CommitIntent(**of_round, base_version=base, roster_sha256=roster, active=names[:1], dead=names[1:])
         assert await refused(propose(commit_intent=few)) == "TOO_FEW_CONTRIBUTORS"

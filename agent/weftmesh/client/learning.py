@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from hashlib import sha256
 from typing import Any, Final
 
 import grpc
+import structlog
 
 from weftmesh.client.calls import Calls
 from weftmesh.client.errors import from_call_error
 from weftmesh.client.requests import new_request_id
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.runtime.wire.requests import parse_request_id
@@ -24,6 +26,8 @@ LISTING_TIMEOUT_S: Final = 60.0
 """For all cycle times of a project."""
 GRACE_S: Final = 5.0
 """A call outlasts by this the time that its own request names, so that the node's refusal arrives."""
+
+log = structlog.get_logger("weftmesh.client.learning")
 
 
 class LearningApi:
@@ -79,15 +83,29 @@ class LearningApi:
         )
         return answer.signature
 
-    async def check_statement(
-        self, node: str, statement: bytes, signature: bytes, *, timeout_s: float | None = None
-    ) -> learning_pb2.CheckStatementResponse:
-        """Whether the certificate of `node` signed it, and why not."""
-        request = learning_pb2.CheckStatementRequest(node=node, statement=statement, signature=signature)
-        answer: learning_pb2.CheckStatementResponse = await self._calls.read(
-            self._stub.CheckStatement, request, timeout_s
-        )
-        return answer
+    async def check_statements(
+        self, statements: Sequence[SignedStatement], *, timeout_s: float | None = None
+    ) -> list[bool]:
+        """Whether each was signed by the certificate of its node, in the same order.
+
+        Raises:
+            InvalidInputError: they are too many, or one is no statement of learning.
+            DataCorruptionError: the node did not answer for each of them.
+        """
+        rows = [
+            learning_pb2.SignedStatement(node=one.contributor, statement=one.statement, signature=one.signature)
+            for one in statements
+        ]
+        request = learning_pb2.CheckStatementsRequest(statements=rows)
+        answer = await self._calls.read(self._stub.CheckStatements, request, timeout_s)
+        if len(answer.verdicts) != len(rows):
+            raise DataCorruptionError(
+                f"{self._calls.target} judged {len(answer.verdicts)} statements of {len(rows)}; upgrade the older side"
+            )
+        for row, verdict in zip(rows, answer.verdicts, strict=True):
+            if not verdict.genuine:
+                log.warning("a statement is not believed", node=row.node, why=verdict.why)
+        return [verdict.genuine for verdict in answer.verdicts]
 
     async def put_model(self, model: bytes, *, timeout_s: float = MODEL_TIMEOUT_S) -> learning_pb2.PutModelResponse:
         """Store a model where a majority of the voters has it.

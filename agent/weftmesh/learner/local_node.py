@@ -11,19 +11,18 @@ from google.protobuf.message import DecodeError
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client import Client
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.forecast.cycle_time import TaskTimes
 from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.imported_times import CREATED, imported_s
 from weftmesh.core.forecast.text import TaskText
-from weftmesh.core.learning.model import Limits, RoundKind
+from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.sum_names import sum_name
 from weftmesh.learner.node import JobView, LabelledTask
 from weftmesh.learning.v1 import learning_pb2, row_pb2
 from weftmesh.runtime.round_settings import LABELS_MIN
 
 LABELLED: Final = "status=done has:estimate"
-VIEW_LIMIT: Final = Limits.ROUNDS_KEPT + Limits.VERSIONS_KEPT + Limits.ROLLBACK_VERSIONS_KEPT
-"""All versions and rounds that a replica keeps of one job: after a rollback, a round begins at an old version."""
 _T = TypeVar("_T")
 
 
@@ -41,9 +40,10 @@ class LocalNode:
         self._client = client
         self._loop = loop
 
-    def job(self, name: str) -> JobView:
+    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
         """See `Node`."""
-        request = learning_pb2.GetLearningRequest(job=name, limit=VIEW_LIMIT)
+        wait_ms = round(wait_s * 1_000)
+        request = learning_pb2.GetLearningRequest(job=name, base_version=base_version, base_wait_ms=wait_ms)
         found = self._wait(self._client.learning.get_learning(request))
         return view_of(found, name, self._name)
 
@@ -51,9 +51,9 @@ class LocalNode:
         """See `Node`."""
         return self._wait(self._client.learning.sign_statement(statement))
 
-    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
+    def verify(self, statements: Sequence[SignedStatement]) -> Sequence[bool]:
         """See `Node`."""
-        return self._wait(self._client.learning.check_statement(node, statement, signature)).genuine
+        return self._wait(self._client.learning.check_statements(statements))
 
     def shown_intent(
         self, job: str, kind: RoundKind, round_id: bytes, base_version: int, timeout_s: float
@@ -101,6 +101,7 @@ def view_of(learning: learning_pb2.Learning, job: str, node: str) -> JobView:
         intents=tuple(intent_of(one) for one in learning.intents if one.job == job),
         labels_min=spec.labels_min or LABELS_MIN,
         wants_noise=row.HasField("noise"),
+        moments=tuple({row.as_of_s, *(one.as_of_s for one in learning.versions if one.job == job)} - {0}),
     )
 
 

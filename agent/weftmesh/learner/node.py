@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
@@ -23,10 +24,11 @@ class JobView:
         enabled: whether it is learned.
         opted_out: whether this node's owner takes no part in it.
         projects: ids of the projects that this node trains on.
-        versions: SHA-256 of the model by version number, the newest ones.
-        intents: of the newest rounds.
+        versions: SHA-256 of the model by version number; of the base version that was asked for, once it is known.
+        intents: over that base version, one for each kind of sum at most.
         labels_min: what the job says; see RoundSettings.
         wants_noise: whether the job has a privacy budget, and so promises noise in its sums.
+        moments: as of which rounds on that base version may read tasks, Unix seconds: the version's and the newest.
     """
 
     term: int
@@ -38,6 +40,7 @@ class JobView:
     intents: tuple[UnmaskIntent, ...] = ()
     labels_min: int = LABELS_MIN
     wants_noise: bool = False
+    moments: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,17 @@ class LabelledTask:
 class Node(Protocol):
     """This node. Every call may block, and may raise a WeftmeshError when the node cannot be asked."""
 
-    def job(self, name: str) -> JobView:
-        """What the replica says of a job."""
+    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
+        """What the replica says of a job and of one base version of it, for which it is waited so long.
+
+        No version has the number 0.
+        """
 
     def sign(self, statement: bytes) -> bytes:
         """The signature of this node's certificate."""
 
-    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
-        """Whether the certificate of `node` signed."""
+    def verify(self, statements: Sequence[SignedStatement]) -> Sequence[bool]:
+        """Whether each was signed by the certificate of its contributor, in the same order."""
 
     def shown_intent(
         self, job: str, kind: RoundKind, round_id: bytes, base_version: int, timeout_s: float

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
 from weftmesh.core.aggregation.contributor import Contributor
@@ -33,7 +33,6 @@ INTENT_WAIT_S: Final = 2.0
 """The replica of a node may lag behind the one that committed the intent; so long it is waited for."""
 BASE_WAIT_S: Final = 2.0
 """The same for the base version."""
-_PAUSE_S: Final = 0.05
 
 
 class Secrecy:
@@ -87,20 +86,22 @@ class Secrecy:
             OSError: the memory could not be made durable; nothing that depends on it has left.
         """
         try:
-            view = self._admit(job)
             letter = unseal(payload)
             if isinstance(letter, Invitation):
-                return self._join(job, view, letter, payload)
-            if isinstance(letter, Work):
-                self._trainer.assign(self._assignment(job, view))
+                return self._join(job, self._admit(job, letter.terms.base_version), letter, payload)
+            if isinstance(letter, Work) and self._terms is not None:
+                view = self._admit(job, self._terms.base_version, BASE_WAIT_S)
+                self._trainer.assign(self._assignment(job, view, self._terms))
+            else:
+                self._admit(job)
             return self._learner.answer(payload)
         except WeftmeshError as error:
             return seal(LearnerRefusal(error.reason, str(error)))
         finally:
             self._trainer.assign(None)
 
-    def _admit(self, job: str) -> JobView:
-        """The job as the replica has it, once its term is shown to the contributor.
+    def _admit(self, job: str, base_version: int = 0, wait_s: float = 0.0) -> JobView:
+        """The job and a base version as the replica has them, once its term is shown to the contributor.
 
         Raises:
             ForbiddenError: this node's owner takes no part.
@@ -108,7 +109,7 @@ class Secrecy:
         """
         if self._opt_out.exists():
             raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
-        view = self._node.job(job)
+        view = self._node.job(job, base_version, wait_s)
         if view.opted_out:
             raise ForbiddenError(f"the owner of {self._name} takes no part in job {job}", reason="OPTED_OUT")
         if not view.enabled:
@@ -141,28 +142,20 @@ class Secrecy:
             self._terms = terms
         return answer
 
-    def _assignment(self, job: str, view: JobView) -> Assignment | None:
-        """What the round that was joined is for; None when none is under way, which the contributor will say."""
-        terms = self._terms
-        if terms is None or self._contributor.round_id != terms.round_id:
+    def _assignment(self, job: str, view: JobView, terms: RoundTerms) -> Assignment | None:
+        """What the round that was joined is for; None when it is not under way, which the contributor will say."""
+        if self._contributor.round_id != terms.round_id:
             return None
         named, kind = parse_sum_name(terms.job)
         if named != job:
             raise InvalidInputError(f"work for {terms.job} came as a question of job {job}")
-        base = None if kind is RoundKind.STATISTICS else self._base_sha256(job, view, terms.base_version)
-        return Assignment(view.head, kind, base, view.projects, view.labels_min)
-
-    def _base_sha256(self, job: str, view: JobView, version: int) -> bytes:
-        give_up_at_s = self._clock() + BASE_WAIT_S
-        while version not in view.versions:
-            if self._clock() >= give_up_at_s:
-                raise PreconditionError(
-                    f"{self._name} knows no version {version} of job {job}; add it before a round trains from it",
-                    reason="BASE_UNKNOWN",
-                )
-            sleep(_PAUSE_S)
-            view = self._node.job(job)
-        return view.versions[version]
+        base = None if kind is RoundKind.STATISTICS else view.versions.get(terms.base_version)
+        if base is None and kind is not RoundKind.STATISTICS:
+            raise PreconditionError(
+                f"{self._name} knows no version {terms.base_version} of job {job}; add it before a round starts there",
+                reason="BASE_UNKNOWN",
+            )
+        return Assignment(view.head, kind, base, view.projects, view.moments, view.labels_min)
 
     def _shown_intent(self, asked: UnmaskIntent) -> UnmaskIntent | None:
         job, kind = parse_sum_name(asked.job)

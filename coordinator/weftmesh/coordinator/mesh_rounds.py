@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from weftmesh.client.learning import LearningApi
 from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.terms import ROUND_ID_BYTES, RoundTerms, threshold_for
 from weftmesh.core.learning.model import AbandonCause, Job, Limits, RoundKind
 from weftmesh.core.learning.sum_names import sum_name
@@ -82,12 +83,12 @@ class MeshRounds:
         job: whose sum it is.
         kind: what is summed.
         base_version: what the contributors start from.
-        rng: `secrets.SystemRandom()` in production.
         as_of_s: the moment as of which they read their tasks, Unix seconds.
+        rng: `secrets.SystemRandom()` in production.
 
     Attributes:
-        round_id: of the round that was opened; empty before.
         next_id: of the round that `open` opens.
+        round_id: of the round that was opened; empty before.
     """
 
     def __init__(
@@ -111,8 +112,8 @@ class MeshRounds:
             kind=int(self._kind),
             base_version=self._base_version,
             contributors=contributors,
-        )
             as_of_s=self._as_of_s,
+        )
         self.round_id = round_id
         self._office.wait(self._office.propose(open_round=opened))
         count = len(contributors)
@@ -131,9 +132,9 @@ class MeshRounds:
         """See RoundLog."""
         self._office.wait(self._commit(intent))
 
-    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
-        """Whether the certificate of `node` signed; called on a worker thread."""
-        return self._office.wait(self._office.learning.check_statement(node, statement, signature)).genuine
+    def verify(self, statements: Sequence[SignedStatement]) -> Sequence[bool]:
+        """Whether each was signed by the certificate of its contributor; called on a worker thread."""
+        return self._office.wait(self._office.learning.check_statements(statements))
 
     async def deliver(self, node: str, payload: bytes, timeout_s: float) -> bytes:
         """See Exchange."""

@@ -16,8 +16,8 @@ from weftmesh.runtime.wire.envelopes import LearnerRefusal
 
 
 class NoisyNode(FakeNode):
-    def job(self, name: str) -> JobView:
-        return replace(super().job(name), wants_noise=True)
+    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
+        return replace(super().job(name, base_version, wait_s), wants_noise=True)
 
 
 def test_a_learner_refuses_a_job_whose_noise_nobody_would_add(tmp_path: Path) -> None:

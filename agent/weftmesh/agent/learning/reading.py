@@ -11,7 +11,7 @@ from weftmesh.agent.serving.requests import Call
 from weftmesh.core.errors import InvalidInputError, OutOfRangeError, OverloadedError
 from weftmesh.core.learning.model import RoundKind, RoundStage, UnmaskIntent
 from weftmesh.learning.v1 import learning_pb2
-from weftmesh.runtime.wire.learning_views import intent_view, learning_view
+from weftmesh.runtime.wire.learning_views import base_view, intent_view, learning_view
 
 LIMIT_DEFAULT: Final = 20
 LIMIT_MAX: Final = 1_000
@@ -36,11 +36,13 @@ class Reading:
         """
         if request.min_revision > self._replica.learning.revision:
             await self._reach(request.min_revision, call)
-        view = learning_view(
-            self._replica.learning, request.job, min(request.limit, LIMIT_MAX) if request.limit else LIMIT_DEFAULT
-        )
+        if request.HasField("base_version"):
+            view = await self._of_base(request, call)
+        else:
+            limit = min(request.limit, LIMIT_MAX) if request.limit else LIMIT_DEFAULT
+            view = learning_view(self._replica.learning, request.job, limit)
+            view.contributors.extend(self.contributors(request.job))
         view.term = self._replica.status.term
-        view.contributors.extend(self.contributors(request.job))
         view.trained_projects.extend(self._projects.ids(request.job))
         return view
 
@@ -71,6 +73,16 @@ class Reading:
         if found and found[0] is not None:
             response.intent.CopyFrom(intent_view(found[0]))
         return response
+
+    async def _of_base(self, request: learning_pb2.GetLearningRequest, call: Call) -> learning_pb2.Learning:
+        if request.base_wait_ms and self._replica.learning.version(request.job, request.base_version) is None:
+            self._check_room()
+            await until(
+                lambda: self._replica.learning.version(request.job, request.base_version) is not None,
+                self._replica.moved,
+                min(request.base_wait_ms / 1000, call.remaining_s),
+            )
+        return base_view(self._replica.learning, request.job, request.base_version)
 
     async def _reach(self, revision: int, call: Call) -> None:
         self._check_room()

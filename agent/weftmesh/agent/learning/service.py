@@ -71,13 +71,13 @@ class LearningServicer(learning_pb2_grpc.LearningServiceServicer):  # type: igno
         parts = await self._parts()
         return learning_pb2.SignStatementResponse(signature=parts.statements.sign(request.statement))
 
-    async def CheckStatement(  # noqa: N802
-        self, request: learning_pb2.CheckStatementRequest, context: Context
-    ) -> learning_pb2.CheckStatementResponse:
+    async def CheckStatements(  # noqa: N802
+        self, request: learning_pb2.CheckStatementsRequest, context: Context
+    ) -> learning_pb2.CheckStatementsResponse:
         """See learning.proto."""
         self._access.process(context)
         parts = await self._parts()
-        return await parts.statements.check(request.node, request.statement, request.signature)
+        return learning_pb2.CheckStatementsResponse(verdicts=await parts.statements.check(request.statements))
 
     async def PutModel(  # noqa: N802
         self, request_iterator: AsyncIterator[learning_pb2.ModelPart], context: Context

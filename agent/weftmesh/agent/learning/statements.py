@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -11,13 +13,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from weftmesh.agent.learning.member_keys import MemberKeys
 from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.keys import STATEMENT_LABEL
-from weftmesh.core.errors import ForbiddenError, InvalidInputError
+from weftmesh.core.aggregation.terms import CONTRIBUTORS_MAX
+from weftmesh.core.errors import ForbiddenError, InvalidInputError, WeftmeshError
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.identity.certificates import PublicKey, load_key
 from weftmesh.runtime.identity.credentials import NodeIdentity
 
 STATEMENT_BYTES_MAX: Final = 64 * 1024
 """Terms name up to 256 contributors in up to 72 bytes each."""
+STATEMENTS_MAX: Final = CONTRIBUTORS_MAX
+"""In one call: a roster has no more."""
 SIGNATURE_BYTES_MAX: Final = 80
 """DER of two numbers of 32 bytes takes 72 at most."""
 _DOMAIN: Final = encode(STATEMENT_LABEL)
@@ -41,22 +46,50 @@ class Statements:
         _check_domain(statement)
         return load_key(self._identity.material.key_pem, what="node.key").sign(statement, _SCHEME)
 
-    async def check(self, node: str, statement: bytes, signature: bytes) -> learning_pb2.CheckStatementResponse:
-        """Whether the member `node` signed `statement`.
+    async def check(self, claims: Sequence[learning_pb2.SignedStatement]) -> list[learning_pb2.StatementVerdict]:
+        """Whether the members that are named signed these statements, in the same order.
+
+        What cannot be told, because the node is no member or does not show its certificate, is not genuine.
 
         Raises:
-            ForbiddenError: the statement is of another domain, or `node` is no member.
-            WeftmeshError: it cannot be told, because `node` does not show its certificate.
+            InvalidInputError: they are too many, or one is too long.
+            ForbiddenError: a statement is of another domain.
         """
-        _check_domain(statement)
-        if not 0 < len(signature) <= SIGNATURE_BYTES_MAX:
-            return _not_genuine(f"{len(signature)} bytes are no signature")
+        if len(claims) > STATEMENTS_MAX:
+            raise InvalidInputError(f"{len(claims)} statements in one call; send at most {STATEMENTS_MAX}")
+        for claim in claims:
+            _check_domain(claim.statement)
+        names = {claim.node for claim in claims}
+        # Certificates that are not known yet are asked for at once: one slow member costs no more than all of them.
+        keys = dict(zip(names, await asyncio.gather(*map(self._key_or_why_not, names)), strict=True))
+        verdicts = []
+        for claim in claims:
+            verdicts.append(await self._verdict(claim, keys[claim.node]))
+            await asyncio.sleep(0)  # the board does not wait for a long roster
+        return verdicts
+
+    async def _key_or_why_not(self, node: str) -> PublicKey | WeftmeshError:
+        try:
+            return await self._keys.key_of(node)
+        except WeftmeshError as error:
+            return error
+
+    async def _verdict(
+        self, claim: learning_pb2.SignedStatement, key: PublicKey | WeftmeshError
+    ) -> learning_pb2.StatementVerdict:
+        if not 0 < len(claim.signature) <= SIGNATURE_BYTES_MAX:
+            return _not_genuine(f"{len(claim.signature)} bytes are no signature")
+        if isinstance(key, WeftmeshError):
+            return _not_genuine(f"{key.reason}: {key}")
+        if _is_valid(key, claim):
+            return learning_pb2.StatementVerdict(genuine=True)
         # A member that was set up anew has another key than the one remembered: look once before calling it a forgery.
-        if _is_valid(await self._keys.key_of(node), statement, signature) or _is_valid(
-            await self._keys.fresh_key_of(node), statement, signature
-        ):
-            return learning_pb2.CheckStatementResponse(genuine=True)
-        return _not_genuine(f"{node} did not sign this statement")
+        try:
+            if _is_valid(await self._keys.fresh_key_of(claim.node), claim):
+                return learning_pb2.StatementVerdict(genuine=True)
+        except WeftmeshError as error:
+            return _not_genuine(f"{error.reason}: {error}")
+        return _not_genuine(f"{claim.node} did not sign this statement")
 
 
 def _check_domain(statement: bytes) -> None:
@@ -69,13 +102,13 @@ def _check_domain(statement: bytes) -> None:
         )
 
 
-def _is_valid(key: PublicKey, statement: bytes, signature: bytes) -> bool:
+def _is_valid(key: PublicKey, claim: learning_pb2.SignedStatement) -> bool:
     try:
-        key.verify(signature, statement, _SCHEME)
+        key.verify(claim.signature, claim.statement, _SCHEME)
     except InvalidSignature:
         return False
     return True
 
 
-def _not_genuine(why: str) -> learning_pb2.CheckStatementResponse:
-    return learning_pb2.CheckStatementResponse(genuine=False, why=why)
+def _not_genuine(why: str) -> learning_pb2.StatementVerdict:
+    return learning_pb2.StatementVerdict(genuine=False, why=why)

@@ -33,7 +33,7 @@ from weftmesh.core.aggregation.messages import (
     UnmaskShares,
 )
 from weftmesh.core.aggregation.outcomes import Refusal, RefusalReason
-from weftmesh.core.aggregation.roster import Roster, Verify, check_advertisement, make_roster
+from weftmesh.core.aggregation.roster import Roster, Verify, check_advertisements, make_roster
 from weftmesh.core.aggregation.sealing import SEALED_BYTES, binding, seal, unseal
 from weftmesh.core.aggregation.shamir import split
 from weftmesh.core.aggregation.terms import RoundTerms, check_sorted
@@ -119,9 +119,7 @@ def share(
     roster = make_roster(terms, announcement.entries)
     if stage.advertisement not in roster.entries:
         raise Refusal(RefusalReason.ROSTER_MISMATCH, f"the roster does not hold the keys that {name} advertised")
-    for entry in roster.entries:
-        if entry != stage.advertisement:
-            check_advertisement(terms, entry, verify)
+    check_advertisements(terms, [entry for entry in roster.entries if entry != stage.advertisement], verify)
     masking_key, sharing_key = load_private_key(keys.masking), load_private_key(keys.sharing)
     sealing, peers = {}, {}
     for entry in roster.entries:

@@ -49,7 +49,7 @@ from weftmesh.core.aggregation.messages import (
 )
 from weftmesh.core.aggregation.outcomes import Outcome, Refusal, RefusalReason
 from weftmesh.core.aggregation.recovery import recover_masks
-from weftmesh.core.aggregation.roster import Verify, check_advertisement, check_distinct_keys, make_roster
+from weftmesh.core.aggregation.roster import Verify, check_advertisements, check_distinct_keys, make_roster
 from weftmesh.core.aggregation.round_state import RoundStage, RoundState
 from weftmesh.core.aggregation.terms import RoundTerms, check_terms
 from weftmesh.core.errors import InvalidInputError
@@ -181,7 +181,7 @@ class RoundCoordinator:
             case KeyAdvertisement():
                 if message.contributor != sender:
                     raise Refusal(RefusalReason.BAD_KEY, f"{sender} sent keys in the name of another")
-                check_advertisement(self.terms, message, self._verify)
+                check_advertisements(self.terms, (message,), self._verify)
                 check_distinct_keys((*state.keys.values(), message))
                 state.keys[sender] = message
             case ShareUpload():

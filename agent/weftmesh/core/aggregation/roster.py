@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +14,28 @@ from weftmesh.core.aggregation.outcomes import Refusal, RefusalReason
 from weftmesh.core.aggregation.terms import RoundTerms, check_sorted
 from weftmesh.core.errors import WeftmeshError
 
-Verify = Callable[[str, bytes, bytes], bool]
-"""(contributor, statement, signature): whether the key of that contributor's certificate made the signature."""
 SIGNATURE_BYTES_MAX: Final = 512
 HASH_BYTES: Final = 32
 _LABEL: Final = "weftmesh/aggregation/v1/roster"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedStatement:
+    """What a contributor is said to have signed.
+
+    Attributes:
+        contributor: who it is.
+        statement: see `keys.key_statement`.
+        signature: by the key of the contributor's certificate, if it is genuine.
+    """
+
+    contributor: str
+    statement: bytes
+    signature: bytes
+
+
+Verify = Callable[[Sequence[SignedStatement]], Sequence[bool]]
+"""Whether each is genuine, in the same order; all of a roster at once, since asking costs more than checking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +84,27 @@ def make_roster(terms: RoundTerms, entries: tuple[KeyAdvertisement, ...]) -> Ros
     return Roster(terms, entries, digest)
 
 
-def check_advertisement(terms: RoundTerms, one: KeyAdvertisement, verify: Verify) -> None:
-    """Refuses keys that their contributor did not sign for this round.
+def check_advertisements(terms: RoundTerms, entries: Sequence[KeyAdvertisement], verify: Verify) -> None:
+    """Refuses keys if there are any among them that their contributor did not sign for this round.
 
     Raises:
         Refusal: the reason says what is wrong.
     """
-    _check_shape(terms, one)
+    for one in entries:
+        _check_shape(terms, one)
+    names = [one.contributor for one in entries]
     try:
-        genuine = verify(one.contributor, key_statement(terms, one), one.signature)
+        genuine = verify(
+            [SignedStatement(one.contributor, key_statement(terms, one), one.signature) for one in entries]
+        )
     except WeftmeshError as error:
-        raise Refusal(RefusalReason.BAD_SIGNATURE, f"the certificate of {one.contributor}: {error}") from error
-    if not genuine:
+        raise Refusal(RefusalReason.BAD_SIGNATURE, f"the certificates of {', '.join(names)}: {error}") from error
+    if len(genuine) != len(names):
+        raise Refusal(RefusalReason.BAD_SIGNATURE, f"{len(genuine)} of {len(names)} signatures were checked")
+    if forged := [name for name, is_genuine in zip(names, genuine, strict=True) if not is_genuine]:
         raise Refusal(
-            RefusalReason.BAD_SIGNATURE, f"the keys of {one.contributor} are not signed by its certificate's key"
+            RefusalReason.BAD_SIGNATURE,
+            f"the keys of {', '.join(forged)} are not signed by the keys of their certificates",
         )
 
 

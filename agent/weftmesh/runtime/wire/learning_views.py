@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftmesh.core.learning.machine import Learning
-from weftmesh.core.learning.model import Job, Round, UnmaskIntent
+from weftmesh.core.learning.model import Job, Round, RoundKind, UnmaskIntent
 from weftmesh.learning.v1 import learning_pb2, row_pb2
 from weftmesh.runtime.wire.learning_records import fill
 
@@ -19,6 +19,7 @@ def learning_view(learning: Learning, job: str, limit: int) -> learning_pb2.Lear
         limit: the newest so many rounds and versions of each job, and events.
     """
     view = learning_pb2.Learning(revision=learning.revision)
+    _fill_opt_outs(view, learning, job)
     for one in _jobs(learning, job):
         fill(view.jobs.add(), one)
         rounds = learning.rounds(one.name)[-limit:]
@@ -31,12 +32,28 @@ def learning_view(learning: Learning, job: str, limit: int) -> learning_pb2.Lear
             evaluation = learning.evaluation(one.name, version.number)
             if evaluation is not None:
                 fill(view.evaluations.add(), evaluation)
-    for opt_out in learning.opt_outs():
-        if not job or opt_out.job in ("", job):
-            fill(view.opt_outs.add(), opt_out)
     events = learning.events_since(learning.event_floor) or ()
     for event in [one for one in events if not job or one.job in ("", job)][-limit:]:
         fill(view.events.add(), event)
+    return view
+
+
+def base_view(learning: Learning, job: str, base_version: int) -> learning_pb2.Learning:
+    """Return what concerns a learner in a round on one base version, and little else: it asks for it all the time.
+
+    Args:
+        learning: the machine.
+        job: its name.
+        base_version: the number of the version; one that is not known is left out.
+    """
+    view = learning_pb2.Learning(revision=learning.revision)
+    _fill_opt_outs(view, learning, job)
+    if (row := learning.job(job)) is not None:
+        fill(view.jobs.add(), row)
+    if (version := learning.version(job, base_version)) is not None:
+        fill(view.versions.add(), version)
+    intents = [learning.intent(job, kind, base_version) for kind in RoundKind]
+    view.intents.extend(intent_view(intent) for intent in intents if intent is not None)
     return view
 
 
@@ -45,6 +62,13 @@ def intent_view(intent: UnmaskIntent) -> row_pb2.UnmaskIntent:
     message = row_pb2.UnmaskIntent()
     fill(message, intent)
     return message
+
+
+def _fill_opt_outs(view: learning_pb2.Learning, learning: Learning, job: str) -> None:
+    """Fill in those that are of every job, and those of this one; with no job named, all."""
+    for opt_out in learning.opt_outs():
+        if not job or opt_out.job in ("", job):
+            fill(view.opt_outs.add(), opt_out)
 
 
 def _jobs(learning: Learning, job: str) -> Sequence[Job]:

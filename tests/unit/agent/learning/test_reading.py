@@ -77,6 +77,10 @@ class Node:
         request = learning_pb2.GetLearningRequest(job=job, min_revision=min_revision)
         return await self.reading.learning(request, call(remaining_s))
 
+    async def base(self, version: int, wait_ms: int = 0) -> learning_pb2.Learning:
+        request = learning_pb2.GetLearningRequest(job=JOB, base_version=version, base_wait_ms=wait_ms)
+        return await self.reading.learning(request, call())
+
     async def intent(self, number: int, base: int = 1, timeout_ms: int = 5_000) -> learning_pb2.AwaitIntentResponse:
         request = learning_pb2.AwaitIntentRequest(
             job=JOB, round_id=round_id(number), base_version=base, round_kind=1, timeout_ms=timeout_ms
@@ -118,6 +122,28 @@ async def test_an_unknown_job_has_an_empty_view(node: Node) -> None:
 async def test_a_view_is_bounded(node: Node) -> None:
     view = learning_view(node.replica.learning, JOB, 1)
     assert (len(view.events), len(view.versions)) == (1, 1)
+
+
+async def test_a_learner_is_told_of_one_base_version_and_what_was_settled_over_it(node: Node) -> None:
+    await node.apply(opening(1), intent(1), result(1))
+    await node.apply(opening(2, base=2), intent(2, base=2), SetOptOut(header(), "n5"))
+    view = await node.base(1)
+    assert [one.name for one in view.jobs] == [JOB]
+    assert [one.number for one in view.versions] == [1]
+    assert [(one.base_version, one.round_id) for one in view.intents] == [(1, round_id(1))]
+    assert [one.node for one in view.opt_outs] == ["n5"]
+    assert not [*view.rounds, *view.events, *view.contributors]
+    assert (view.term, view.revision) == (node.engine.term, node.replica.learning.revision)
+    assert not (await node.base(0)).versions
+
+
+async def test_a_base_version_that_is_not_known_yet_is_waited_for(node: Node) -> None:
+    assert not (await node.base(2, wait_ms=30)).versions
+    waiting = asyncio.create_task(node.base(2, wait_ms=30_000))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    await node.apply(opening(1), intent(1), result(1))
+    assert [one.number for one in (await waiting).versions] == [2]
 
 
 async def test_contributors_are_connected_members(node: Node) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -37,6 +37,7 @@ from weftmesh.core.aggregation.keys import Mask
 from weftmesh.core.aggregation.memory import ContributorMemory
 from weftmesh.core.aggregation.messages import ContributorMessage, CoordinatorMessage
 from weftmesh.core.aggregation.outcomes import Refused
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.round_state import RoundStage
 from weftmesh.core.aggregation.terms import ContributorPolicy, RoundTerms, threshold_for
 
@@ -81,10 +82,13 @@ class Signers:
             self._keys[name] = Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32, b"."))
         return self._keys[name]
 
-    def verify(self, name: str, statement: bytes, signature: bytes) -> bool:
-        """What the agent does with a certificate."""
+    def verify(self, statements: Sequence[SignedStatement]) -> list[bool]:
+        """What the agent does with certificates."""
+        return [self._is_genuine(one) for one in statements]
+
+    def _is_genuine(self, one: SignedStatement) -> bool:
         try:
-            self.key(name).public_key().verify(signature, statement)
+            self.key(one.contributor).public_key().verify(one.signature, one.statement)
         except InvalidSignature:
             return False
         return True
