@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -146,7 +147,11 @@ class TinyCoordinator:
         of_round: Mapping[str, Any] = {"job": JOB, "coordinator": self.coordinator, "round_id": self.round_id}
         await self.propose(
             open_round=command_pb2.OpenRound(
-                **of_round, kind=int(kind), base_version=base_version, contributors=self.names
+                **of_round,
+                kind=int(kind),
+                base_version=base_version,
+                contributors=self.names,
+                as_of_s=await self._moment(),
             )
         )
         terms = RoundTerms(
@@ -159,7 +164,7 @@ class TinyCoordinator:
             3,
             layout.length,
         )
-        config = RoundSettings("effort", kind, **settings).to_config()
+        config = RoundSettings("effort", kind, float(await self._moment()), **settings).to_config()
         work = {name: work_for(kind, model, config) for name in self.names}
         courier = Courier(self.loop, self, lambda: True)
         one = AggregatedRound(terms, courier, self, self.verify, work, layout.metrics)
@@ -167,6 +172,11 @@ class TinyCoordinator:
             return await asyncio.to_thread(one.run)
         finally:
             await self.propose(abandon_round=command_pb2.AbandonRound(**of_round, why="the test has what it wants"))
+
+    async def _moment(self) -> int:
+        """The newest moment of the job: a new one is due an hour later."""
+        view = await self.client.learning.get_learning(learning_pb2.GetLearningRequest(job=JOB))
+        return view.jobs[0].as_of_s or int(time.time()) + 1  # labels of the present second count
 
     # What AggregatedRound calls on its worker thread
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from time import time
 from typing import Protocol
 
 import numpy as np
 
 from weftmesh.core.errors import ForbiddenError, InvalidInputError, PreconditionError
 from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.moments import AHEAD_S
 from weftmesh.runtime.masking import CLIP
 from weftmesh.runtime.round_settings import LABELS_MIN, RoundSettings
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate
@@ -25,6 +27,8 @@ class Assignment:
         kind: what is summed.
         base_sha256: of the base version's bytes; None for statistics, which need no model.
         projects: ids of those that this node trains on.
+        moments: as of which tasks may be read, Unix seconds: with others, a coordinator could slide them past one task
+            after another and subtract the sums. None for any, where no coordinator chooses.
         labels_min: a team with fewer labels is left out. With another number for each question, a coordinator would
             learn how many labels a node has from whether it has an answer.
     """
@@ -33,6 +37,7 @@ class Assignment:
     kind: RoundKind
     base_sha256: bytes | None
     projects: tuple[str, ...]
+    moments: tuple[int, ...] | None = None
     labels_min: int = LABELS_MIN
 
 
@@ -57,10 +62,12 @@ class RoundTrainer:
 
     Args:
         heads: by name.
+        now: Unix seconds, by this node's own clock.
     """
 
-    def __init__(self, heads: Mapping[str, HeadTrainer]) -> None:
+    def __init__(self, heads: Mapping[str, HeadTrainer], now: Callable[[], float] = time) -> None:
         self._heads = heads
+        self._now = now
         self._assignment: Assignment | None = None
 
     def assign(self, assignment: Assignment | None) -> None:
@@ -106,6 +113,14 @@ class RoundTrainer:
             raise _not_assigned("a model that is not the base version in this node's replica")
         if settings.labels_min != assignment.labels_min:
             raise _not_assigned(f"teams of {settings.labels_min} labels or more")
+        if assignment.moments is not None and settings.as_of_s not in assignment.moments:
+            raise _not_assigned(f"tasks as of {settings.as_of_s:.0f}")
+        if settings.as_of_s > self._now() + AHEAD_S:
+            raise PreconditionError(
+                f"the round reads tasks as of {settings.as_of_s:.0f} and it is {self._now():.0f} here: set the clocks "
+                "of this node and of the one that leads",
+                reason="MOMENT_AHEAD",
+            )
         head = self._heads.get(settings.head)
         if head is None:
             raise PreconditionError(

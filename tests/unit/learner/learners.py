@@ -35,6 +35,7 @@ from weftmesh.core.aggregation.messages import (
     UnmaskIntent,
     UnmaskShares,
 )
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.terms import RoundTerms, threshold_for
 from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.text import TaskText
@@ -69,6 +70,8 @@ class Replica:
     intents: list[UnmaskIntent] = field(default_factory=list)
     opted_out: set[str] = field(default_factory=set)
     hides_intents: bool = False
+    moments: tuple[int, ...] = (0,)
+    """0 is for rounds that read what is there."""
 
 
 @dataclass
@@ -80,7 +83,7 @@ class FakeNode:
     tasks: dict[str, list[LabelledTask]]
     boards: dict[str, list[BoardTask]] = field(default_factory=dict)
 
-    def job(self, name: str) -> JobView:
+    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
         if name != JOB:
             return JobView(self.replica.term)
         return JobView(
@@ -91,13 +94,14 @@ class FakeNode:
             tuple(self.tasks),
             dict(self.replica.versions),
             tuple(self.replica.intents),
+            moments=self.replica.moments,
         )
 
     def sign(self, statement: bytes) -> bytes:
         return key_of(self.name).sign(statement)
 
-    def verify(self, node: str, statement: bytes, signature: bytes) -> bool:
-        return verify(node, statement, signature)
+    def verify(self, statements: Sequence[SignedStatement]) -> list[bool]:
+        return verify(statements)
 
     def shown_intent(
         self, job: str, kind: RoundKind, round_id: bytes, base_version: int, timeout_s: float
@@ -281,10 +285,14 @@ def key_of(name: str) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(name.encode().ljust(32, b"."))
 
 
-def verify(name: str, statement: bytes, signature: bytes) -> bool:
-    """What a node does with a certificate."""
+def verify(statements: Sequence[SignedStatement]) -> list[bool]:
+    """What a node does with certificates."""
+    return [_is_genuine(one) for one in statements]
+
+
+def _is_genuine(one: SignedStatement) -> bool:
     try:
-        key_of(name).public_key().verify(signature, statement)
+        key_of(one.contributor).public_key().verify(one.signature, one.statement)
     except InvalidSignature:
         return False
     return True

@@ -19,6 +19,7 @@ from weftmesh.core.forecast.features import DocumentCounts
 from weftmesh.core.forecast.model_bytes import encode_model
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.moments import AHEAD_S
 from weftmesh.learner.effort import BASELINE_LOSS, MODEL_LOSS, EffortTrainer
 from weftmesh.learner.local_tasks import LISTING_S, LocalTasks
 from weftmesh.learner.node import LabelledTask
@@ -184,6 +185,22 @@ def test_a_head_that_this_release_does_not_know_is_refused() -> None:
     idle.assign(Assignment("effort", RoundKind.STATISTICS, None, ()))
     with pytest.raises(PreconditionError, match="upgrade this node"):
         idle.train(b"", COUNTING.to_config())
+
+
+@pytest.mark.parametrize("as_of_s", [0.0, 999.0, 1_001.0])
+def test_tasks_are_read_as_of_no_moment_but_those_of_the_mesh(tmp_path: Path, as_of_s: float) -> None:
+    busy = RoundTrainer({"effort": trainer(Board({}), tmp_path)}, now=lambda: 1_000.0)
+    busy.assign(Assignment("effort", RoundKind.STATISTICS, None, (), (500, 1_000)))
+    with pytest.raises(ForbiddenError, match="tasks as of"):
+        busy.train(b"", replace(COUNTING, as_of_s=as_of_s).to_config())
+
+
+def test_a_moment_that_is_ahead_of_this_node_s_clock_is_refused_whatever_the_mesh_says(tmp_path: Path) -> None:
+    later = 1_000 + AHEAD_S + 1
+    busy = RoundTrainer({"effort": trainer(Board({}), tmp_path)}, now=lambda: 1_000.0)
+    busy.assign(Assignment("effort", RoundKind.STATISTICS, None, (), (later,)))
+    with pytest.raises(PreconditionError, match="set the clocks"):
+        busy.train(b"", replace(COUNTING, as_of_s=float(later)).to_config())
 
 
 def test_an_evaluation_is_not_done_by_a_message_of_type_train(tmp_path: Path) -> None:
