@@ -19,7 +19,7 @@ from weftmesh.coordinator.children import RunChild
 from weftmesh.coordinator.exit_codes import DONE
 from weftmesh.coordinator.registry import VIEW_LIMIT, JobState, read_job
 from weftmesh.coordinator.schedule import Rest, next_step
-from weftmesh.core.errors import WeftmeshError
+from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.learning.v1 import learning_pb2
 
 POLL_S: Final = 2.0
@@ -90,13 +90,17 @@ class Coordinator:
             await asyncio.sleep(self._poll_s)
 
     async def _jobs(self, learning: LearningApi) -> Mapping[str, JobState]:
-        """Every job; the contributors of each are asked for by its name, since opt-outs are by job."""
+        """Every job that can be read; the contributors of each are asked for by name, since opt-outs are by job."""
         overview = await learning.get_learning(learning_pb2.GetLearningRequest(limit=1))
         found = {}
         for row in overview.jobs:
             view = await learning.get_learning(learning_pb2.GetLearningRequest(job=row.name, limit=VIEW_LIMIT))
-            if (state := read_job(view, row.name)) is not None:
-                found[row.name] = state
+            try:
+                state = read_job(view, row.name)
+            except InvalidInputError as error:
+                self._tell(row.name, f"this release cannot read it, upgrade this node: {error}")
+            else:
+                found.update({} if state is None else {row.name: state})
         return found
 
     def _next_job(self, jobs: Mapping[str, JobState]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.coordinator.job_states import JOB, NODES, JobLog
 
 from weftmesh.client import connect
@@ -216,3 +217,23 @@ async def test_a_node_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_job_of_a_newer_release_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    class Newer(Node):
+        async def GetLearning(self, request: Any, context: Any) -> learning_pb2.Learning:  # noqa: N802
+            view = await super().GetLearning(request, context)
+            if not request.job or request.job == "another":
+                view.jobs.add(name="another")
+                view.rounds.add(job="another", kind=99)
+            return view
+
+    node, children = Newer(due_job()), Children(lasts=True)
+    with capture_logs() as said:
+        async with beside(node, children, tmp_path):
+            node.tell(True, 1)
+            await settle(children, 1)
+    assert children.started == [(JOB, 1)]
+    (rests,) = [line for line in said if line["event"] == "a job rests"]
+    assert rests["job"] == "another"
+    assert "upgrade" in rests["why"]
