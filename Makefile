@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-dev
 SETUP_BASE := $(VENV)/.setup-base
+SETUP_LEARNER := $(VENV)/.setup-learner
 # The widest set is resolved first and binds the others: one release of everything on a node, whatever is installed.
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -18,6 +19,10 @@ $(VENV)/bin/python:
 $(SETUP_BASE): $(VENV)/bin/python requirements/base.txt pyproject.toml hatch_build.py $(shell find proto -name '*.proto')
 	$(BIN)/pip install --quiet --require-hashes -r requirements/base.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(SETUP_LEARNER): $(SETUP_BASE) requirements/learner.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/learner.txt
 	@touch $@
 
 $(SETUP): $(SETUP_BASE) requirements/dev.txt
@@ -67,6 +72,9 @@ faults: $(SETUP) peers ## Kills, partitions, full disks and jumping clocks on re
 .PHONY: demo
 demo: $(SETUP_BASE) ## A mesh of three nodes on loopback, real data, a killed leader (DATA=path for your own export)
 	$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)")
+
+.PHONY: learner
+learner: $(SETUP_LEARNER) ## Installs what nodes need to train together: Flower and numpy
 
 .PHONY: bench-scale
 bench-scale: $(SETUP_BASE) ## Memory, listing and restart with 100,000 tasks
