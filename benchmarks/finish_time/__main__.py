@@ -29,11 +29,12 @@ from benchmarks.finish_time.methods import (
     own_history,
     own_history_censored,
     rates_only,
-    trained,
 )
+from benchmarks.finish_time.rounds import rounds
 from benchmarks.finish_time.scores import Outcome
 from benchmarks.report import Row
 from weftmesh.core.forecast.cycle_time import DAY_S
+from weftmesh.core.forecast.finish_bytes import decode_model
 from weftmesh.core.forecast.finish_pace import HISTORY_TASKS, PaceSettings
 
 EXPORT: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "board_jira_export.csv.gz"
@@ -102,7 +103,11 @@ def run(
     new: dict[str, list[Outcome]] = {name: [] for name in methods}
     still_open: dict[str, list[Outcome]] = {name: [] for name in OPEN_METHODS if name in methods}
     for cut_s, until_s in itertools.pairwise(cuts):
-        model = trained(teams, cut_s)
+        with rounds(teams, cut_s) as training:
+            blob = training.trained()
+            verdict = training.judged(blob)
+        print(f"{datetime.fromtimestamp(cut_s, UTC):%Y-%m-%d} judged by its rounds: {verdict[0]:.3f} {verdict[1]:.3f}")
+        model = decode_model(blob)
         for team in teams:
             if sum((one.task.times.resolved_s or math.inf) <= cut_s for one in team.records) < RESOLVED_MIN:
                 continue

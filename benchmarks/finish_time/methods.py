@@ -6,18 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.finish_time.export import Record, Team
+from benchmarks.finish_time.rounds import trained
 from weftmesh.core.forecast.cycle_time import PHASES
 from weftmesh.core.forecast.finish import forecast_finish
-from weftmesh.core.forecast.finish_averaging import ROUNDS, server_step, untrained
 from weftmesh.core.forecast.finish_features import FEATURES
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import PaceSettings, own_history_s, team_pace
 from weftmesh.core.forecast.quantiles import LEVELS, Observation, censored_quantile, empirical_quantile
-from weftmesh.learner.finish.data import FinishData, finish_data
-from weftmesh.learner.finish.training import mean_of, standardise_round, train_round
 
-TRAINING_TASKS_MIN = 20
-"""A team with fewer tasks at a cut does not train."""
 Quantiles = tuple[float, ...]
 
 
@@ -33,15 +29,6 @@ Forecaster = Callable[[Sequence[Asked]], list[Quantiles]]
 """For each task asked about its P50, P85 and P95 cycle time, seconds."""
 Method = Callable[[Team, float, FinishModel], Forecaster]
 """Of a team, a cut in Unix seconds, and the model trained at the cut."""
-
-
-def trained(teams: Sequence[Team], cut_s: float) -> FinishModel:
-    """The model that all teams together train from what is known at a cut."""
-    nodes = [data for team in teams if (data := _data(team, cut_s)) is not None]
-    model = untrained(mean_of([standardise_round(data) for data in nodes]))
-    for _ in range(ROUNDS):
-        model = server_step(model, mean_of([train_round(data, model) for data in nodes]))
-    return model
 
 
 def own_history(count: int) -> Method:
@@ -88,11 +75,6 @@ def rates_only(team: Team, cut_s: float, model: FinishModel) -> Forecaster:
 def alone(team: Team, cut_s: float, _: FinishModel) -> Forecaster:
     """The same with weights that the team trained alone: what the other teams add."""
     return hazards()(team, cut_s, trained([team], cut_s))
-
-
-def _data(team: Team, cut_s: float) -> FinishData | None:
-    tasks = [record.task for record in team.records if record.task.times.created_s <= cut_s]
-    return finish_data(tasks, team.history, cut_s) if len(tasks) >= TRAINING_TASKS_MIN else None
 
 
 def _rest(history_s: Sequence[float], open_for_s: float) -> Quantiles:

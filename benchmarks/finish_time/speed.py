@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 
 from benchmarks.finish_time.export import Team
-from benchmarks.finish_time.methods import trained
+from benchmarks.finish_time.rounds import trained
 from benchmarks.report import Row
 from weftmesh.core.forecast.finish import forecast_finish
 from weftmesh.core.forecast.finish_averaging import server_step
 from weftmesh.core.forecast.finish_features import TeamHistory
 from weftmesh.core.forecast.finish_pace import team_pace
 from weftmesh.learner.finish.data import finish_data
-from weftmesh.learner.finish.training import mean_of, train_round
+from weftmesh.learner.finish.training import train_round
 
 FORECASTS = 1_000
 
@@ -33,7 +33,7 @@ def measure(teams: list[Team], now_s: float) -> list[Row]:
         (f"rates of a team of {len(tasks)} tasks", 1, lambda: team_pace(model, records, now_s)),
         ("forecast", FORECASTS, lambda: [forecast_finish(model, pace, one) for _, one in records[:FORECASTS]]),
         ("a node's part of a round", 1, lambda: train_round(data, model)),
-        ("the coordinator's step", 1, lambda: server_step(model, mean_of([contribution]))),
+        ("the coordinator's step", 1, lambda: server_step(model, contribution.vector.tolist())),
     ]
     rows = []
     for name, count, part in parts:

@@ -45,14 +45,20 @@ def answering(state_dir: Path, client: Client, loop: asyncio.AbstractEventLoop) 
     """
 
     def make(admitted: learning_pb2.Admitted) -> Answer:
-        from weftmesh.learner.effort import HEAD, EffortTrainer
+        from weftmesh.learner import effort
+        from weftmesh.learner.finish import trainer as finish
+        from weftmesh.learner.finish.teams import FinishTeams
         from weftmesh.learner.local_tasks import LocalTasks
         from weftmesh.learner.secrecy import Secrecy
         from weftmesh.learner.team_file import TeamFile
+        from weftmesh.learner.trainer import HeadTrainer
 
         node = LocalNode(admitted.node, client, loop)
-        effort = EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, HEAD))
-        return Secrecy(admitted.node, node, state_dir, {HEAD: effort}, secrets.SystemRandom()).answer
+        heads: dict[str, HeadTrainer] = {
+            effort.HEAD: effort.EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, effort.HEAD)),
+            finish.HEAD: finish.FinishTrainer(FinishTeams(node.cycle_times), TeamFile(state_dir, finish.HEAD)),
+        }
+        return Secrecy(admitted.node, node, state_dir, heads, secrets.SystemRandom()).answer
 
     return make
 

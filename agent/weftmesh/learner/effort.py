@@ -16,6 +16,7 @@ from weftmesh.core.forecast.model_bytes import decode_model
 from weftmesh.core.forecast.ordinal import LABELS_NEWEST, REFIT_LABELS, TeamCalibration, TeamScale, fit_scale
 from weftmesh.learner.local_tasks import LocalTasks, Team
 from weftmesh.learner.team_file import TeamFile
+from weftmesh.learner.trainer import BASELINE_LOSS, LOSS, MODEL_LOSS
 from weftmesh.learner.training.evaluation import evaluate
 from weftmesh.learner.training.round import TrainingSettings, train_round
 from weftmesh.learner.training.team import TeamData
@@ -23,10 +24,6 @@ from weftmesh.runtime.round_settings import RoundSettings
 from weftmesh.runtime.training_messages import LocalEvaluation, LocalUpdate
 
 HEAD: Final = "effort"
-LOSS: Final = "loss"
-MODEL_LOSS: Final = "model_loss"
-BASELINE_LOSS: Final = "baseline_loss"
-"""Names of metrics: of training, and of evaluation."""
 
 
 class EffortTrainer:

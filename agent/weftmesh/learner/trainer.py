@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from time import time
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from weftmesh.core.learning.moments import AHEAD_S
 from weftmesh.runtime.masking import CLIP
 from weftmesh.runtime.round_settings import LABELS_MIN, RoundSettings
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate
+
+LOSS: Final = "loss"
+MODEL_LOSS: Final = "model_loss"
+BASELINE_LOSS: Final = "baseline_loss"
+"""Names of metrics: of training, and of evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +50,13 @@ class HeadTrainer(Protocol):
     """Knows one head: its models, and how this node's tasks become what is summed. All may raise a WeftmeshError."""
 
     def count(self, projects: tuple[str, ...], settings: RoundSettings) -> LocalUpdate:
-        """What features need to know of this node's texts, to be added up."""
+        """What features need to know of this node's tasks, to be added up."""
 
     def train(self, model: bytes, projects: tuple[str, ...], settings: RoundSettings) -> LocalUpdate:
         """What training from `model` changes."""
 
     def evaluate(self, model: bytes, projects: tuple[str, ...], settings: RoundSettings) -> LocalEvaluation:
-        """How `model` does on labels that were never trained on."""
+        """How `model` does on tasks that were never trained on."""
 
 
 class RoundTrainer:

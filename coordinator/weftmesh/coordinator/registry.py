@@ -23,7 +23,7 @@ from weftmesh.learning.v1 import learning_pb2
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 from weftmesh.runtime.wire.learning_records import read
 
-HEADS: Final = ("effort",)
+HEADS: Final = ("effort", "finish")
 """What this release can train."""
 ROUNDS: Final = "rounds"
 """Metric of every version that is a model: training rounds behind it. A version without it is a seed."""

@@ -17,7 +17,7 @@ STATISTICS = FeatureStatistics(
     10.0, array("f", [1.0] * BUCKETS), array("d", [0.0] * SHAPES), array("d", [1.0] * SHAPES)
 )
 EFFORT = model_bytes.encode_model(EffortModel.untrained(STATISTICS))
-FINISH = finish_bytes.encode_model(finish_averaging.untrained([0.5] * 2 * len(FEATURES)))
+FINISH = finish_bytes.encode_model(finish_averaging.untrained([*[0.5] * 2 * len(FEATURES), 1.0]))
 
 
 def test_an_effort_model_goes_on_with_its_own_momentum() -> None:

@@ -14,7 +14,7 @@ from weftmesh.core.forecast.effort import EffortModel
 from weftmesh.core.forecast.features import DIMENSIONS, DocumentCounts, raw_features
 from weftmesh.core.forecast.model_bytes import decode_model, encode_model
 from weftmesh.core.learning.model import RoundKind
-from weftmesh.learner.effort import LOSS
+from weftmesh.learner.trainer import LOSS
 from weftmesh.learner.training.round import TrainingSettings, train_round
 from weftmesh.learner.training.team import TeamData
 from weftmesh.runtime.round_settings import RoundSettings

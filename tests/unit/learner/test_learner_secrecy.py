@@ -24,10 +24,10 @@ from weftmesh.core.forecast.effort import EffortModel
 from weftmesh.core.forecast.features import COUNTS_LENGTH, DIMENSIONS, DocumentCounts, raw_features
 from weftmesh.core.forecast.model_bytes import decode_model, encode_model
 from weftmesh.core.learning.model import RoundKind
-from weftmesh.learner.effort import BASELINE_LOSS, LOSS, MODEL_LOSS
 from weftmesh.learner.memory_file import MemoryFile
 from weftmesh.learner.node import LabelledTask
 from weftmesh.learner.secrecy import OPT_OUT_FILE
+from weftmesh.learner.trainer import BASELINE_LOSS, LOSS, MODEL_LOSS
 from weftmesh.learner.training.round import TrainingSettings, mean_update, train_round
 from weftmesh.learner.training.team import TeamData
 from weftmesh.runtime.round_settings import RoundSettings

@@ -20,11 +20,11 @@ from weftmesh.core.forecast.model_bytes import encode_model
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.moments import AHEAD_S
-from weftmesh.learner.effort import BASELINE_LOSS, MODEL_LOSS, EffortTrainer
+from weftmesh.learner.effort import EffortTrainer
 from weftmesh.learner.local_tasks import LISTING_S, LocalTasks
 from weftmesh.learner.node import LabelledTask
 from weftmesh.learner.team_file import TeamFile
-from weftmesh.learner.trainer import Assignment, RoundTrainer, bounded
+from weftmesh.learner.trainer import BASELINE_LOSS, MODEL_LOSS, Assignment, RoundTrainer, bounded
 from weftmesh.runtime.masking import CLIP
 from weftmesh.runtime.round_settings import RoundSettings
 from weftmesh.runtime.training_messages import LocalUpdate

@@ -16,7 +16,7 @@ from weftmesh.core.forecast.finish_features import BoardTask, TeamHistory
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import PaceSettings
 from weftmesh.learner.finish.data import HALF_LIFE_S, FinishData, finish_data
-from weftmesh.learner.finish.training import VALUE_MAX, mean_of, standardise_round, train_round
+from weftmesh.learner.finish.training import VALUE_MAX, standardise_round, together, train_round
 
 NOW_S = 400 * DAY_S
 
@@ -37,9 +37,10 @@ def node(seed: int, per_day: float, log_effect: float, tasks: int = 400) -> Fini
 
 
 def trained(nodes: list[FinishData], rounds: int = ROUNDS, ridge: float = 0.0) -> FinishModel:
-    model = untrained(mean_of([standardise_round(one) for one in nodes]))
+    model = untrained([*together([standardise_round(one) for one in nodes]).vector, 1.0])
     for _ in range(rounds):
-        model = server_step(model, mean_of([train_round(one, model) for one in nodes]), ridge=ridge + 1e-9)
+        mean = together([train_round(one, model) for one in nodes]).vector
+        model = server_step(model, mean.tolist(), ridge=ridge + 1e-9)
     return model
 
 
@@ -69,6 +70,26 @@ def test_the_gradient_is_the_slope_of_the_likelihood() -> None:
                 rows[phase][feature] += step
                 sides.append(log_likelihood(data, replace(model, weights=tuple(map(tuple, rows)))))
             assert gradient[phase, feature] == pytest.approx((sides[0] - sides[1]) / 2e-5, abs=1e-6)
+
+
+def test_the_loss_is_the_likelihood_at_the_team_s_own_rates() -> None:
+    data = node(1, per_day=0.2, log_effect=0.5, tasks=60)
+    model = replace(trained([data], rounds=0), weights=((0.1, -0.05),) * PHASES)
+
+    expected = data.resolutions.sum() / len(data.features) - log_likelihood(data, model)
+    assert train_round(data, model).loss == pytest.approx(expected)
+    assert train_round(data, trained([data], ROUNDS)).loss < train_round(data, model).loss
+
+
+def test_tasks_that_end_when_they_begin_say_nothing() -> None:
+    data = node(1, per_day=0.2, log_effect=0.5, tasks=60)
+    at_once = np.zeros((60, INTERVALS))
+    at_once[:, 0] = 1.0
+
+    nothing = train_round(FinishData(data.features, np.zeros((60, INTERVALS)), at_once), trained([data], rounds=0))
+
+    assert not nothing.vector.any()
+    assert nothing.loss == 0.0
 
 
 def test_teams_of_very_different_pace_learn_the_same_effect() -> None:
@@ -144,4 +165,4 @@ def test_a_node_without_tasks_sits_the_round_out() -> None:
 
 def test_a_round_of_nobody_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="at least one"):
-        mean_of([])
+        together([])

@@ -17,7 +17,7 @@ from weftmesh.core.aggregation.sealing import SEALED_BYTES
 from weftmesh.core.aggregation.shamir import SHARE_BYTES
 from weftmesh.core.aggregation.terms import ROUND_ID_BYTES
 from weftmesh.core.forecast.features import COUNTS_LENGTH, DIMENSIONS
-from weftmesh.core.forecast.finish_averaging import contribution_length
+from weftmesh.core.forecast.finish_averaging import contribution_length, counts_length
 from weftmesh.core.forecast.finish_features import FEATURES
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.learning.v1 import learning_pb2
@@ -38,8 +38,8 @@ VECTOR_WORDS: Final[Mapping[str, Mapping[RoundKind, int]]] = {
         RoundKind.EVALUATION: _WEIGHT_WORDS + 2,
     },
     FINISH: {
-        RoundKind.STATISTICS: 2 * len(FEATURES) + _WEIGHT_WORDS,
-        RoundKind.TRAINING: contribution_length(len(FEATURES)) + _WEIGHT_WORDS,
+        RoundKind.STATISTICS: counts_length(len(FEATURES)) + _WEIGHT_WORDS,
+        RoundKind.TRAINING: contribution_length(len(FEATURES)) + _WEIGHT_WORDS + 1,
         RoundKind.EVALUATION: _WEIGHT_WORDS + 2,
     },
 }

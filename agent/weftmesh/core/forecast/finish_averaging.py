@@ -1,12 +1,14 @@
-"""The coordinator's half of a finish-time round: a Newton step on the mean of the nodes' sums.
+"""The coordinator's half of a finish-time training: the model that it begins with, and a Newton step on each mean.
 
-A node's contribution is a flat vector of means over its tasks. It holds, one after the other:
+What a node contributes is a flat vector, made of the means over the tasks of each of its teams:
 
-- in the first round, which standardises: each feature's mean, each feature's mean square;
-- in every later one: the gradient, one row of features per phase; the upper triangle of the curvature, row by row, per
-  phase; the resolutions and the expected exposure, one per interval.
+- to the round that standardises, `counts_length` numbers: each feature's mean, each feature's mean square, and 1, all
+  of them times the team's weight and added up over its teams;
+- to every later one, `contribution_length` numbers: the gradient, one row of features per phase; the upper triangle of
+  the curvature, row by row, per phase; the resolutions and the expected exposure, one per interval; all of them means
+  over its teams by weight.
 
-All of them add up over nodes, so that the step is the one that would be taken where all teams' tasks are in one place.
+All of it adds up over nodes, so that the step is the one that would be taken where all teams' tasks are in one place.
 It is here and not beside the nodes' half, because the coordinator may not import the learner.
 """
 
@@ -29,20 +31,33 @@ RIDGE: Final = 0.3
 STEP_MAX: Final = 0.5
 """No weight moves further in one round."""
 _RATE_MIN: Final = 1e-6
-_DEVIATION_MIN: Final = 1e-6
+_DEVIATION_MIN: Final = 0.01
+"""A feature that varies less is one that does not vary: sums in single precision show as much of a constant one."""
 
 
-def untrained(mean: Sequence[float]) -> FinishModel:
-    """The model that training starts from, of the mean of all contributions to the round that standardises.
+def counts_length(features: int) -> int:
+    """How many numbers a node adds up in the round that standardises."""
+    return 2 * features + 1
+
+
+def untrained(sums: Sequence[float]) -> FinishModel:
+    """The model that training starts from.
+
+    Args:
+        sums: of all contributions to the round that standardises.
 
     Raises:
-        InvalidInputError: the mean has no even number of values, or they are not finite.
+        InvalidInputError: they are of no feature, a number is not finite, or the weights add up to nothing.
     """
-    if len(mean) % 2 or not all(map(math.isfinite, mean)):
-        raise InvalidInputError("the means of the features are not finite, or odd in number")
-    features = len(mean) // 2
-    means = tuple(mean[:features])
-    variances = (square - one * one for one, square in zip(means, mean[features:], strict=True))
+    *moments, weight = sums or (0.0,)
+    if not moments or len(moments) % 2 or not all(map(math.isfinite, moments)) or not 0.0 < weight < math.inf:
+        raise InvalidInputError(
+            f"{len(sums)} sums are not a finite pair for each feature and a weight above 0: abandon the round and see "
+            "that every node runs the same release"
+        )
+    features = len(moments) // 2
+    means = tuple(one / weight for one in moments[:features])
+    variances = (square / weight - one * one for one, square in zip(means, moments[features:], strict=True))
     deviations = (math.sqrt(max(variance, 0.0)) for variance in variances)
     return FinishModel(
         version=0,
@@ -55,7 +70,7 @@ def untrained(mean: Sequence[float]) -> FinishModel:
 
 
 def contribution_length(features: int) -> int:
-    """How many numbers a node contributes to a training round."""
+    """How many numbers a node contributes to every later round."""
     return PHASES * (features + features * (features + 1) // 2) + 2 * INTERVALS
 
 

@@ -17,12 +17,12 @@ from weftmesh.agent.learning.round_sizes import EFFORT, FINISH, VECTOR_WORDS, ro
 from weftmesh.core.aggregation.messages import KeyAdvertisement, MaskedInput, ShareUpload, UnmaskShares
 from weftmesh.core.board.model import Status
 from weftmesh.core.forecast.features import BUCKETS, COUNTS_LENGTH, DIMENSIONS, DocumentCounts, raw_features
-from weftmesh.core.forecast.finish_averaging import contribution_length
+from weftmesh.core.forecast.finish_averaging import contribution_length, counts_length
 from weftmesh.core.forecast.finish_features import FEATURES
 from weftmesh.core.forecast.model_bytes import encode_model
 from weftmesh.core.forecast.text import SHAPE_NAMES, TaskText
 from weftmesh.core.learning.model import RoundKind
-from weftmesh.learner.effort import BASELINE_LOSS, LOSS, MODEL_LOSS
+from weftmesh.learner.trainer import BASELINE_LOSS, LOSS, MODEL_LOSS
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.masking import WORD_BYTES, ContributionLayout
 from weftmesh.runtime.rpc import from_rpc_error
@@ -76,8 +76,8 @@ def test_vectors_have_the_lengths_that_are_masked() -> None:
             RoundKind.EVALUATION: ContributionLayout(0, (MODEL_LOSS, BASELINE_LOSS)).length,
         },
         FINISH: {
-            RoundKind.STATISTICS: ContributionLayout(2 * len(FEATURES)).length,
-            RoundKind.TRAINING: ContributionLayout(contribution_length(len(FEATURES))).length,
+            RoundKind.STATISTICS: ContributionLayout(counts_length(len(FEATURES))).length,
+            RoundKind.TRAINING: ContributionLayout(contribution_length(len(FEATURES)), (LOSS,)).length,
             RoundKind.EVALUATION: ContributionLayout(0, (MODEL_LOSS, BASELINE_LOSS)).length,
         },
     }

@@ -25,7 +25,7 @@ from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.rpc import from_rpc_error
 
 MODEL = trained()
-FINISH_MODEL = encode_finish(untrained([0.0] * 2 * len(FEATURES)))
+FINISH_MODEL = encode_finish(untrained([*[0.0] * 2 * len(FEATURES), 1.0]))
 DAYS = 30
 
 

@@ -12,7 +12,7 @@ from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.cycle_time import INTERVALS, PHASES
 from weftmesh.core.forecast.finish_averaging import STEP_MAX, contribution_length, server_step, untrained
 
-START = untrained([10.0, 1.0, 104.0, 1.0])
+START = untrained([20.0, 2.0, 208.0, 2.0, 2.0])
 
 
 def mean(
@@ -65,8 +65,8 @@ def test_numbers_that_are_not_finite_are_refused(bad: float) -> None:
 
     with pytest.raises(InvalidInputError, match="not finite"):
         server_step(START, numbers)
-    with pytest.raises(InvalidInputError, match="not finite"):
-        untrained([bad, 1.0])
+    with pytest.raises(InvalidInputError, match="finite pair"):
+        untrained([bad, 1.0, 1.0])
 
 
 def test_a_mean_of_other_features_is_refused() -> None:
@@ -79,6 +79,7 @@ def test_a_curvature_that_no_data_makes_is_refused() -> None:
         server_step(START, mean((0.1, 0.1), (-1.0, 0.0, 1.0), (1.0, 1.0)))
 
 
-def test_the_untrained_model_needs_pairs() -> None:
-    with pytest.raises(InvalidInputError):
-        untrained([1.0, 2.0, 3.0])
+@pytest.mark.parametrize("sums", [[], [1.0], [1.0, 2.0], [1.0, 2.0, 0.0], [1.0, 2.0, -1.0]])
+def test_the_untrained_model_needs_pairs_and_a_weight(sums: list[float]) -> None:
+    with pytest.raises(InvalidInputError, match="pair for each feature"):
+        untrained(sums)
