@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-# isort: off
-from weftmesh.agent import lean as lean  # before structlog
-
-# isort: on
 import argparse
 import asyncio
 import errno

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 import structlog
@@ -12,10 +12,12 @@ import structlog
 from weftmesh.client.calls import Calls
 from weftmesh.client.errors import from_call_error
 from weftmesh.client.requests import new_request_id
-from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.runtime.wire.requests import parse_request_id
+
+if TYPE_CHECKING:
+    from weftmesh.core.aggregation.roster import SignedStatement
 
 PART_BYTES: Final = 256 * 1024
 """Of a model, in one message."""

@@ -10,10 +10,6 @@ from typing import Final
 import grpc
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.runtime.config import load_config
-from weftmesh.runtime.identity import credentials
-from weftmesh.runtime.identity.credentials import NodeIdentity
-from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.rpc import channel_options
 
 SOCKET_ENV: Final = "WEFTMESH_SOCKET"
@@ -38,6 +34,8 @@ def default_target() -> str:
     """`WEFTMESH_SOCKET`, else the socket in the run_dir of the configuration (`WEFTMESH_CONFIG`, or /etc)."""
     if socket := os.environ.get(SOCKET_ENV):
         return socket
+    from weftmesh.runtime.config import load_config
+
     return str(load_config(None, environment=os.environ).node.run_dir / SOCKET_NAME)
 
 
@@ -58,5 +56,9 @@ def open_channel(target: str, identity: Identity | None) -> grpc.aio.Channel:
         return grpc.aio.insecure_channel(_UNIX + path, options=channel_options())
     if identity is None:
         raise InvalidInputError(f"{target} is a mesh port: pass an Identity, or the path of a local socket")
-    caller = NodeIdentity(IdentityStore(identity.directory).load())
+    # A client of a local socket does without certificates, and without the 10 MiB that read them.
+    from weftmesh.runtime.identity import credentials
+    from weftmesh.runtime.identity.store import IdentityStore
+
+    caller = credentials.NodeIdentity(IdentityStore(identity.directory).load())
     return credentials.open_channel(caller, identity.node, target)

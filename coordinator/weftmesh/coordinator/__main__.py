@@ -13,6 +13,7 @@ from typing import Final
 from weftmesh.client import connect
 from weftmesh.coordinator.children import ChildProcess
 from weftmesh.coordinator.duty import Coordinator
+from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import LEVELS, configure_logging
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -46,6 +47,7 @@ def main() -> None:
     """Parse the command line and run."""
     child = parse_arguments()
     configure_logging(child.log_level, "json" if child.log_format == "json" else "console")
+    share_heaps()
     asyncio.run(coordinate(child))
 
 

@@ -27,11 +27,12 @@ def entry_points() -> list[str]:
     return [f"weftmesh.{path.parent.name}.__main__" for path in paths if path.parent.name != "learner"]
 
 
-def loaded(*names: str) -> str:
+def loaded(*names: str, of: tuple[str, ...] = ("flwr", "numpy")) -> str:
+    """Which of some packages a process has that imports modules, sorted."""
     program = (
         "import importlib, sys\n"
         f"for name in {names!r}: importlib.import_module(name)\n"
-        "print(*sorted({name.split('.')[0] for name in sys.modules} & {'flwr', 'numpy'}))"
+        f"print(*sorted(set(name.split('.')[0] for name in sys.modules) & set({of!r})))"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return ran.stdout.strip()
@@ -53,6 +54,17 @@ def test_no_module_of_it_loads_them_at_any_time(folder: str) -> None:
 
 def test_the_test_sees_what_is_loaded() -> None:
     assert loaded("weftmesh.runtime.flower") == "flwr numpy"
+
+
+@pytest.mark.parametrize(
+    ("name", "heavy"),
+    [
+        ("weftmesh.agent.__main__", ("rich",)),
+        ("weftmesh.coordinator.__main__", ("rich", "cryptography", "uvloop", "pysyncobj")),
+    ],
+)
+def test_a_process_that_stays_does_without_what_it_does_not_need(name: str, heavy: tuple[str, ...]) -> None:
+    assert loaded(name, of=heavy) == ""
 
 
 def test_one_module_alone_imports_flower() -> None:
