@@ -35,6 +35,9 @@ class VectorStep:
     def contribution_length(self, model: bytes) -> int:
         return len(vectors_of(model)[0])
 
+    def mean_length_max(self, update_clip: float) -> float:
+        return update_clip
+
     def advanced(self, model: bytes, mean: Vector) -> bytes:
         parameters, velocity = vectors_of(model)
         with np.errstate(over="ignore"):

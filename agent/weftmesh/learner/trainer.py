@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from time import time
 from typing import Final, Protocol
@@ -15,6 +15,7 @@ from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.moments import AHEAD_S
 from weftmesh.runtime.masking import CLIP
 from weftmesh.runtime.round_settings import LABELS_MIN, RoundSettings
+from weftmesh.runtime.sum_limits import WEIGHT_MAX
 from weftmesh.runtime.training_messages import ConfigValue, LocalEvaluation, LocalUpdate
 
 LOSS: Final = "loss"
@@ -93,7 +94,7 @@ class RoundTrainer:
             update = head.train(model, assignment.projects, settings)
         else:
             raise _not_assigned(f"{settings.kind.name.lower()} by a message of type train")
-        return bounded(update)
+        return bounded(replace(update, weight=min(update.weight, WEIGHT_MAX[settings.kind])))
 
     def evaluate(self, model: bytes, config: Mapping[str, ConfigValue]) -> LocalEvaluation:
         """See `app.Trainer`.
@@ -104,7 +105,8 @@ class RoundTrainer:
         assignment, head, settings = self._checked(model, config)
         if settings.kind is not RoundKind.EVALUATION:
             raise _not_assigned(f"{settings.kind.name.lower()} by a message of type evaluate")
-        return head.evaluate(model, assignment.projects, settings)
+        evaluation = head.evaluate(model, assignment.projects, settings)
+        return replace(evaluation, weight=min(evaluation.weight, WEIGHT_MAX[settings.kind]))
 
     def _checked(
         self, model: bytes, config: Mapping[str, ConfigValue]

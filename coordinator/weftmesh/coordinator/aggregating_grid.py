@@ -10,6 +10,7 @@ import numpy as np
 from weftmesh.coordinator.aggregated_round import AggregatedRound, RoundLog
 from weftmesh.coordinator.courier import Courier
 from weftmesh.coordinator.grid import MeshGrid
+from weftmesh.coordinator.sum_bounds import SumBounds
 from weftmesh.core.aggregation.coordinator import StageTimeouts
 from weftmesh.core.aggregation.roster import Verify
 from weftmesh.core.errors import InvalidInputError
@@ -28,12 +29,14 @@ class AggregationSettings:
         train_metrics: names of the metrics that come with an update.
         evaluation_metrics: names of the metrics of an evaluation.
         timeouts: of the stages.
+        bounds: of the sum.
     """
 
     update_length: int
     train_metrics: tuple[str, ...] = ()
     evaluation_metrics: tuple[str, ...] = ()
     timeouts: StageTimeouts = field(default_factory=StageTimeouts)
+    bounds: SumBounds = field(default_factory=SumBounds)
 
 
 class AggregatingGrid(MeshGrid):
@@ -86,6 +89,7 @@ class AggregatingGrid(MeshGrid):
             RoundAbandonedError: there is no sum.
             LeadershipLostError: another node leads now.
             InvalidInputError: messages of another type or of several, two for one node, or the sum makes no sense.
+            SumRefusedError: the sum is beyond the settings' bounds.
             WeftmeshError: the replicated log does not allow the round.
         """
         requests = list(messages)
@@ -105,6 +109,7 @@ class AggregatingGrid(MeshGrid):
         self.missing.update(result.missing)
         self.contributors = result.contributors
         mean = layout.unpack(result.total)
+        self._settings.bounds.check(mean, len(result.contributors))
         self.weight = mean.weight
         return [_reply(kind, mean, by_node[result.contributors[0]])]
 

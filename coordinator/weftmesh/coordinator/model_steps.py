@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from weftmesh.core.forecast import averaging, finish_averaging, finish_bytes, model_bytes
@@ -24,6 +25,10 @@ class EffortStep:
         model_bytes.decode_model(model)
         return DIMENSIONS
 
+    def mean_length_max(self, update_clip: float) -> float:
+        """A mean of vectors is no longer than the longest of them."""
+        return update_clip
+
     def advanced(self, model: bytes, mean: Vector) -> bytes:
         """See weftmesh.core.forecast.averaging.server_step."""
         base = model_bytes.decode_model(model)
@@ -43,6 +48,10 @@ class FinishStep:
     def contribution_length(self, model: bytes) -> int:
         """What a node adds up for a Newton step."""
         return finish_averaging.contribution_length(len(finish_bytes.decode_model(model).means))
+
+    def mean_length_max(self, update_clip: float) -> float:  # noqa: ARG002, nodes send sums, and not updates
+        """None: the step itself bounds how far a weight moves."""
+        return math.inf
 
     def advanced(self, model: bytes, mean: Vector) -> bytes:
         """See weftmesh.core.forecast.finish_averaging.server_step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from weftmesh.coordinator.evaluation import FederatedEvaluation
 from weftmesh.coordinator.heads import Head
 from weftmesh.coordinator.mesh_rounds import MeshRounds
 from weftmesh.coordinator.strategy import SteppingFedAvg
+from weftmesh.coordinator.sum_bounds import SumBounds
 from weftmesh.coordinator.training_round import RoundResult, run_evaluation, run_round
 from weftmesh.core.aggregation.coordinator import StageTimeouts
 from weftmesh.core.learning.model import HeadSums, Job, Metric, RoundKind
@@ -22,6 +24,7 @@ from weftmesh.runtime import flower
 from weftmesh.runtime.flower import MessageType
 from weftmesh.runtime.masking import ContributionLayout
 from weftmesh.runtime.round_settings import RoundSettings
+from weftmesh.runtime.sum_limits import WEIGHT_MAX
 from weftmesh.runtime.training_messages import instruction
 
 TIMEOUTS: Final = StageTimeouts(
@@ -57,6 +60,10 @@ class Assignment:
         """What learners are told."""
         given = {name: value for name in SETTINGS_OF_SPEC if (value := getattr(self.spec, name))}
         return RoundSettings(self.spec.head, kind, float(self.as_of_s), **given)
+
+    def bounds(self, kind: RoundKind, length_max: float = math.inf) -> SumBounds:
+        """What an honest sum keeps to; none with noise, which is longer than what it hides."""
+        return SumBounds() if self.job.noise is not None else SumBounds(WEIGHT_MAX[kind], length_max)
 
     @property
     def timeouts(self) -> StageTimeouts:
@@ -98,7 +105,9 @@ class RoundRunner:
         work = dict.fromkeys(one.contributors, flower.to_bytes(message))
         summing = AggregatedRound(terms, self._courier, self._rounds, self._rounds.verify, work, (), one.timeouts)
         # Every node's weight is 1: the weighted sum is the sum.
-        return one.head.first_model(summing.run().total[: layout.update_length].tolist())
+        result = summing.run()
+        one.bounds(RoundKind.STATISTICS).check(layout.unpack(result.total), len(result.contributors))
+        return one.head.first_model(result.total[: layout.update_length].tolist())
 
     def train(self, model: bytes) -> RoundResult:
         """A training round from a model to the next.
@@ -109,11 +118,14 @@ class RoundRunner:
         one = self._assignment
         step = one.head.step(one.spec)
         strategy = SteppingFedAvg(step, contributors_min=one.job.contributors_floor, replies_min=1)
+        told = one.settings(RoundKind.TRAINING)
         settings = AggregationSettings(
-            step.contribution_length(model), one.head.train_metrics, (), timeouts=one.timeouts
+            step.contribution_length(model),
+            one.head.train_metrics,
+            timeouts=one.timeouts,
+            bounds=one.bounds(RoundKind.TRAINING, step.mean_length_max(told.update_clip)),
         )
-        config = one.settings(RoundKind.TRAINING).to_config()
-        return run_round(strategy, self._grid(settings), model, config, one.timeouts.masking_s)
+        return run_round(strategy, self._grid(settings), model, told.to_config(), one.timeouts.masking_s)
 
     def evaluate(self, model: bytes) -> HeadSums:
         """An evaluation round of a model.
@@ -123,7 +135,8 @@ class RoundRunner:
         """
         one = self._assignment
         strategy = FederatedEvaluation(contributors_min=one.job.contributors_floor, replies_min=1)
-        settings = AggregationSettings(0, (), (MODEL_LOSS, BASELINE_LOSS), timeouts=one.timeouts)
+        bounds = one.bounds(RoundKind.EVALUATION)
+        settings = AggregationSettings(0, (), (MODEL_LOSS, BASELINE_LOSS), timeouts=one.timeouts, bounds=bounds)
         grid = self._grid(settings)
         config = one.settings(RoundKind.EVALUATION).to_config()
         means = run_evaluation(strategy, grid, model, config, one.timeouts.masking_s)

@@ -38,6 +38,9 @@ class ServerStep(Protocol):
             InvalidInputError: these bytes are not a model of this kind.
         """
 
+    def mean_length_max(self, update_clip: float) -> float:
+        """The longest mean (Euclidean) that nodes make which cut their updates to `update_clip`; infinite for none."""
+
     def advanced(self, model: bytes, mean: Vector) -> bytes:
         """The next version.
 
