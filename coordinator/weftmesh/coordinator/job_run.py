@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from hashlib import sha256
 from time import time
 from typing import Any, Final
 
 import structlog
 
-from weftmesh.client.retry import until_deadline
 from weftmesh.coordinator.aggregated_round import RoundAbandonedError
 from weftmesh.coordinator.answered import BaseAnsweredError, cause_of
 from weftmesh.coordinator.backoff import Absentees, Pauses
 from weftmesh.coordinator.courier import Courier, LeadershipLostError
 from weftmesh.coordinator.heads import HEADS, seed
+from weftmesh.coordinator.job_models import MODEL_NOT_FOUND, JobModels
 from weftmesh.coordinator.mesh_rounds import MeshRounds, Office
 from weftmesh.coordinator.registry import ROUNDS, VIEW_LIMIT, JobState, metric, read_job
 from weftmesh.coordinator.rounds import Assignment, RoundRunner, limits_for, metrics_of
@@ -35,7 +34,7 @@ from weftmesh.coordinator.schedule import (
 )
 from weftmesh.core.errors import NotFoundError, WeftmeshError
 from weftmesh.core.learning.drawing import drawn
-from weftmesh.core.learning.model import AbandonCause, Metric, RoundKind, Version
+from weftmesh.core.learning.model import AbandonCause, RoundKind, Version
 from weftmesh.core.learning.moments import latest
 from weftmesh.core.learning.outcomes import Reason
 from weftmesh.learning.v1 import command_pb2, learning_pb2
@@ -47,8 +46,6 @@ PASS_FIRST_S: Final = 0.1
 PASS_MOST_S: Final = 5.0
 """After a round on a base version that contributors had answered: a mesh that is restored meets many of them in a row,
 and a contributor that claims it of every one must not keep the log busy."""
-STORE_S: Final = 60.0
-"""To store a model and add its version, retries included: until then the sum is in this process alone."""
 
 log = structlog.get_logger("weftmesh.coordinator.job")
 
@@ -80,8 +77,8 @@ class JobRun:
         self._passes = Pauses(rng, PASS_FIRST_S, PASS_MOST_S)
         self._absentees = Absentees()
         self._given_up: set[int] = set()
-        self._model: tuple[bytes, bytes] = (b"", b"")
-        """The digest and the bytes of the version that was used last."""
+        self._lost: set[int] = set()
+        self._models = JobModels(office, name)
 
     async def run(self) -> bool:
         """Go on until there is nothing to do; whether nothing was given up.
@@ -92,7 +89,7 @@ class JobRun:
         """
         while True:
             state = await self._read()
-            step = next_step(state, time(), self._given_up)
+            step = next_step(state, time(), self._given_up, self._lost)
             if isinstance(step, Rest):
                 log.info("resting", job=self._name, why=step.why)
                 return not self._given_up
@@ -120,7 +117,7 @@ class JobRun:
                 log.warning("a round is given up", job=self._name, round=step.round_id.hex(), why=step.why)
                 await self._office.abandon(self._name, step.round_id, step.why)
             case Seed():
-                await self._add(seed(self._name, self._rng), as_of_s=latest(state.job.as_of_s, time()))
+                await self._models.add(seed(self._name, self._rng), as_of_s=latest(state.job.as_of_s, time()))
             case MoveOn():
                 await self._move_on(step.base, state)
             case Count() | Train():
@@ -138,12 +135,14 @@ class JobRun:
                 log.info("activated", job=self._name, version=step.version)
 
     async def _move_on(self, base: Version, state: JobState) -> None:
-        model = await self._model_of(base)
+        moved = await self._moved_on(await self._models.of(base), state)
+        log.warning("the base version is closed; going on beside it", job=self._name, closed=base.number)
+        await self._models.add(moved, base.metrics, parent=base.number)
+
+    async def _moved_on(self, model: bytes, state: JobState) -> bytes:
+        """Another model near this one, for the next version."""
         spec = state.spec or learning_pb2.JobSpec()
-        number = state.job.newest_version + 1
-        moved = await asyncio.to_thread(HEADS[spec.head].moved_on, model, number, spec)
-        log.warning("the base version is closed; going on beside it", job=self._name, closed=base.number, to=number)
-        await self._add(moved, base.metrics, parent=base.number)
+        return await asyncio.to_thread(HEADS[spec.head].moved_on, model, state.job.newest_version + 1, spec)
 
     async def _make(self, step: Count | Train, state: JobState) -> None:
         """A round that makes a version."""
@@ -155,15 +154,16 @@ class JobRun:
         means: dict[str, float] = {}
         if isinstance(step, Count):
             model = await self._in_round(rounds, assignment, runner.count, self._rng)
+            if state.knows(model):  # the same tasks were counted before
+                model = await self._moved_on(model, state)
         else:
-            base = await self._model_of(step.base)
+            base = await self._models.of(step.base)
             made = await self._in_round(rounds, assignment, runner.train, base)
             model = made.model
             means = {name: made.metrics[name] for name in assignment.head.train_metrics if name in made.metrics}
         behind = metric(step.base, ROUNDS, -1.0) + 1
         metrics = metrics_of(means, **{ROUNDS: behind})
-        number = await self._settled(rounds, self._add(model, metrics, round_id=rounds.round_id))
-        self._model = (sha256(model).digest(), model)
+        number = await self._settled(rounds, self._models.add(model, metrics, round_id=rounds.round_id))
         log.info("a version is made", job=self._name, version=number, kind=kind.name.lower(), **means)
 
     async def _judge(self, version: Version, state: JobState) -> None:
@@ -171,7 +171,7 @@ class JobRun:
         rounds = MeshRounds(self._office, state.job, RoundKind.EVALUATION, version.number, moment_s, self._rng)
         assignment = self._assignment(state, moment_s, rounds.next_id)
         runner = RoundRunner(assignment, rounds, self._courier(rounds, assignment))
-        model = await self._model_of(version)
+        model = await self._models.of(version)
         sums = await self._in_round(rounds, assignment, runner.evaluate, model)
         found = command_pb2.RecordEvaluation(
             job=self._name, coordinator=self._office.coordinator, round_id=rounds.round_id
@@ -240,50 +240,24 @@ class JobRun:
         pause_s = self._pauses.failed(key, time())
         log.warning("failed", job=self._name, step=key, why=str(error), reason=error.reason, again_in_s=pause_s)
         if self._pauses.failures(key) >= FAILURES_MAX:
-            if not isinstance(step, Evaluate):
-                raise error
-            self._given_up.add(step.version.number)
+            self._go_without(step, error)
             self._pauses.succeeded(key)
             return
         await asyncio.sleep(pause_s)
 
-    async def _add(
-        self,
-        model: bytes,
-        metrics: tuple[Metric, ...] = (),
-        *,
-        round_id: bytes = b"",
-        parent: int = 0,
-        as_of_s: int = 0,
-    ) -> int:
-        """Store a model on a majority and add its version; the number.
+    def _go_without(self, step: Step, error: WeftmeshError) -> None:
+        """Take note of what there will not be.
 
         Raises:
-            WeftmeshError: it cannot be kept.
+            WeftmeshError: the error itself, where the job cannot go on without.
         """
-
-        async def stored(left_s: float) -> int:
-            return (await self._office.learning.put_model(model, timeout_s=left_s)).holders
-
-        holders = await until_deadline(stored, STORE_S)
-        version = command_pb2.AddVersion(
-            job=self._name,
-            coordinator=self._office.coordinator,
-            round_id=round_id,
-            parent=parent,
-            sha256=sha256(model).digest(),
-            size_bytes=len(model),
-            blob_holders=holders,
-            as_of_s=as_of_s,
-        )
-        for one in metrics:
-            fill(version.metrics.add(), one)
-        return (await self._office.propose(add_version=version)).current_version
-
-    async def _model_of(self, version: Version) -> bytes:
-        if self._model[0] != version.sha256:
-            self._model = (version.sha256, await self._office.learning.get_model(version.sha256))
-        return self._model[1]
+        if isinstance(step, Evaluate):
+            self._given_up.add(step.version.number)
+        elif isinstance(step, Train | MoveOn) and error.reason == MODEL_NOT_FOUND:
+            log.warning("no node has the model; the training begins anew", job=self._name, version=step.base.number)
+            self._lost.add(step.base.number)
+        else:
+            raise error
 
     def _assignment(self, state: JobState, moment_s: int, round_id: bytes) -> Assignment:
         spec = state.spec or learning_pb2.JobSpec()

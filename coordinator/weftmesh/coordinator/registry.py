@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -69,6 +70,11 @@ class JobState:
             (one.kind, one.base_version, one.cause) == (kind, version, AbandonCause.ANSWERED_BEFORE)
             for one in self.rounds.values()
         )
+
+    def knows(self, model: bytes) -> bool:
+        """Whether these bytes are, or were, a version: they do not come back under another number."""
+        known = [one.sha256 for one in self.versions.values()] + [one.base_sha256 for one in self.intents.values()]
+        return sha256(model).digest() in known
 
 
 def read_job(view: learning_pb2.Learning, name: str) -> JobState | None:

@@ -75,13 +75,14 @@ class Rest:
 Step = Abandon | Seed | Count | Train | MoveOn | Evaluate | Activate | Rest
 
 
-def next_step(state: JobState, now_s: float, given_up: Collection[int] = ()) -> Step:
+def next_step(state: JobState, now_s: float, given_up: Collection[int] = (), lost: Collection[int] = ()) -> Step:
     """What to do for a job now. A round that is under way is one that nobody works on.
 
     Args:
         state: the job.
         now_s: Unix seconds.
         given_up: versions that could not be evaluated for now.
+        lost: versions whose bytes no node has, as in a mesh that was restored from a backup.
     """
     job, spec = state.job, state.spec
     if not job.enabled:
@@ -92,6 +93,8 @@ def next_step(state: JobState, now_s: float, given_up: Collection[int] = ()) -> 
     if (left := state.rounds.get(job.round_id)) is not None:
         return Abandon(left.id, _why_abandoned(left))
     step = _wanted(state, spec.goal_version, spec.evaluate_every, now_s, given_up)
+    if isinstance(step, Train | MoveOn) and step.base.number in lost:
+        return Seed()
     if isinstance(step, Count | Train | Evaluate) and len(state.contributors) < job.contributors_floor:
         return Rest(
             f"job {job.name} takes at least {job.contributors_floor} contributors and {len(state.contributors)} can be "

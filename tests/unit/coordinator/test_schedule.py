@@ -65,6 +65,14 @@ def test_versions_between_are_judged_as_often_as_the_job_says() -> None:
     assert isinstance(next_step(log.state(), NOW_S), Train)
 
 
+def test_a_training_whose_model_nobody_has_begins_anew() -> None:
+    log = JobLog(SPEC)
+    lost = log.train(log.begin(), 1)
+    assert next_step(log.state(), NOW_S, lost={lost}) == Seed()
+    seed = log.add()
+    assert next_step(log.state(), NOW_S, lost={lost}) == Count(log.state().versions[seed])
+
+
 def test_an_untrained_version_is_not_judged() -> None:
     log = JobLog(JobSpec(head="effort", goal_version=9, evaluate_every=1))
     log.begin()
