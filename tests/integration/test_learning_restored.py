@@ -1,4 +1,4 @@
-"""A mesh restored from an older backup: its log has forgotten rounds that contributors remember, and models are gone."""
+"""A mesh restored from an older backup: its log forgot rounds that contributors remember, and models are gone."""
 
 from __future__ import annotations
 
