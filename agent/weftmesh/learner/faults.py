@@ -1,6 +1,12 @@
-"""What may be said of an exception: its type and its place, since its text and its values may quote a task."""
+"""What may be said of an exception: its type and place in the log, its words without paths to others."""
 
 from __future__ import annotations
+
+import re
+from typing import Final
+
+_PATH: Final = re.compile(r"""'/[^']*'|"/[^"]*"|(?<![\w./])/[^\s:;,()'"]+""")
+_A_PATH: Final = "a path of that node"
 
 
 def fault(error: Exception) -> str:
@@ -11,3 +17,8 @@ def fault(error: Exception) -> str:
     if at is None:
         return type(error).__name__
     return f"{type(error).__name__} at {at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
+
+
+def without_paths(message: str) -> str:
+    """A message for another node: what stands where on this one is no business of its."""
+    return _PATH.sub(_A_PATH, message)

@@ -16,7 +16,7 @@ from weftmesh.client.errors import is_retryable
 from weftmesh.client.retry import Backoff
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.learner.config import QUESTIONS_MAX, REOPEN_MAX
-from weftmesh.learner.faults import fault
+from weftmesh.learner.faults import fault, without_paths
 from weftmesh.learning.v1 import learning_pb2
 
 Answer = Callable[[str, bytes], bytes]
@@ -136,7 +136,7 @@ class Session:
             answer.refused = NOT_IN_TIME
         except WeftmeshError as error:
             log.warning("a question is refused", why=str(error), reason=error.reason)
-            answer.refused = f"{error.reason}: {error}"
+            answer.refused = without_paths(f"{error.reason}: {error}")
         except Exception as error:  # noqa: BLE001, whatever it is: told by its name, since its text may quote a task
             log.error("a question could not be answered", fault=fault(error))  # noqa: TRY400, likewise
             answer.refused = f"the learner failed: {type(error).__name__}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from weftmesh.runtime.rpc_server import SLOW_CALL_S, ErrorInterceptor, what_is_told
+from weftmesh.runtime.rpc_server import SLOW_CALL_S, ErrorInterceptor, waits, what_is_told
 from weftmesh.runtime.rpc_status import (
     CollisionError,
     error_from_status,
@@ -28,6 +28,7 @@ __all__ = [
     "server_options",
     "to_status",
     "to_write_failed",
+    "waits",
     "what_is_told",
 ]
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 import structlog
@@ -18,12 +18,22 @@ from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.runtime.rpc_status import to_status, to_trailers
 
 SLOW_CALL_S: Final = 1.0
-"""A call with one answer that takes longer is logged."""
+"""A call with one answer that takes longer is logged, unless its handler `waits`."""
 
 _log = structlog.stdlib.get_logger("weftmesh.rpc")
 
 # grpc's handlers are untyped: each kind of call has its own shape, and servicers may answer by return, yield or write.
 _Behavior = Callable[[Any, Any], Any]
+
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+_WAITS: Final = "waits_for_others"
+
+
+def waits(handler: _Handler) -> _Handler:
+    """Mark a handler that waits for somebody else for as long as it was asked to: its calls are long, and not slow."""
+    vars(handler)[_WAITS] = True
+    return handler
 
 
 class _Malformed:
@@ -76,7 +86,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 await _abort(method, context, error)
             finally:
                 duration_s = time.monotonic() - started_s
-                if duration_s >= self._slow_call_s:
+                if duration_s >= self._slow_call_s and not getattr(behavior, _WAITS, False):
                     _log.warning("slow call", method=method, duration_s=round(duration_s, 3))
 
         return answer

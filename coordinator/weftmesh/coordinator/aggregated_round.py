@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -12,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from weftmesh.coordinator.courier import Answer, Courier, NoAnswerError, letter_of
+from weftmesh.coordinator.signatures import Signatures
 from weftmesh.core.aggregation.coordinator import RoundCoordinator, StageTimeouts
 from weftmesh.core.aggregation.events import (
     CommitIntent,
@@ -137,10 +137,10 @@ class AggregatedRound:
         self._work = work
         self._metrics = metrics
         self._clock = clock
-        self._machine = RoundCoordinator(terms, verify=verify, timeouts=timeouts)
+        self._signatures = Signatures(terms, verify)
+        self._machine = RoundCoordinator(terms, verify=self._signatures.verify, timeouts=timeouts)
         self._sum = MaskedSum(terms.vector_length)
         self._asked: dict[Answer, str] = {}
-        self._events: deque[CoordinatorEvent] = deque()
         self._missing: dict[str, str] = {}
         self._refusals: dict[str, str] = {}
         self._result: Sum | None = None
@@ -175,9 +175,10 @@ class AggregatedRound:
             return
         patience_s = max(deadline_s - self._clock(), 0.0)
         done, _ = concurrent.futures.wait(self._asked, patience_s, concurrent.futures.FIRST_COMPLETED)
+        self._signatures.expect([key for answer in done if (key := _advertised(answer)) is not None])
         for answer in done:
-            # An answer before it may have ended the stage, and with it the questions of that stage.
-            if (node := self._asked.pop(answer, None)) is not None:
+            # An answer before it may have ended the stage, and with it the questions of that stage, or the round.
+            if self._ended is None and (node := self._asked.pop(answer, None)) is not None:
                 self._take(node, answer)
         if not done:
             self._apply(Tick())
@@ -190,10 +191,15 @@ class AggregatedRound:
                 self._refusals[node] = error.refusal
             self._lose(node, str(error))
             return
+        stage = self._machine.stage
         outcome = self._machine.apply(Received(node, message), self._clock())
         if outcome.refused is not None:
             self._carry_out(outcome.effects)
-            self._lose(node, f"{outcome.refused.reason}: {outcome.refused.message}")
+            late = self._machine.stage is not stage
+            why = (
+                f"it answered when {stage} was over" if late else f"{outcome.refused.reason}: {outcome.refused.message}"
+            )
+            self._lose(node, why)
             return
         if any(isinstance(effect, CountVector) for effect in outcome.effects):
             self._sum.add(vector)
@@ -264,3 +270,11 @@ class AggregatedRound:
         for answer in self._asked:
             answer.cancel()
         self._asked.clear()
+
+
+def _advertised(answer: Answer) -> KeyAdvertisement | None:
+    """The keys in an answer that is there."""
+    if answer.cancelled() or answer.exception() is not None:
+        return None
+    letter = answer.result()
+    return letter if isinstance(letter, KeyAdvertisement) else None

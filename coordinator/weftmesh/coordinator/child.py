@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import structlog
+import uvloop
 
 from weftmesh.client import Client, connect
 from weftmesh.coordinator.courier import LeadershipLostError
@@ -118,7 +119,7 @@ def main() -> None:
     os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     try:
-        code = DONE if asyncio.run(carry_on(options)) else FAILED
+        code = DONE if uvloop.run(carry_on(options)) else FAILED
     except LeadershipLostError as error:
         log.info("standing down", why=str(error))
         code = STOPPED

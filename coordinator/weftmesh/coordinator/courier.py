@@ -15,6 +15,8 @@ from weftmesh.runtime.wire.envelopes import LearnerRefusal, Letter, seal, unseal
 
 TIMEOUT_S: Final = 30.0
 """For one question and its answer, when the caller names no shorter time."""
+READ_AT_ONCE_BYTES: Final = 16 * 1024
+"""An answer up to this is read faster than a thread is asked to."""
 
 
 class LeadershipLostError(PreconditionError):
@@ -130,6 +132,8 @@ class Courier:
     async def _ask(self, node: str, payload: bytes, deadline_s: float) -> Letter:
         async with asyncio.timeout(deadline_s - monotonic()), self._room:
             answer = await self._exchange.deliver(node, payload, deadline_s - monotonic())
+        if len(answer) <= READ_AT_ONCE_BYTES:
+            return unseal(answer, size_bytes_max=self.limits.size_bytes_max)
         # A model's worth of bytes is read beside the loop, which has other work.
         return await asyncio.to_thread(unseal, answer, size_bytes_max=self.limits.size_bytes_max)
 

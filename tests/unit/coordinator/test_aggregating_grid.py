@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 from tests.fakes.aggregation import ContributingMesh, Identities, OneLog
 from tests.fakes.learning import RATE, InProcessExchange, LeastSquares, VectorStep, vector_model, vectors_of
 
@@ -191,6 +192,17 @@ async def test_a_forged_identity_has_no_part() -> None:
     await run(grid, MODEL, replies_min=1)
     assert "BAD_SIGNATURE" in grid.missing["node03"]
     assert "node03" not in grid.contributors
+
+
+async def test_answers_after_enough_of_them_are_no_failures() -> None:
+    mesh = Mesh(16)
+    grid = mesh.grid()
+    with capture_logs() as logged:
+        for version in range(1, 4):
+            mesh.log.base_version = version
+            await run(grid, MODEL, replies_min=1)
+    assert not [entry for entry in logged if entry["event"] == "no answer of a contributor"]
+    assert not grid.missing
 
 
 def spoil(change: Callable[[Contribution], object], learner: Callable[[bytes], bytes]) -> Callable[[str, bytes], bytes]:

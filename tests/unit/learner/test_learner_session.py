@@ -14,8 +14,9 @@ from structlog.testing import capture_logs
 from tests.fakes.attended_node import ScriptedNode, serving
 
 from weftmesh.client import connect
-from weftmesh.core.errors import NodeUnreachableError, PreconditionError, WeftmeshError
+from weftmesh.core.errors import DataCorruptionError, NodeUnreachableError, PreconditionError, WeftmeshError
 from weftmesh.learner.config import QUESTIONS_MAX, REOPEN_MAX
+from weftmesh.learner.faults import without_paths
 from weftmesh.learner.session import NOT_IN_TIME, Answer, Ending, Session
 from weftmesh.learning.v1 import learning_pb2
 
@@ -111,6 +112,30 @@ async def test_a_refusal_says_why(tmp_path: Path) -> None:
     async with attending(tmp_path, raising(PreconditionError("too few tasks", reason="TOO_FEW"))) as (node, _):
         node.ask(b"x")
         assert (await node.answer()).refused == "TOO_FEW: too few tasks"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "/var/lib/weftmesh/learner/memory is damaged: its checksum does not match",
+        "[Errno 28] No space left on device: '/srv/a b/memory'",
+        'the file "/srv/memory", see there',
+        "no answer from unix:/run/weftmesh/api.sock in time",
+    ],
+)
+async def test_a_refusal_quotes_no_path(tmp_path: Path, message: str) -> None:
+    with capture_logs() as logs:
+        async with attending(tmp_path, raising(DataCorruptionError(message))) as (node, _):
+            node.ask(b"x")
+            refused = (await node.answer()).refused
+    assert refused.startswith("DATA_CORRUPTION: ")
+    assert "/" not in refused
+    assert message in [entry.get("why") for entry in logs], "the owner of the node reads it in full"
+
+
+def test_what_only_looks_like_a_path_is_told_as_it_is() -> None:
+    for message in ("2/3 of effort/training", "a sum/s over 5 vectors", "projects/FW/tasks"):
+        assert without_paths(message) == message
 
 
 async def test_a_failure_is_told_and_logged_without_a_word_of_a_task(tmp_path: Path) -> None:

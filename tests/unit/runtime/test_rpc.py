@@ -58,6 +58,10 @@ class Servicer:
         await context.write(board_pb2.Task(name=request.name))
         self.action()
 
+    @rpc.waits
+    async def answer_late(self, request: board_pb2.GetTaskRequest, context: object) -> board_pb2.Task:
+        return board_pb2.Task(name=request.name)
+
     async def wait_long(self, request: board_pb2.GetTaskRequest, context: object) -> board_pb2.Task:
         await asyncio.sleep(60)
         return board_pb2.Task()
@@ -66,6 +70,7 @@ class Servicer:
         parse, serialize = board_pb2.GetTaskRequest.FromString, board_pb2.Task.SerializeToString
         handlers = {
             "Answer": grpc.unary_unary_rpc_method_handler(self.answer, parse, serialize),
+            "AnswerLate": grpc.unary_unary_rpc_method_handler(self.answer_late, parse, serialize),
             "Stream": grpc.stream_stream_rpc_method_handler(self.stream, parse, serialize),
             "Write": grpc.unary_stream_rpc_method_handler(self.write, parse, serialize),
             "WaitLong": grpc.unary_unary_rpc_method_handler(self.wait_long, parse, serialize),
@@ -244,6 +249,18 @@ async def test_a_slow_call_is_logged(servicer: Servicer, tmp_path: Path, limit_s
             await Caller(channel).answer()
             await server.stop(grace=5)
     assert len([event for event in logged if event["event"] == "slow call"]) == expected
+
+
+async def test_a_call_that_is_made_to_wait_is_not_a_slow_one(servicer: Servicer, tmp_path: Path) -> None:
+    server = grpc.aio.server(interceptors=[rpc.ErrorInterceptor(slow_call_s=0.0)])
+    servicer.register(server)
+    server.add_insecure_port(f"unix:{tmp_path}/slow.sock")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/slow.sock") as channel:
+        with capture_logs() as logged:
+            await channel.unary_unary("/test.Test/AnswerLate")(b"", timeout=10)
+            await server.stop(grace=5)
+    assert not [event for event in logged if event["event"] == "slow call"]
 
 
 async def test_a_malformed_message_is_the_callers_fault(caller: Caller) -> None:

@@ -53,7 +53,7 @@ class Attendance:
         self._admitted = asyncio.Event()
         self._vacant = asyncio.Event()
         self._vacant.set()
-        self._starting = asyncio.Lock()
+        self._summoning: asyncio.Task[None] | None = None
         self._waiting = 0
 
     @property
@@ -122,23 +122,34 @@ class Attendance:
         return None if self._questions is None or self._questions.closed else self._questions
 
     async def _summon(self) -> Questions:
-        """Start a learner, once for all who wait for it; one that was dismissed goes first."""
-        async with self._starting:
-            if self._open() is None:
-                try:
-                    async with asyncio.timeout(self._start_s):
-                        await self._vacant.wait()
-                        async with self._starter.starting():
-                            await self._admitted.wait()
-                except TimeoutError:
-                    raise PreconditionError(
-                        f"the learner of this node was started and did not come in {self._start_s:g} s; see its log",
-                        reason=LEARNER_ABSENT,
-                    ) from None
+        """Start a learner, once for all who wait for it: they share its coming, and its failure to come."""
+        if self._summoning is None or self._summoning.done():
+            self._summoning = asyncio.get_running_loop().create_task(self._start())
+            self._summoning.add_done_callback(_take_note)
+        await asyncio.shield(self._summoning)  # others wait for it when this one gives up
         questions = self._open()
         if questions is None:
             raise PreconditionError("the learner of this node came and went at once; try again", reason=LEARNER_ABSENT)
         return questions
+
+    async def _start(self) -> None:
+        """Return when a learner attends that was started now; one that was dismissed goes first."""
+        try:
+            async with asyncio.timeout(self._start_s):
+                await self._vacant.wait()
+                async with self._starter.starting():
+                    await self._admitted.wait()
+        except TimeoutError:
+            raise PreconditionError(
+                f"the learner of this node was started and did not come in {self._start_s:g} s; see its log",
+                reason=LEARNER_ABSENT,
+            ) from None
+
+
+def _take_note(summoning: asyncio.Task[None]) -> None:
+    """Read how it ended: nobody may be left to do so, at which asyncio would complain."""
+    if not summoning.cancelled():
+        summoning.exception()
 
 
 async def _ready(messages: AsyncIterator[learning_pb2.LearnerMessage]) -> learning_pb2.LearnerReady:

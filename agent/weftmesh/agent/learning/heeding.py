@@ -6,6 +6,7 @@ from typing import Final
 
 from weftmesh.agent.learning.replica import Replica
 from weftmesh.agent.learning.signal import until
+from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.core.errors import ForbiddenError, NotFoundError, PreconditionError, WeftmeshError
 from weftmesh.core.learning.outcomes import Reason
 from weftmesh.learning.v1.command_pb2 import Coordinator
@@ -40,14 +41,15 @@ class Heeding:
                 f"{asker} asks for the coordinator {coordinator.node or '(none)'}; a node speaks for itself alone",
                 reason=WRONG_COORDINATOR,
             )
-        await until(lambda: self._leader_known(coordinator.term), self._replica.moved, self._catch_up_s)
+        refusal = self._refusal(coordinator)
+        if refusal is None:
+            return
+        await until(
+            lambda: _leader_known(self._replica.status, coordinator.term), self._replica.moved, self._catch_up_s
+        )
         refusal = self._refusal(coordinator)
         if refusal is not None:
             raise refusal
-
-    def _leader_known(self, term: int) -> bool:
-        status = self._replica.status
-        return status.term > term or (status.term == term and bool(status.leader))
 
     def _refusal(self, coordinator: Coordinator) -> WeftmeshError | None:
         status = self._replica.status
@@ -57,7 +59,7 @@ class Heeding:
                 "was collected",
                 reason=Reason.STALE_TERM.value,
             )
-        if not self._leader_known(coordinator.term):
+        if not _leader_known(status, coordinator.term):
             return PreconditionError(
                 f"{self._node} has not heard who leads in term {coordinator.term}, it is in term {status.term}; try "
                 "again in a second",
@@ -69,6 +71,10 @@ class Heeding:
                 reason=WRONG_COORDINATOR,
             )
         return None
+
+
+def _leader_known(status: RaftStatus, term: int) -> bool:
+    return status.term > term or (status.term == term and bool(status.leader))
 
 
 class Participation:

@@ -8,11 +8,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+import structlog
+
 from weftmesh.core.errors import PreconditionError
 
 SOCKET_NAME: Final = "learner.sock"
 NO_LEARNER: Final = "NO_LEARNER"
 CONNECT_TIMEOUT_S: Final = 2.0
+
+log = structlog.get_logger("weftmesh.learning")
 
 
 class LearnerStarter(Protocol):
@@ -43,9 +47,11 @@ class LearnerSocket:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, writer = await asyncio.open_unix_connection(self._path)
         except (OSError, TimeoutError) as error:
+            # The refusal travels to whoever asked, to whom this node's paths are no business.
+            log.warning("no learner can be started", socket=str(self._path), why=str(error) or "no answer")
             raise PreconditionError(
-                f"no learner is set up on this node (nobody listens on {self._path}: {error or 'no answer'}); install "
-                "the learner there, or let the node's owner opt it out of learning",
+                "no learner is set up on this node: nobody listens on its learner's socket; install the learner there, "
+                "or let the node's owner opt it out of learning",
                 reason=NO_LEARNER,
             ) from error
         try:

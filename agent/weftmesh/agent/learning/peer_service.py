@@ -11,6 +11,7 @@ from weftmesh.agent.serving.callers import Context
 from weftmesh.core.errors import InvalidInputError, NotFoundError
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
 from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.rpc import waits
 
 if TYPE_CHECKING:
     from weftmesh.agent.learning.assembly import Parts
@@ -27,6 +28,7 @@ class LearningPeerServicer(learning_pb2_grpc.LearningPeerServiceServicer):  # ty
         self._parts = parts
         self._identity = identity
 
+    @waits
     async def Exchange(  # noqa: N802
         self, request: learning_pb2.ExchangeRequest, context: Context
     ) -> learning_pb2.ExchangeResponse:

@@ -11,6 +11,7 @@ from weftmesh.agent.learning.model_parts import from_parts, to_parts
 from weftmesh.agent.serving.callers import Context
 from weftmesh.agent.serving.requests import Call, call_of
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc
+from weftmesh.runtime.rpc import waits
 
 if TYPE_CHECKING:
     from weftmesh.agent.learning.assembly import Parts
@@ -45,6 +46,7 @@ class LearningServicer(learning_pb2_grpc.LearningServiceServicer):  # type: igno
         parts = await self._parts()
         return await parts.proposals.propose(request.command, call)
 
+    @waits
     async def Exchange(  # noqa: N802
         self, request: learning_pb2.ExchangeRequest, context: Context
     ) -> learning_pb2.ExchangeResponse:
@@ -116,6 +118,7 @@ class LearningServicer(learning_pb2_grpc.LearningServiceServicer):  # type: igno
         async for part in parts.cycle_times.parts(request):
             yield part
 
+    @waits
     async def AwaitIntent(  # noqa: N802
         self, request: learning_pb2.AwaitIntentRequest, context: Context
     ) -> learning_pb2.AwaitIntentResponse:

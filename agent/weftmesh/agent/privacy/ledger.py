@@ -191,11 +191,13 @@ class EgressLedger:
         if not self._failing:
             log.error("the egress ledger cannot be written: nothing leaves this node until it can", why=str(error))
         self._failing = True
+        # Whoever asked for the payload is told as well, and this node's paths are no business of theirs.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         for waiting in batch:
             if not waiting.receipt.done():
                 waiting.receipt.set_exception(
                     PreconditionError(
-                        f"the egress ledger cannot be written ({error}), so the payload must not leave; free space or "
+                        f"the egress ledger cannot be written ({why}), so the payload must not leave; free space or "
                         "mend the disk under the data directory of this node and try again",
                         reason="EGRESS_NOT_RECORDED",
                     )

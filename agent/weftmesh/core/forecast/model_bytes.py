@@ -21,9 +21,10 @@ follows from its SHA-256 in the log, which whoever fetches it compares.
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from struct import Struct
-from typing import Final
+from typing import Final, Literal
 from zlib import crc32
 
 from weftmesh.core.errors import InvalidInputError
@@ -34,6 +35,13 @@ FORMAT_VERSION: Final = 1
 _MAGIC: Final = b"WMEFFORT"
 _HEADER: Final = Struct("<8sHHIQd")
 _BODY: Final = Struct(f"<{2 * DIMENSIONS + BUCKETS}f{2 * SHAPES}d")
+_PARTS: Final[tuple[tuple[Literal["f", "d"], int], ...]] = (
+    ("f", DIMENSIONS),
+    ("f", DIMENSIONS),
+    ("f", BUCKETS),
+    ("d", SHAPES),
+    ("d", SHAPES),
+)
 _CHECKSUM: Final = Struct("<I")
 MODEL_BYTES: Final = _HEADER.size + _BODY.size + _CHECKSUM.size
 
@@ -55,15 +63,14 @@ def decode_model(blob: bytes) -> EffortModel:
             has, MODEL_INVALID for damage or numbers that no training makes.
     """
     version, documents = _checked_header(blob)
-    numbers = _BODY.unpack_from(blob, _HEADER.size)
-    weights, velocity, idf, means, deviations = _cut(numbers, (DIMENSIONS, DIMENSIONS, BUCKETS, SHAPES, SHAPES))
+    weights, velocity, idf, means, deviations = _numbers(blob)
     check_weights("model: weights", weights)
     check_weights("model: velocity", velocity)
-    rest = (documents, *idf, *means, *deviations)
-    if not all(map(math.isfinite, rest)) or min(documents, *idf, *deviations) < 0:
+    # A sum of singles is finite if each of them is, and not otherwise.
+    rest = (documents, sum(idf), *means, *deviations)
+    if not all(map(math.isfinite, rest)) or min(documents, min(idf), *deviations) < 0:
         raise _invalid("its feature statistics contain a number that is negative or not finite")
-    statistics = FeatureStatistics(documents, array("f", idf), array("d", means), array("d", deviations))
-    return EffortModel(version, array("f", weights), array("f", velocity), statistics)
+    return EffortModel(version, weights, velocity, FeatureStatistics(documents, idf, means, deviations))
 
 
 def _checked_header(blob: bytes) -> tuple[int, float]:
@@ -85,11 +92,17 @@ def _checked_header(blob: bytes) -> tuple[int, float]:
     return version, documents
 
 
-def _cut(numbers: tuple[float, ...], lengths: tuple[int, ...]) -> list[tuple[float, ...]]:
-    parts, start = [], 0
-    for length in lengths:
-        parts.append(numbers[start : start + length])
-        start += length
+def _numbers(blob: bytes) -> list[array[float]]:
+    """Weights, velocity, idf, means and deviations; taken over as they lie there, since each round reads a model."""
+    parts, start = [], _HEADER.size
+    for kind, length in _PARTS:
+        part = array(kind)
+        end = start + length * part.itemsize
+        part.frombytes(blob[start:end])
+        if sys.byteorder == "big":
+            part.byteswap()
+        parts.append(part)
+        start = end
     return parts
 
 

@@ -123,6 +123,31 @@ async def test_a_learner_that_does_not_come_is_not_waited_for_for_ever() -> None
     assert await reason_of(asking(attendance), PreconditionError) == "LEARNER_ABSENT"
 
 
+async def test_all_who_wait_for_a_learner_share_its_failure_to_come() -> None:
+    starter = CountingStarter()
+    attendance = attendance_of(starter, start_s=0.2)
+    tasks = [asking(attendance, bytes([number])) for number in range(WAITING_MAX)]
+    assert {await reason_of(task, PreconditionError) for task in tasks} == {"LEARNER_ABSENT"}
+    assert starter.started == 1
+    assert await reason_of(asking(attendance), PreconditionError) == "LEARNER_ABSENT"
+    assert starter.started == 2, "who asks later is not told of an old failure"
+
+
+async def test_one_who_gives_up_leaves_the_learner_to_those_who_wait_with_it() -> None:
+    starter = CountingStarter()
+    attendance = attendance_of(starter)
+    impatient, patient = asking(attendance, b"one"), asking(attendance, b"two")
+    await asyncio.sleep(0.01)
+    impatient.cancel()
+    learner = await admitted(attendance)
+    asked = await learner.question()
+    learner.answer(asked.sequence, asked.payload.upper())
+    waiting = asyncio.create_task(learner.next())
+    assert await patient == b"TWO"
+    assert starter.started == 1
+    waiting.cancel()
+
+
 async def test_a_quiet_learner_is_dismissed_and_the_next_question_starts_another() -> None:
     starter = CountingStarter()
     attendance = attendance_of(starter, quiet_s=0.05)
