@@ -18,6 +18,7 @@ from pathlib import Path
 
 from weftmesh.client import connect
 from weftmesh.learner.app import answer_plain, client_app
+from weftmesh.learner.count_noise import CountNoise
 from weftmesh.learner.effort import HEAD, EffortTrainer
 from weftmesh.learner.local_node import LocalNode
 from weftmesh.learner.local_tasks import LocalTasks
@@ -56,9 +57,8 @@ async def attend(socket: str, directory: Path, project: str) -> None:
 
         def make(admitted: Admitted) -> Answer:
             node = LocalNode(admitted.node, client, loop)
-            app = client_app(
-                OneProject(EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(directory, HEAD)), project)
-            )
+            head = EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(directory, HEAD), CountNoise(directory))
+            app = client_app(OneProject(head, project))
             return lambda _job, payload: answer_plain(app, payload)
 
         (directory / READY).touch()

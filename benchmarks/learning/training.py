@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from hashlib import sha256
+from operator import add
 from typing import Final
 
 from benchmarks.learning.dataset import Rows
 from weftmesh.core.forecast.averaging import MOMENTUM, ROUNDS, server_step
 from weftmesh.core.forecast.effort import EffortModel
 from weftmesh.core.forecast.features import DocumentCounts, FeatureStatistics
+from weftmesh.learner.count_noise import with_noise
+from weftmesh.learner.effort import HEAD
 from weftmesh.learner.training.round import TrainingSettings, mean_update, train_round
 from weftmesh.learner.training.team import TeamData
 
@@ -20,24 +25,24 @@ STEPS_TO_OPTIMUM: Final = 400
 """Single steps with momentum 0.9; the benchmark prints how far the last one still went."""
 
 
-def statistics_of(nodes: Sequence[Rows]) -> FeatureStatistics:
-    """What the nodes' counts add up to."""
-    total = DocumentCounts.of(nodes[0].texts)
-    for rows in nodes[1:]:
-        total += DocumentCounts.of(rows.texts)
-    return total.statistics()
+def statistics_of(nodes: Mapping[str, Rows]) -> FeatureStatistics:
+    """What the nodes' counts add up to, each with the noise of its node."""
+    counts = [
+        with_noise(DocumentCounts.of(rows.texts), HEAD, sha256(name.encode()).digest()) for name, rows in nodes.items()
+    ]
+    return reduce(add, counts).statistics()
 
 
 def federated(nodes: Mapping[str, Rows], settings: TrainingSettings = FEDERATED, rounds: int = ROUNDS) -> EffortModel:
     """Train over nodes of one team each. The mean is taken in the clear here; over a mesh it is aggregated securely."""
-    statistics = statistics_of(list(nodes.values()))
+    statistics = statistics_of(nodes)
     teams = [[TeamData.of(rows.texts, rows.efforts, statistics)] for rows in nodes.values()]
     return _rounds(teams, EffortModel.untrained(statistics), settings, rounds)
 
 
 def centralised(nodes: Mapping[str, Rows], settings: TrainingSettings = CENTRALISED) -> EffortModel:
     """All labels on one node, to the optimum."""
-    statistics = statistics_of(list(nodes.values()))
+    statistics = reduce(add, [DocumentCounts.of(rows.texts) for rows in nodes.values()]).statistics()
     teams = [TeamData.of(rows.texts, rows.efforts, statistics) for rows in nodes.values()]
     return _rounds([teams], EffortModel.untrained(statistics), settings, STEPS_TO_OPTIMUM)
 

@@ -11,6 +11,7 @@ from weftmesh.coordinator.heads import EffortHead
 from weftmesh.coordinator.registry import JobState, is_seed
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind, Version
+from weftmesh.learner.count_noise import CountNoise
 from weftmesh.learner.effort import HEAD, EffortTrainer
 from weftmesh.learner.local_tasks import LocalTasks
 from weftmesh.learner.node import LabelledTask
@@ -27,17 +28,24 @@ class Replay:
     Args:
         projects: of each node.
         tasks: of each project.
-        directory: for what learners keep.
+        learners: what each node's own learner keeps, whose count noise is read.
+        directory: for what learners keep here.
     """
 
     def __init__(
-        self, projects: dict[str, tuple[str, ...]], tasks: dict[str, list[LabelledTask]], directory: Path
+        self,
+        projects: dict[str, tuple[str, ...]],
+        tasks: dict[str, list[LabelledTask]],
+        learners: dict[str, Path],
+        directory: Path,
     ) -> None:
         self._projects = projects
         self._trainers = {}
         for node in projects:
             (directory / node).mkdir(parents=True)
-            self._trainers[node] = EffortTrainer(LocalTasks(tasks.__getitem__), TeamFile(directory / node, HEAD))
+            self._trainers[node] = EffortTrainer(
+                LocalTasks(tasks.__getitem__), TeamFile(directory / node, HEAD), CountNoise(learners[node])
+            )
 
     def model(self, state: JobState, number: int) -> bytes:
         """The bytes of a version that is no seed."""
@@ -96,4 +104,5 @@ async def replay_of(mesh: DevMesh, directory: Path) -> Replay:
                 )
                 async for task in listing
             ]
-    return Replay(projects, tasks, directory)
+    learners = {node.name: node.learner_directory for node in mesh.nodes.values()}
+    return Replay(projects, tasks, learners, directory)

@@ -46,6 +46,7 @@ def answering(state_dir: Path, client: Client, loop: asyncio.AbstractEventLoop) 
 
     def make(admitted: learning_pb2.Admitted) -> Answer:
         from weftmesh.learner import effort
+        from weftmesh.learner.count_noise import CountNoise
         from weftmesh.learner.finish import trainer as finish
         from weftmesh.learner.finish.teams import FinishTeams
         from weftmesh.learner.local_tasks import LocalTasks
@@ -53,9 +54,11 @@ def answering(state_dir: Path, client: Client, loop: asyncio.AbstractEventLoop) 
         from weftmesh.learner.team_file import TeamFile
         from weftmesh.learner.trainer import HeadTrainer
 
-        node = LocalNode(admitted.node, client, loop)
+        node, noise = LocalNode(admitted.node, client, loop), CountNoise(state_dir)
         heads: dict[str, HeadTrainer] = {
-            effort.HEAD: effort.EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, effort.HEAD)),
+            effort.HEAD: effort.EffortTrainer(
+                LocalTasks(node.labelled_tasks), TeamFile(state_dir, effort.HEAD), noise
+            ),
             finish.HEAD: finish.FinishTrainer(FinishTeams(node.cycle_times), TeamFile(state_dir, finish.HEAD)),
         }
         return Secrecy(admitted.node, node, state_dir, heads, secrets.SystemRandom()).answer

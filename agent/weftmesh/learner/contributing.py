@@ -21,6 +21,8 @@ from weftmesh.runtime.masking import ContributionLayout, Words, apply_masks, wor
 from weftmesh.runtime.training_messages import read_evaluation, read_update, work_sha256
 from weftmesh.runtime.wire.envelopes import Contribution, FlowerMessage, LearnerRefusal, Letter, Work, seal, unseal
 
+Noising = Callable[[Words], Words]
+"""Shortens a vector and adds this node's noise to it."""
 ShownIntent = Callable[[UnmaskIntent], UnmaskIntent | None]
 """Asks this node's own replica for the intent of a round, and waits a bounded time for it; None when it has none."""
 
@@ -54,20 +56,25 @@ class ContributingLearner:
         self._remember = remember
         self._clock = clock
 
-    def answer(self, payload: bytes) -> bytes:
-        """Answer one envelope, with a refusal where there is nothing better. Does not raise for bad input."""
+    def answer(self, payload: bytes, noising: Noising | None = None) -> bytes:
+        """Answer one envelope, with a refusal where there is nothing better. Does not raise for bad input.
+
+        Args:
+            payload: an envelope.
+            noising: what the job's noise policy does to a vector, in this node's own replica; None for a job without.
+        """
         try:
-            return seal(self._answer(unseal(payload)))
+            return seal(self._answer(unseal(payload), noising))
         except WeftmeshError as error:
             log.warning("a question is refused", why=str(error), reason=error.reason)
             return seal(LearnerRefusal(error.reason, str(error)))
 
-    def _answer(self, letter: Letter) -> Letter:
+    def _answer(self, letter: Letter, noising: Noising | None) -> Letter:
         match letter:
             case Invitation() | RosterAnnouncement():
                 return self._apply(letter)
             case Work():
-                return self._work(letter)
+                return self._work(letter, noising)
             case UnmaskRequest():
                 if (intent := self._shown_intent(letter.intent)) is not None:
                     self._tell(IntentShown(intent))
@@ -97,7 +104,7 @@ class ContributingLearner:
             if isinstance(effect, Remember):
                 self._remember(effect.memory)
 
-    def _work(self, work: Work) -> Letter:
+    def _work(self, work: Work, noising: Noising | None) -> Letter:
         outcome = self._contributor.apply(work.delivery, self._clock())
         if outcome.refused is not None:
             return LearnerRefusal(outcome.refused.reason, outcome.refused.message)
@@ -105,6 +112,8 @@ class ContributingLearner:
         if task is None:
             raise InvalidInputError("there are no masks for this round")
         words = self._contribution(work, task.announcement.length)
+        if noising is not None:
+            words = noising(words)
         told = work_sha256(flower.from_bytes(work.flower_message), work.metrics)
         masked = apply_masks(words, [bound_to_work(mask, told) for mask in task.masks])
         return Contribution(task.announcement, words_to_bytes(masked))

@@ -14,6 +14,7 @@ from weftmesh.core.forecast.effort import EffortModel, dot
 from weftmesh.core.forecast.features import DocumentCounts, FeatureStatistics
 from weftmesh.core.forecast.model_bytes import decode_model
 from weftmesh.core.forecast.ordinal import LABELS_NEWEST, REFIT_LABELS, TeamCalibration, TeamScale, fit_scale
+from weftmesh.learner.count_noise import CountNoise
 from weftmesh.learner.local_tasks import LocalTasks, Team
 from weftmesh.learner.team_file import TeamFile
 from weftmesh.learner.trainer import BASELINE_LOSS, LOSS, MODEL_LOSS
@@ -32,22 +33,27 @@ class EffortTrainer:
     Args:
         tasks: this node's labels.
         records: what is known of its teams.
+        count_noise: hides its small counts.
     """
 
-    def __init__(self, tasks: LocalTasks, records: TeamFile) -> None:
+    def __init__(self, tasks: LocalTasks, records: TeamFile, count_noise: CountNoise) -> None:
         self._tasks = tasks
         self._records = records
+        self._count_noise = count_noise
         self._prepared: dict[str, tuple[Team, int, FeatureStatistics, TeamData | None]] = {}
 
     def count(self, projects: tuple[str, ...], settings: RoundSettings) -> LocalUpdate:
-        """Document counts of the texts that may be trained on; every node's weight is 1, so that sums stay sums.
+        """Document counts of the texts that may be trained on, each a little wrong; see `count_noise`.
+
+        Every node's weight is 1, so that sums stay sums.
 
         Raises:
             PreconditionError: NOTHING_TO_LEARN.
         """
         teams = self._open(projects, settings)
         counts = DocumentCounts.of(text for team, known in teams for text in team.texts[:known])
-        return LocalUpdate(np.asarray(counts.to_vector(), dtype=np.float32), 1.0)
+        noisy = self._count_noise.added_to(counts, HEAD)
+        return LocalUpdate(np.asarray(noisy.to_vector(), dtype=np.float32), 1.0)
 
     def train(self, model: bytes, projects: tuple[str, ...], settings: RoundSettings) -> LocalUpdate:
         """One round of local training.

@@ -16,11 +16,12 @@ from weftmesh.core.forecast.cycle_time import TaskTimes
 from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.imported_times import CREATED, imported_s
 from weftmesh.core.forecast.text import TaskText
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import NoisePolicy, RoundKind
 from weftmesh.core.learning.sum_names import sum_name
 from weftmesh.learner.node import JobView, LabelledTask
 from weftmesh.learning.v1 import learning_pb2, row_pb2
 from weftmesh.runtime.round_settings import LABELS_MIN
+from weftmesh.runtime.wire.learning_records import read
 
 LABELLED: Final = "status=done has:estimate"
 _T = TypeVar("_T")
@@ -100,7 +101,8 @@ def view_of(learning: learning_pb2.Learning, job: str, node: str) -> JobView:
         versions={one.number: one.sha256 for one in learning.versions if one.job == job},
         intents=tuple(intent_of(one) for one in learning.intents if one.job == job),
         labels_min=spec.labels_min or LABELS_MIN,
-        wants_noise=row.HasField("noise"),
+        noise=read(NoisePolicy, row.noise) if row.HasField("noise") else None,
+        round_id=row.round_id,
         moments=tuple({row.as_of_s, *(one.as_of_s for one in learning.versions if one.job == job)} - {0}),
     )
 

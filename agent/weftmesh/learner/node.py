@@ -10,7 +10,7 @@ from weftmesh.core.aggregation.messages import UnmaskIntent
 from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.text import TaskText
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import NoisePolicy, RoundKind
 from weftmesh.runtime.round_settings import LABELS_MIN
 
 
@@ -27,7 +27,8 @@ class JobView:
         versions: SHA-256 of the model by version number; of the base version that was asked for, once it is known.
         intents: over that base version, one for each kind of sum at most.
         labels_min: what the job says; see RoundSettings.
-        wants_noise: whether the job has a privacy budget, and so promises noise in its sums.
+        noise: what the job promises for its sums; None when it promises nothing.
+        round_id: of the round under way; empty for none.
         moments: as of which rounds on that base version may read tasks, Unix seconds: the version's and the newest.
     """
 
@@ -39,7 +40,8 @@ class JobView:
     versions: Mapping[int, bytes] = field(default_factory=dict)
     intents: tuple[UnmaskIntent, ...] = ()
     labels_min: int = LABELS_MIN
-    wants_noise: bool = False
+    noise: NoisePolicy | None = None
+    round_id: bytes = b""
     moments: tuple[int, ...] = ()
 
 

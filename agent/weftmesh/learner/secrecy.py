@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 from weftmesh.core.aggregation.contributor import Contributor
@@ -20,10 +21,12 @@ from weftmesh.core.aggregation.terms import RoundTerms
 from weftmesh.core.errors import ForbiddenError, InvalidInputError, PreconditionError, WeftmeshError
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.sum_names import parse_sum_name
+from weftmesh.core.noise.shares import share_of_noise
 from weftmesh.learner.app import client_app
-from weftmesh.learner.contributing import ContributingLearner
+from weftmesh.learner.contributing import ContributingLearner, Noising
 from weftmesh.learner.memory_file import MemoryFile
 from weftmesh.learner.node import JobView, Node
+from weftmesh.learner.noising import noised
 from weftmesh.learner.trainer import Assignment, HeadTrainer, RoundTrainer
 from weftmesh.runtime.wire.envelopes import LearnerRefusal, Work, seal, unseal
 
@@ -33,6 +36,9 @@ INTENT_WAIT_S: Final = 2.0
 """The replica of a node may lag behind the one that committed the intent; so long it is waited for."""
 BASE_WAIT_S: Final = 2.0
 """The same for the base version."""
+ROUND_WAIT_S: Final = 2.0
+"""The same for the round itself."""
+_PAUSE_S: Final = 0.05
 
 
 class Secrecy:
@@ -65,6 +71,7 @@ class Secrecy:
         self._opt_out = state_dir / OPT_OUT_FILE
         self._clock = clock
         self._remember = memory.save
+        self._rng = rng
         # The term is the replica's to show: Raft keeps it, and a mesh that is restored from a backup begins at 1 again.
         known = replace(memory.load(), term=0)
         self._contributor = Contributor(name, sign=node.sign, verify=node.verify, rng=rng, memory=known)
@@ -90,10 +97,10 @@ class Secrecy:
             if isinstance(letter, Invitation):
                 return self._join(job, self._admit(job, letter.terms.base_version), letter, payload)
             if isinstance(letter, Work) and self._terms is not None:
-                view = self._admit(job, self._terms.base_version, BASE_WAIT_S)
+                view = self._in_round(job, self._terms)
                 self._trainer.assign(self._assignment(job, view, self._terms))
-            else:
-                self._admit(job)
+                return self._learner.answer(payload, self._noising(view, self._terms))
+            self._admit(job)
             return self._learner.answer(payload)
         except WeftmeshError as error:
             return seal(LearnerRefusal(error.reason, str(error)))
@@ -105,7 +112,7 @@ class Secrecy:
 
         Raises:
             ForbiddenError: this node's owner takes no part.
-            PreconditionError: there is no such job, it is not enabled, or it promises noise.
+            PreconditionError: there is no such job, or it is not enabled.
         """
         if self._opt_out.exists():
             raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
@@ -114,11 +121,6 @@ class Secrecy:
             raise ForbiddenError(f"the owner of {self._name} takes no part in job {job}", reason="OPTED_OUT")
         if not view.enabled:
             raise PreconditionError(f"{self._name} knows no job {job} that is enabled", reason="JOB_NOT_ENABLED")
-        if view.wants_noise:
-            raise PreconditionError(
-                f"job {job} promises noise and this release adds none; define it without a privacy budget",
-                reason="NOISE_UNSUPPORTED",
-            )
         # A replica that lags shows an older term than the contributor has heeded, which refuses it and goes on.
         self._contributor.apply(TermShown(view.term), self._clock())
         return view
@@ -142,6 +144,28 @@ class Secrecy:
             self._terms = terms
         return answer
 
+    def _in_round(self, job: str, terms: RoundTerms) -> JobView:
+        """The job once the replica shows the round that was joined: an older state may not show the job's noise yet.
+
+        While a round is under way, the log does not change what the job is.
+        """
+        give_up_at_s = self._clock() + ROUND_WAIT_S
+        while (view := self._admit(job, terms.base_version, BASE_WAIT_S)).round_id != terms.round_id:
+            if self._clock() >= give_up_at_s:
+                raise PreconditionError(
+                    f"{self._name} sees no round {terms.round_id.hex()} of job {job} under way; open it first",
+                    reason="ROUND_UNKNOWN",
+                )
+            sleep(_PAUSE_S)
+        return view
+
+    def _noising(self, view: JobView, terms: RoundTerms) -> Noising | None:
+        """This node's share of the sum's noise, by its own replica; `terms.needed` is what it will unmask at least."""
+        if view.noise is None:
+            return None
+        share = share_of_noise(view.noise.clip, view.noise.sigma, terms.needed, view.noise.colluders)
+        return partial(noised, share=share, random_bytes=self._rng.randbytes)
+
     def _assignment(self, job: str, view: JobView, terms: RoundTerms) -> Assignment | None:
         """What the round that was joined is for; None when it is not under way, which the contributor will say."""
         if self._contributor.round_id != terms.round_id:
@@ -155,7 +179,7 @@ class Secrecy:
                 f"{self._name} knows no version {terms.base_version} of job {job}; add it before a round starts there",
                 reason="BASE_UNKNOWN",
             )
-        return Assignment(view.head, kind, base, view.projects, view.moments, view.labels_min)
+        return Assignment(view.head, kind, base, view.projects, view.moments, view.labels_min, view.noise)
 
     def _shown_intent(self, asked: UnmaskIntent) -> UnmaskIntent | None:
         job, kind = parse_sum_name(asked.job)

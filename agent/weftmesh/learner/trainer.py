@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from weftmesh.core.errors import ForbiddenError, InvalidInputError, PreconditionError
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import NoisePolicy, RoundKind
 from weftmesh.core.learning.moments import AHEAD_S
 from weftmesh.runtime.masking import CLIP
 from weftmesh.runtime.round_settings import LABELS_MIN, RoundSettings
@@ -37,6 +37,7 @@ class Assignment:
             after another and subtract the sums. None for any, where no coordinator chooses.
         labels_min: a team with fewer labels is left out. With another number for each question, a coordinator would
             learn how many labels a node has from whether it has an answer.
+        noise: what the job promises.
     """
 
     head: str
@@ -45,6 +46,7 @@ class Assignment:
     projects: tuple[str, ...]
     moments: tuple[int, ...] | None = None
     labels_min: int = LABELS_MIN
+    noise: NoisePolicy | None = None
 
 
 class HeadTrainer(Protocol):
@@ -120,6 +122,8 @@ class RoundTrainer:
             raise _not_assigned("a model that is not the base version in this node's replica")
         if settings.labels_min != assignment.labels_min:
             raise _not_assigned(f"teams of {settings.labels_min} labels or more")
+        if not settings.is_for(assignment.noise):
+            raise _not_assigned(f"noise of sigma {settings.noise_sigma:g} at a clip of {settings.noise_clip:g}")
         if assignment.moments is not None and settings.as_of_s not in assignment.moments:
             raise _not_assigned(f"tasks as of {settings.as_of_s:.0f}")
         if settings.as_of_s > self._now() + AHEAD_S:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Final
 
+from weftmesh.core.aggregation.terms import CONTRIBUTORS_MAX
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import NoisePolicy, RoundKind
+from weftmesh.core.noise.shares import CLIP_RANGE, SIGMA_RANGE
 
 Value = bool | int | float | str | bytes
 """What a setting of Flower may be."""
@@ -35,6 +37,10 @@ class RoundSettings:
         l2: pull of the weights to 0, per unit of weight.
         update_clip: an update is shortened to this Euclidean length.
         labels_min: a team with fewer labels is left out.
+        noise_clip: of the job's NoisePolicy, 0 for a job without. A node adds the noise that its own replica asks for;
+            being told lets it refuse where the two differ.
+        noise_sigma: likewise.
+        noise_colluders: likewise.
     """
 
     head: str
@@ -45,6 +51,14 @@ class RoundSettings:
     l2: float = 1e-3
     update_clip: float = UPDATE_CLIP_MAX
     labels_min: int = LABELS_MIN
+    noise_clip: float = 0.0
+    noise_sigma: float = 0.0
+    noise_colluders: int = 0
+
+    def is_for(self, noise: NoisePolicy | None) -> bool:
+        """Whether the noise that these settings tell is that of a job's policy."""
+        told = {name: getattr(self, name) for name in noise_settings(noise)}
+        return told == noise_settings(noise)
 
     def to_config(self) -> dict[str, Value]:
         """As settings of a Flower message."""
@@ -74,16 +88,26 @@ class RoundSettings:
             "l2": (0.0, L2_MAX),
             "update_clip": (1e-6, UPDATE_CLIP_MAX),
             "labels_min": (LABELS_MIN, 1_000_000),
+            "noise_clip": (0.0, CLIP_RANGE[1]),
+            "noise_sigma": (0.0, SIGMA_RANGE[1]),
+            "noise_colluders": (0, CONTRIBUTORS_MAX - 1),
         }
         for name, (low, high) in bounds.items():
             if not low <= getattr(self, name) <= high:
                 raise _invalid(name, f"is {getattr(self, name)!r}, not {low:g} to {high:g}")
 
 
+def noise_settings(noise: NoisePolicy | None) -> dict[str, float | int]:
+    """The part of a round's settings that tells its noise."""
+    if noise is None:
+        return {"noise_clip": 0.0, "noise_sigma": 0.0, "noise_colluders": 0}
+    return {"noise_clip": noise.clip, "noise_sigma": noise.sigma, "noise_colluders": noise.colluders}
+
+
 def _number(name: str, value: Value) -> float | int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _invalid(name, "is no number")
-    if name in ("local_steps", "labels_min"):
+    if name in ("local_steps", "labels_min", "noise_colluders"):
         if value != int(value):
             raise _invalid(name, "is no whole number")
         return int(value)

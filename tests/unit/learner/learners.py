@@ -39,8 +39,9 @@ from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.terms import RoundTerms, threshold_for
 from weftmesh.core.forecast.finish_features import BoardTask
 from weftmesh.core.forecast.text import TaskText
-from weftmesh.core.learning.model import RoundKind
+from weftmesh.core.learning.model import NoisePolicy, RoundKind
 from weftmesh.core.learning.sum_names import sum_name
+from weftmesh.learner.count_noise import CountNoise
 from weftmesh.learner.effort import EffortTrainer
 from weftmesh.learner.local_tasks import LocalTasks
 from weftmesh.learner.node import JobView, LabelledTask
@@ -70,6 +71,10 @@ class Replica:
     intents: list[UnmaskIntent] = field(default_factory=list)
     opted_out: set[str] = field(default_factory=set)
     hides_intents: bool = False
+    noise: NoisePolicy | None = None
+    round_id: bytes = b""
+    lags: bool = False
+    """It does not show the round that is under way."""
     moments: tuple[int, ...] = (0,)
     """0 is for rounds that read what is there."""
 
@@ -95,6 +100,8 @@ class FakeNode:
             dict(self.replica.versions),
             tuple(self.replica.intents),
             moments=self.replica.moments,
+            noise=self.replica.noise,
+            round_id=b"" if self.replica.lags else self.replica.round_id,
         )
 
     def sign(self, statement: bytes) -> bytes:
@@ -157,7 +164,8 @@ class Learners:
     def learner(self, name: str) -> Secrecy:
         """A new learner process of a node."""
         state_dir, node = self.state_dir(name), self.nodes[name]
-        heads = {"effort": EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, "effort"))}
+        tasks, records = LocalTasks(node.labelled_tasks), TeamFile(state_dir, "effort")
+        heads = {"effort": EffortTrainer(tasks, records, CountNoise(state_dir))}
         return Secrecy(name, node, state_dir, heads, self.rng)
 
     def ask(self, name: str, letter: Letter, job: str = JOB) -> Letter:
@@ -167,8 +175,9 @@ class Learners:
 
     def terms(self, kind: RoundKind, base_version: int, vector_length: int) -> RoundTerms:
         self._rounds += 1
+        self.replica.round_id = self._rounds.to_bytes(16, "big")
         return RoundTerms(
-            round_id=self._rounds.to_bytes(16, "big"),
+            round_id=self.replica.round_id,
             job=sum_name(JOB, kind),
             base_version=base_version,
             term=self.replica.term,

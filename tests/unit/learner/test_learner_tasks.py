@@ -15,11 +15,12 @@ from tests.unit.learner.learners import tasks
 
 from weftmesh.core.errors import ForbiddenError, InvalidInputError, PreconditionError
 from weftmesh.core.forecast.effort import EffortModel
-from weftmesh.core.forecast.features import DocumentCounts
+from weftmesh.core.forecast.features import DocumentCounts, raw_features
 from weftmesh.core.forecast.model_bytes import encode_model
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.core.learning.moments import AHEAD_S
+from weftmesh.learner.count_noise import COUNT_SIGMA, CountNoise
 from weftmesh.learner.effort import EffortTrainer
 from weftmesh.learner.local_tasks import LISTING_S, LocalTasks
 from weftmesh.learner.node import LabelledTask
@@ -61,7 +62,7 @@ def untrained() -> bytes:
 
 
 def trainer(board: Board, directory: Path) -> EffortTrainer:
-    return EffortTrainer(board.tasks, TeamFile(directory, "effort"))
+    return EffortTrainer(board.tasks, TeamFile(directory, "effort"), CountNoise(directory))
 
 
 def test_labels_come_oldest_first_whatever_the_order_of_the_listing() -> None:
@@ -169,7 +170,10 @@ def test_a_node_with_nothing_to_learn_or_to_judge_by_says_so(tmp_path: Path) -> 
 def test_counts_are_of_what_may_be_trained_on_and_every_node_weighs_alike(tmp_path: Path) -> None:
     counted = trainer(Board({"FW": made(50)}), tmp_path).count(("FW",), COUNTING)
     assert counted.weight == 1.0
-    assert DocumentCounts.from_vector(counted.change.tolist()).documents == 40
+    counts = DocumentCounts.from_vector(counted.change.tolist())
+    assert counts.documents == pytest.approx(40, abs=8 * COUNT_SIGMA)
+    exact = DocumentCounts.of(raw_features(task.text) for task in made(50)[:40])
+    assert counts.shape_sums == pytest.approx(exact.shape_sums, rel=1e-6)
 
 
 @pytest.mark.parametrize("settings", [TRAINING, COUNTING, EVALUATION])

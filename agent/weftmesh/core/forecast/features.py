@@ -31,8 +31,6 @@ _SHAPE_WEIGHT: Final = 0.15
 _DEVIATIONS_MAX: Final = 4.0
 """A stranger text than this says no more: one pasted log must not drown the words."""
 _DEVIATION_MIN: Final = 1e-6
-_COUNT_ERROR_MAX: Final = 0.5
-"""Sums come back from fixed point a little off; a count further below 0 than this is none."""
 COUNTS_LENGTH: Final = 1 + BUCKETS + 2 * SHAPES
 """Of the vector form of `DocumentCounts`."""
 
@@ -131,30 +129,31 @@ class DocumentCounts:
 
     @classmethod
     def from_vector(cls, vector: Sequence[float]) -> DocumentCounts:
-        """Read a sum of `to_vector`.
+        """Read a sum of `to_vector`. Noise may have made a small count negative.
 
         Raises:
-            InvalidInputError: another length, a number that is not finite, or a negative count.
+            InvalidInputError: another length, or a number that is not finite.
         """
         if len(vector) != COUNTS_LENGTH:
             raise InvalidInputError(f"document counts: {len(vector)} numbers instead of {COUNTS_LENGTH}")
         numbers = array("d", vector)
         if not all(map(math.isfinite, numbers)):
             raise InvalidInputError("document counts: contain a number that is not finite")
-        if min(numbers[: 1 + BUCKETS]) < -_COUNT_ERROR_MAX:
-            raise InvalidInputError("document counts: contain a negative count")
         shapes = numbers[1 + BUCKETS :]
         return cls(numbers[0], numbers[1 : 1 + BUCKETS], shapes[:SHAPES], shapes[SHAPES:])
 
     def statistics(self) -> FeatureStatistics:
-        """The weights that follow: idf = ln((1 + N) / (1 + n)) + 1, and each shape's mean and deviation."""
+        """The weights that follow: idf = ln((1 + N) / (1 + n)) + 1, and each shape's mean and deviation.
+
+        A count below 0, or above the number of texts, counts as the bound: noise made it so.
+        """
         total = max(self.documents, 1.0)
         counts = [min(max(count, 0.0), total) for count in self.by_bucket]
         idf = array("f", [math.log((1 + total) / (1 + count)) + 1 for count in counts])
         means = array("d", [value / total for value in self.shape_sums])
         variances = [square / total - mean * mean for square, mean in zip(self.shape_squares, means, strict=True)]
         return FeatureStatistics(
-            self.documents, idf, means, array("d", [math.sqrt(max(one, 0.0)) for one in variances])
+            max(self.documents, 0.0), idf, means, array("d", [math.sqrt(max(one, 0.0)) for one in variances])
         )
 
 

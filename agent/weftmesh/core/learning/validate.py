@@ -12,6 +12,7 @@ from weftmesh.core.board.validate import single_line
 from weftmesh.core.learning.model import Coordinator, HeadSums, Limits, Metric, NoisePolicy
 from weftmesh.core.learning.plans import invalid
 from weftmesh.core.learning.privacy import sum_cost_nano_rho
+from weftmesh.core.noise.shares import CLIP_RANGE, SIGMA_RANGE
 
 _JOB: Final = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 """What secure aggregation takes for a job's name, too."""
@@ -22,9 +23,6 @@ _SHA256_BYTES: Final = 32
 _INT_MAX: Final = 2**63 - 1
 _PERCENT: Final = range(50, 101)
 """From a half on: of two disjoint sets of a roster only one can be beyond it."""
-_CLIP_RANGE: Final = (1e-6, 2.0**26)
-_SIGMA_RANGE: Final = (2.0**-10, 2.0**26)
-"""Between them noise fits the fixed point of the masks, see weftmesh.core.noise.shares, and a cost is finite."""
 _DELTA_RANGE: Final = (1e-15, 0.1)
 _COST_MAX_NANO_RHO: Final = _INT_MAX
 
@@ -119,8 +117,8 @@ def checked_noise(noise: NoisePolicy | None, contributors_floor: int) -> NoisePo
     """Noise that can be added, whose cost can be told, and a budget that pays for at least one sum."""
     if noise is None:
         return None
-    _check_real("noise.clip", noise.clip, _CLIP_RANGE)
-    _check_real("noise.sigma", noise.sigma, _SIGMA_RANGE)
+    _check_real("noise.clip", noise.clip, CLIP_RANGE)
+    _check_real("noise.sigma", noise.sigma, SIGMA_RANGE)
     _check_real("noise.delta", noise.delta, _DELTA_RANGE)
     what_to_do = "of the fewest contributors one has to be honest, whose noise nobody else knows"
     check_range("noise.colluders", noise.colluders, 0, contributors_floor - 1, what_to_do)

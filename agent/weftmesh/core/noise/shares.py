@@ -22,6 +22,10 @@ SIGMA_BITS: Final = 22
 SHARE_SIGMA_MIN: Final = 256
 """Fewer steps are refused: the sum of the shares has to be as good as a discrete Gaussian, see `sum_gap`."""
 
+CLIP_RANGE: Final = (1e-6, 2.0**26)
+SIGMA_RANGE: Final = (2.0**-10, 2.0**26)
+"""Of a whole sum's noise, in numbers: between them it fits the fixed point, and a sum of it cannot wrap around."""
+
 
 @dataclass(frozen=True, slots=True)
 class NoiseShare:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.learner.app import client_app
+from weftmesh.learner.count_noise import CountNoise
 from weftmesh.learner.effort import HEAD, EffortTrainer
 from weftmesh.learner.local_tasks import LocalTasks
 from weftmesh.learner.team_file import TeamFile
@@ -30,7 +31,7 @@ def trainer_over(tasks: Path, project: str, state: Path, kind: RoundKind) -> Rou
         kind: what is to be done; anything else is refused.
     """
     state.mkdir(parents=True, exist_ok=True)
-    head = EffortTrainer(LocalTasks(ExportedTasks(tasks).labelled_tasks), TeamFile(state, HEAD))
+    head = EffortTrainer(LocalTasks(ExportedTasks(tasks).labelled_tasks), TeamFile(state, HEAD), CountNoise(state))
     trainer = RoundTrainer({HEAD: head})
     trainer.assign(Assignment(HEAD, kind, base_sha256=None, projects=(project,)))
     return trainer

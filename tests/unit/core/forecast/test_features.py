@@ -75,7 +75,6 @@ def test_counts_survive_their_vector_form() -> None:
     [
         (array("d", [1.0]), "instead of"),
         (array("d", [1.0, math.nan] + [0.0] * (COUNTS_LENGTH - 2)), "not finite"),
-        (array("d", [1.0, -1.0] + [0.0] * (COUNTS_LENGTH - 2)), "negative"),
     ],
 )
 def test_a_vector_that_no_nodes_make_is_refused(vector: array[float], why: str) -> None:
@@ -88,6 +87,18 @@ def test_sums_that_fixed_point_left_a_little_off_are_read() -> None:
     for place in range(1, 1 + BUCKETS):
         vector[place] += 1e-6 if vector[place] else -1e-6
     assert set(DocumentCounts.from_vector(vector).statistics().idf) == {1.0, array("f", [math.log(2) + 1])[0]}
+
+
+def test_counts_that_noise_took_below_nothing_are_read_as_nothing() -> None:
+    vector = DocumentCounts.of([raw_features(TaskText("node")), raw_features(TaskText("restart"))]).to_vector()
+    exact = DocumentCounts.from_vector(vector).statistics()
+    for place in range(1, 1 + BUCKETS):
+        vector[place] -= 0.0 if vector[place] else 5.0
+    assert DocumentCounts.from_vector(vector).statistics() == exact
+    vector[0] = -3.0
+    statistics = DocumentCounts.from_vector(vector).statistics()
+    assert statistics.documents == 0
+    assert all(1.0 <= one <= 1.0 + math.log(2) + 1e-6 for one in statistics.idf)
 
 
 def test_half_a_character_is_no_word() -> None:

@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 
 from weftmesh.core.aggregation.terms import threshold_for
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.core.noise.shares import FIXED_POINT_BITS, SHARE_SIGMA_MIN, NoiseShare, share_of_noise, sum_gap
+from weftmesh.core.noise.shares import (
+    CLIP_RANGE,
+    FIXED_POINT_BITS,
+    SHARE_SIGMA_MIN,
+    SIGMA_RANGE,
+    NoiseShare,
+    share_of_noise,
+    sum_gap,
+)
 
 UNIT = 1 << FIXED_POINT_BITS
 FLOOR = 3
 
-sigmas = st.floats(2.0**-10, 2.0**26)
+sigmas = st.floats(*SIGMA_RANGE)
 
 
 def variance_of(share: NoiseShare) -> Fraction:
@@ -47,7 +55,7 @@ def test_the_fewest_stayers_have_all_of_the_noise_and_hardly_more(sigma: float, 
     assert left <= Fraction(sigma) ** 2 * (1 + Fraction(1, SHARE_SIGMA_MIN)) ** 2
 
 
-@given(st.floats(1e-6, 2.0**26), sigmas)
+@given(st.floats(*CLIP_RANGE), sigmas)
 def test_the_clip_is_never_rounded_up(clip: float, sigma: float) -> None:
     share = share_of_noise(clip, sigma, 10, 1)
     assert Fraction(share.clip * 2**share.step_bits, UNIT) <= Fraction(clip)
