@@ -21,7 +21,8 @@ class ColdStart:
     Attributes:
         labels: how many it has.
         federated: with the others' weights.
-        local: with weights from its own labels only.
+        local: with weights and thresholds from its own labels only.
+        local_precedents: the same with precedents.
         median: of its own labels only.
         full_median: of its whole history, which it does not have yet.
     """
@@ -30,6 +31,7 @@ class ColdStart:
     labels: int
     federated: float
     local: float
+    local_precedents: float
     median: float
     full_median: float
 
@@ -44,11 +46,13 @@ def cold_starts(projects: Sequence[Project], say: Callable[[str], None]) -> list
             known, asked = newcomer.history.newest(count), newcomer.test
             of_median = median_error(known, asked)
             try:
-                of_local = model_error(local(known), known, asked)
+                alone = local(known)
+                of_local = model_error(alone, known, asked, precedents=None)
+                of_precedents = model_error(alone, known, asked)
             except PreconditionError:
                 # All its labels agree: alone it has only the median.
-                of_local = of_median
+                of_local = of_precedents = of_median
             full = median_error(newcomer.history, asked)
             of_model = model_error(model, known, asked)
-            found.append(ColdStart(newcomer.name, count, of_model, of_local, of_median, full))
+            found.append(ColdStart(newcomer.name, count, of_model, of_local, of_precedents, of_median, full))
     return found

@@ -11,17 +11,25 @@ from typing import Final
 
 from benchmarks.learning import linear_svr
 from benchmarks.learning.dataset import Project
-from benchmarks.learning.forecasting import coverage, median_error, model_error
+from benchmarks.learning.forecasting import (
+    history_of,
+    mean_absolute_error,
+    median_error,
+    model_error,
+    model_forecasts,
+    share_within,
+)
 from benchmarks.learning.published import deep_se
 from benchmarks.learning.training import centralised, federated, local
+from weftmesh.core.forecast.calibration import TeamCalibration
 from weftmesh.core.forecast.effort import EffortModel
-from weftmesh.core.forecast.ordinal import TeamCalibration
 from weftmesh.learner.training.evaluation import Evaluation, evaluate
 
-METHODS: Final = ("median", "local", "linear_svr", "federated", "centralised", "deep_se")
+METHODS: Final = ("median", "local", "local_precedents", "linear_svr", "federated", "centralised", "deep_se")
 TITLES: Final = {
     "median": "median",
     "local": "local ordinal",
+    "local_precedents": "local with precedents",
     "linear_svr": "local LinearSVR",
     "federated": "federated",
     "centralised": "centralised",
@@ -109,15 +117,20 @@ def _norm(vector: Sequence[float]) -> float:
 
 def _compared(project: Project, by_federation: EffortModel, by_pooling: EffortModel) -> Compared:
     known, asked = project.history, project.test
+    alone = local(known)
+    history = history_of(by_federation, known)
+    forecasts = model_forecasts(by_federation, history, asked, 0.5, 0.85, 0.95)
+    p50, p85, p95 = (list(column) for column in zip(*forecasts, strict=True))
     errors = {
         "median": median_error(known, asked),
-        "local": model_error(local(known), known, asked),
+        "local": model_error(alone, known, asked, precedents=None),
+        "local_precedents": model_error(alone, known, asked),
         "linear_svr": linear_svr.recorded()[project.name],
-        "federated": model_error(by_federation, known, asked),
+        "federated": mean_absolute_error(p50, asked.efforts),
         "centralised": model_error(by_pooling, known, asked),
         "deep_se": deep_se()[project.name],
     }
     rows = known + asked
     following = evaluate(by_federation, rows.texts, rows.efforts, len(known.efforts), TeamCalibration())
-    covered = (coverage(by_federation, known, asked, 0.85), coverage(by_federation, known, asked, 0.95))
+    covered = (share_within(p85, asked.efforts), share_within(p95, asked.efforts))
     return Compared(project.name, len(asked.efforts), errors, covered, following)

@@ -49,6 +49,11 @@ class Project:
         """What is known before the first test row."""
         return self.train + self.validation
 
+    def earlier(self) -> Project:
+        """The same team some time ago: two thirds of the train rows known, the last third to validate on, no test."""
+        texts, efforts, cut = self.train.texts, self.train.efforts, 2 * len(self.train.efforts) // 3
+        return Project(self.name, Rows(texts[:cut], efforts[:cut]), Rows(texts[cut:], efforts[cut:]), Rows([], []))
+
 
 def available() -> bool:
     """Whether the issues are on this machine."""

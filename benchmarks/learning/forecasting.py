@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from statistics import fmean, median
 
 from benchmarks.learning.dataset import Rows
-from weftmesh.core.forecast.effort import EffortModel, dot
-from weftmesh.core.forecast.ordinal import TeamScale, fit_scale
+from weftmesh.core.forecast.effort import EffortModel, dot, fit_team
+from weftmesh.core.forecast.precedents import WEIGHTING, TeamHistory, Weighting
 
 
-def scores(model: EffortModel, rows: Rows) -> list[float]:
-    """Of each text."""
-    return [dot(model.statistics.weigh(text), model.weights) for text in rows.texts]
+def history_of(model: EffortModel, known: Rows, precedents: Weighting | None = WEIGHTING) -> TeamHistory:
+    """What a team's labels say on top of a model; without `precedents`, its thresholds alone."""
+    if precedents is None:
+        return replace(fit_team(model, known.texts, known.efforts), precedents=None)
+    return fit_team(model, known.texts, known.efforts, precedents)
 
 
-def quantiles(scale: TeamScale, of_scores: Iterable[float], probability: float) -> list[float]:
-    """Forecasts from scores; the median where the scale has no thresholds."""
-    return [scale.quantile(score, probability) if scale.thresholds else scale.median for score in of_scores]
+def model_forecasts(model: EffortModel, history: TeamHistory, asked: Rows, *of: float) -> list[tuple[float, ...]]:
+    """For each row the quantiles `of` these probabilities; the median where there are no thresholds."""
+    if not history.scale.thresholds:
+        return [(history.scale.median,) * len(of)] * len(asked.texts)
+    found = []
+    for text in asked.texts:
+        row = model.statistics.weigh(text)
+        score, scale = dot(row, model.weights), history.scale_for(row)
+        found.append(tuple(scale.quantile(score, probability) for probability in of))
+    return found
 
 
-def model_error(model: EffortModel, known: Rows, asked: Rows) -> float:
-    """Of P50 on `asked`, with thresholds from all of `known`."""
-    scale = fit_scale(scores(model, known), known.efforts)
-    return mean_absolute_error(quantiles(scale, scores(model, asked), 0.5), asked.efforts)
+def model_error(model: EffortModel, known: Rows, asked: Rows, *, precedents: Weighting | None = WEIGHTING) -> float:
+    """Of P50 on `asked`, with all of `known` as history; `precedents` as in `history_of`."""
+    history = history_of(model, known, precedents)
+    return mean_absolute_error([p50 for (p50,) in model_forecasts(model, history, asked, 0.5)], asked.efforts)
 
 
 def median_error(known: Rows, asked: Rows) -> float:
@@ -36,8 +45,6 @@ def mean_absolute_error(forecasts: list[float], efforts: list[float]) -> float:
     return fmean(abs(forecast - effort) for forecast, effort in zip(forecasts, efforts, strict=True))
 
 
-def coverage(model: EffortModel, known: Rows, asked: Rows, probability: float) -> float:
-    """The share of `asked` that is no larger than its forecast quantile."""
-    scale = fit_scale(scores(model, known), known.efforts)
-    forecasts = quantiles(scale, scores(model, asked), probability)
-    return fmean(effort <= forecast for forecast, effort in zip(forecasts, asked.efforts, strict=True))
+def share_within(forecasts: list[float], efforts: list[float]) -> float:
+    """The share of efforts that are no larger than their forecasts."""
+    return fmean(effort <= forecast for forecast, effort in zip(forecasts, efforts, strict=True))

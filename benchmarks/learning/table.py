@@ -47,16 +47,18 @@ def comparison_lines(found: Comparison) -> Iterator[str]:
 
 def cold_start_lines(found: Sequence[ColdStart]) -> Iterator[str]:
     """A line for each number of labels."""
-    yield "| labels | median of them | local ordinal | federated | ratio to full-history median | better than local |"
-    yield "|---|---|---|---|---|---|"
+    head = ("labels", "median of them", "local ordinal", "local with precedents", "federated")
+    tail = ("ratio to full-history median", "better than local", "better than local with precedents")
+    yield f"| {' | '.join(head + tail)} |"
+    yield "|---" * len(head + tail) + "|"
     for count in LABELS:
         some = [one for one in found if one.labels == count]
-        ours, theirs = [one.federated for one in some], [one.local for one in some]
+        ours = [one.federated for one in some]
+        peers = [one.median for one in some], [one.local for one in some], [one.local_precedents for one in some]
+        means = [f"{fmean(errors):.3f}" for errors in (*peers, ours)]
         ratio = fmean(one.federated / one.full_median for one in some)
-        yield (
-            f"| {count} | {fmean(one.median for one in some):.3f} | {fmean(theirs):.3f} | {fmean(ours):.3f} | "
-            f"{ratio:.3f} | {wins(ours, theirs)} of {len(some)}, p {signed_rank_p(ours, theirs):.4f} |"
-        )
+        better = [f"{wins(ours, them)} of {len(some)}, p {signed_rank_p(ours, them):.4f}" for them in peers[1:]]
+        yield f"| {count} | {' | '.join(means)} | {ratio:.3f} | {' | '.join(better)} |"
 
 
 def comparison_rows(found: Comparison) -> list[Row]:

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 
 from weftmesh.core.errors import PreconditionError
+from weftmesh.core.forecast.calibration import TeamCalibration
 from weftmesh.core.forecast.effort import EffortModel, dot
 from weftmesh.core.forecast.features import DocumentCounts, FeatureStatistics
 from weftmesh.core.forecast.model_bytes import decode_model
-from weftmesh.core.forecast.ordinal import LABELS_NEWEST, REFIT_LABELS, TeamCalibration, TeamScale, fit_scale
+from weftmesh.core.forecast.ordinal import LABELS_NEWEST, REFIT_LABELS, TeamScale, fit_scale
 from weftmesh.learner.count_noise import CountNoise
 from weftmesh.learner.local_tasks import LocalTasks, Team
 from weftmesh.learner.team_file import TeamFile

@@ -11,9 +11,10 @@ import pytest
 
 from weftmesh.core.errors import InvalidInputError, PreconditionError
 from weftmesh.core.forecast.averaging import server_step
+from weftmesh.core.forecast.calibration import TeamCalibration
 from weftmesh.core.forecast.effort import EffortModel
 from weftmesh.core.forecast.features import DIMENSIONS, DocumentCounts, RawFeatures, raw_features
-from weftmesh.core.forecast.ordinal import TeamCalibration, fit_threshold
+from weftmesh.core.forecast.ordinal import fit_threshold
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.learner.training.evaluation import evaluate
 from weftmesh.learner.training.round import (

@@ -9,9 +9,11 @@ from weftmesh.agent.learning.served_model import Served, ServedModel
 from weftmesh.agent.learning.team_cache import TeamCache
 from weftmesh.core.board.model import Status, Task
 from weftmesh.core.errors import NotFoundError, WeftmeshError
-from weftmesh.core.forecast.effort import Basis, EffortModel, forecast_effort
+from weftmesh.core.forecast.effort import Basis, EffortModel, fit_team, forecast_effort
 from weftmesh.core.forecast.explanation import explain_effort
+from weftmesh.core.forecast.features import raw_features
 from weftmesh.core.forecast.ordinal import LABELS_MIN, LABELS_NEWEST, TeamScale, fit_scale
+from weftmesh.core.forecast.precedents import TeamHistory
 from weftmesh.core.forecast.text import TaskText
 from weftmesh.learning.v1 import learning_pb2
 
@@ -27,11 +29,11 @@ def text_of(task: Task) -> TaskText:
 
 
 class EffortForecasts:
-    """Forecasts effort. A team's scale is fitted here and never leaves this node."""
+    """Forecasts effort. A team's history is fitted here and never leaves this node."""
 
     def __init__(self, model: ServedModel[EffortModel]) -> None:
         self._model = model
-        self._scales: TeamCache[TeamScale | None] = TeamCache(label_of, LABELS_NEWEST)
+        self._histories: TeamCache[TeamHistory | None] = TeamCache(label_of, LABELS_NEWEST)
 
     async def forecast(self, home: Home, task: Task, notes: list[str]) -> learning_pb2.EffortForecast | None:
         """The forecast of a task; None when its team has no label. What is missing is added to `notes`.
@@ -47,20 +49,20 @@ class EffortForecasts:
         except WeftmeshError as error:
             notes.append(f"effort: the model cannot be used: {error}")
         model, sha256 = (None, b"") if served is None else (served.model, served.sha256)
-        scale = await self._scales.get(home, task.project_id, sha256, lambda tasks: fit(model, tasks))
-        if scale is None:
+        history = await self._histories.get(home, task.project_id, sha256, lambda tasks: fit(model, tasks))
+        if history is None:
             notes.append(f"effort: {task.project_id} has no done task with an estimate on this node's board yet")
             return None
         if served is None:
-            return _baseline(scale)
-        return self._by_model(served, scale, task, notes)
+            return _baseline(history.scale)
+        return self._by_model(served, history, task, notes)
 
     @staticmethod
     def _by_model(
-        served: Served[EffortModel], scale: TeamScale, task: Task, notes: list[str]
+        served: Served[EffortModel], history: TeamHistory, task: Task, notes: list[str]
     ) -> learning_pb2.EffortForecast:
-        text = text_of(task)
-        found = forecast_effort(served.model, scale, text)
+        text, scale = text_of(task), history.scale
+        found = forecast_effort(served.model, history, text)
         if found.basis is Basis.MEDIAN:
             why = f"needs {LABELS_MIN} labels" if scale.labels < LABELS_MIN else "finds one value in all labels"
             notes.append(f"effort: the model {why}, so this is the team's median")
@@ -80,14 +82,14 @@ class EffortForecasts:
         )
 
 
-def fit(model: EffortModel | None, tasks: list[Task]) -> TeamScale | None:
-    """The scale of labelled tasks: with thresholds for the model's scores, or without a model their quantiles."""
+def fit(model: EffortModel | None, tasks: list[Task]) -> TeamHistory | None:
+    """What labelled tasks say: with thresholds for the model's scores, or without a model their quantiles."""
     efforts = [task.estimate for task in tasks if task.estimate is not None]
     if not efforts:
         return None
     if model is None:
-        return replace(fit_scale([0.0] * len(efforts), efforts), thresholds=())
-    return fit_scale([model.score(text_of(task)) for task in tasks], efforts)
+        return TeamHistory(replace(fit_scale([0.0] * len(efforts), efforts), thresholds=()), None)
+    return fit_team(model, [raw_features(text_of(task)) for task in tasks], efforts)
 
 
 def _baseline(scale: TeamScale) -> learning_pb2.EffortForecast:

@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Final
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.core.forecast.features import DIMENSIONS, FeatureStatistics, SparseRow, raw_features
-from weftmesh.core.forecast.ordinal import TeamScale
+from weftmesh.core.forecast.features import DIMENSIONS, FeatureStatistics, RawFeatures, SparseRow, raw_features
+from weftmesh.core.forecast.precedents import WEIGHTING, TeamHistory, Weighting, fit_history
 from weftmesh.core.forecast.text import TaskText
 
 WEIGHT_MAX: Final = 1e4
@@ -88,7 +88,25 @@ def dot(row: SparseRow, weights: array[float]) -> float:
     return total
 
 
-def forecast_effort(model: EffortModel, team: TeamScale, text: TaskText) -> EffortForecast:
+def fit_team(
+    model: EffortModel, texts: Sequence[RawFeatures], efforts: Sequence[float], weighting: Weighting = WEIGHTING
+) -> TeamHistory:
+    """What a team's labels say on top of a model.
+
+    Args:
+        model: the version that is to forecast.
+        texts: of the labelled tasks, oldest first.
+        efforts: beside them, in the team's own unit.
+        weighting: of the precedents.
+
+    Raises:
+        InvalidInputError: no labels, or as many texts as labels there are not.
+    """
+    rows = [model.statistics.weigh(text) for text in texts]
+    return fit_history(rows, [dot(row, model.weights) for row in rows], efforts, weighting)
+
+
+def forecast_effort(model: EffortModel, team: TeamHistory, text: TaskText) -> EffortForecast:
     """Forecast a task's effort.
 
     Args:
@@ -96,12 +114,14 @@ def forecast_effort(model: EffortModel, team: TeamScale, text: TaskText) -> Effo
         team: from at least one label.
         text: the task's.
     """
-    if not team.thresholds:
-        p85, p95 = (max(team.median, one) for one in team.upper)
-        return EffortForecast(team.median, p85, p95, team.median, team.labels, Basis.MEDIAN, model.version)
-    score = model.score(text)
-    p50, p85, p95 = (team.quantile(score, probability) for probability in (0.5, 0.85, 0.95))
-    return EffortForecast(p50, p85, p95, team.median, team.labels, Basis.MODEL, model.version)
+    scale = team.scale
+    if not scale.thresholds:
+        p85, p95 = (max(scale.median, one) for one in scale.upper)
+        return EffortForecast(scale.median, p85, p95, scale.median, scale.labels, Basis.MEDIAN, model.version)
+    row = model.row(text)
+    score, moved = dot(row, model.weights), team.scale_for(row)
+    p50, p85, p95 = (moved.quantile(score, probability) for probability in (0.5, 0.85, 0.95))
+    return EffortForecast(p50, p85, p95, scale.median, scale.labels, Basis.MODEL, model.version)
 
 
 def check_weights(name: str, weights: Sequence[float]) -> None:

@@ -8,7 +8,7 @@ teams train; levels and thresholds are a team's own and stay on its node.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,44 +61,6 @@ class TeamScale:
             if highest <= threshold:
                 return level
         return self.levels[-1]
-
-
-class TeamCalibration:
-    """A team's scale, fitted again after every `REFIT_LABELS` new labels on the newest `LABELS_NEWEST`.
-
-    Scores of one calibration come from one model version; another version needs another calibration.
-
-    Args:
-        newest: how many labels are kept.
-        refit: after how many new labels the thresholds follow; the first labels count at once.
-    """
-
-    def __init__(self, newest: int = LABELS_NEWEST, refit: int = REFIT_LABELS) -> None:
-        self._scores: deque[float] = deque(maxlen=newest)
-        self._efforts: deque[float] = deque(maxlen=newest)
-        self._refit = refit
-        self._waiting = 0
-        self._scale: TeamScale | None = None
-
-    def add(self, score: float, effort: float) -> None:
-        """Learn what a task turned out to be.
-
-        Raises:
-            InvalidInputError: the effort is negative or not finite.
-        """
-        check_effort(effort)
-        self._scores.append(score)
-        self._efforts.append(effort)
-        self._waiting += 1
-
-    @property
-    def scale(self) -> TeamScale | None:
-        """The newest scale; None before the first label."""
-        young = self._scale is None or self._scale.labels < min(self._refit, self._efforts.maxlen or self._refit)
-        if self._waiting >= self._refit or (young and self._waiting):
-            self._scale = fit_scale(self._scores, self._efforts)
-            self._waiting = 0
-        return self._scale
 
 
 def check_effort(effort: float) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from weftmesh.core.forecast.calibration import TeamCalibration
 from weftmesh.core.forecast.effort import EffortModel, dot
 from weftmesh.core.forecast.features import RawFeatures
-from weftmesh.core.forecast.ordinal import TeamCalibration
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,11 @@ def evaluate(
     """
     forecasts, model_error, median_error = 0, 0.0, 0.0
     for place, (text, effort) in enumerate(zip(texts, efforts, strict=True)):
-        score = dot(model.statistics.weigh(text), model.weights)
-        if place >= known and (scale := calibration.scale) is not None:
+        row = model.statistics.weigh(text)
+        score = dot(row, model.weights)
+        if place >= known and (history := calibration.history) is not None:
             forecasts += 1
-            model_error += abs(scale.quantile(score, 0.5) - effort if scale.thresholds else scale.median - effort)
-            median_error += abs(scale.median - effort)
-        calibration.add(score, effort)
+            model_error += abs(history.middle(row, score) - effort)
+            median_error += abs(history.scale.median - effort)
+        calibration.add(row, score, effort)
     return Evaluation(forecasts, model_error, median_error)

@@ -15,7 +15,6 @@ from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.ordinal import (
     LABELS_MIN,
     LEVELS_MAX,
-    TeamCalibration,
     fit_scale,
     fit_threshold,
     gap_weights,
@@ -105,31 +104,3 @@ def test_the_logistic_does_not_overflow() -> None:
 def test_a_scale_without_labels_is_refused(scores: list[float], efforts: list[float]) -> None:
     with pytest.raises(InvalidInputError):
         fit_scale(scores, efforts)
-
-
-@pytest.mark.parametrize("effort", [-1.0, math.nan, math.inf])
-def test_what_is_no_effort_is_refused(effort: float) -> None:
-    calibration = TeamCalibration()
-    with pytest.raises(InvalidInputError, match="estimate"):
-        calibration.add(0.0, effort)
-    assert calibration.scale is None
-
-
-def test_a_young_team_learns_from_each_label_then_from_every_tenth() -> None:
-    calibration = TeamCalibration()
-    seen = []
-    for number in range(1, 41):
-        calibration.add(0.0, float(number % 3))
-        scale = calibration.scale
-        assert scale is not None
-        seen.append(scale.labels)
-    assert seen == [*range(1, 11), *[10] * 9, *[20] * 10, *[30] * 10, 40]
-
-
-def test_labels_older_than_the_newest_are_forgotten() -> None:
-    calibration = TeamCalibration(newest=20)
-    for effort in [1.0] * 50 + [5.0] * 20:
-        calibration.add(0.0, effort)
-    scale = calibration.scale
-    assert scale is not None
-    assert (scale.median, scale.labels) == (5.0, 20)
