@@ -20,6 +20,7 @@ from weftmesh.learning.v1 import command_pb2, learning_pb2
 
 WORDS = ("crash", "typo", "login", "rewrite", "scheduler", "label", "migration", "colour", "driver", "timeout")
 POLL_S = 0.1
+CONNECT_S = 60.0
 
 
 async def fill(node: DevNode, number: int, labels: int = 40) -> None:
@@ -79,6 +80,16 @@ async def eventually(happened: Callable[[], Awaitable[bool]], timeout_s: float) 
             if await happened():
                 return
             await asyncio.sleep(POLL_S)
+
+
+async def connected(leader: str, mesh: DevMesh) -> None:
+    """Return once the leader sees everybody."""
+    async with mesh.node(leader).client() as client:
+
+        async def all_here() -> bool:
+            return len((await client.learning.get_learning()).contributors) == len(mesh.nodes)
+
+        await eventually(all_here, CONNECT_S)
 
 
 async def model(node: DevNode, state: JobState, number: int) -> bytes:

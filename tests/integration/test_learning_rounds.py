@@ -11,7 +11,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.learning_mesh import Coordinators, coordinating, define, eventually, fill, model, shown, until
+from tests.integration.learning_mesh import (
+    Coordinators,
+    connected,
+    coordinating,
+    define,
+    eventually,
+    fill,
+    model,
+    shown,
+    until,
+)
 from tests.integration.learning_replay import replay_of
 
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
@@ -164,16 +174,6 @@ async def test_a_node_that_dies_in_a_round_spoils_that_one_unless_its_vector_is_
         state = await shown(leader, job)
         assert state.job.newest_version == 4
         assert len(state.intents) == 4, "one count, two trainings, one evaluation, each once"
-
-
-async def connected(leader: str, mesh: DevMesh) -> None:
-    """Return once the leader sees everybody."""
-    async with mesh.node(leader).client() as client:
-
-        async def all_here() -> bool:
-            return len((await client.learning.get_learning()).contributors) == len(mesh.nodes)
-
-        await eventually(all_here, SETTLE_S)
 
 
 async def said(coordinators: Coordinators, why: str) -> bool:
