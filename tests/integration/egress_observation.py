@@ -65,8 +65,10 @@ class Observed:
 
     Attributes:
         state: what the log says of it.
-        wires: what the relays kept.
-        recorded: what the nodes' ledgers say left them for class learning.
+        wires: what the relays kept, of a second job too.
+        passed: what was seen to pass for class learning.
+        recorded: what the nodes' ledgers say left them.
+        hurried: both again after the second job, whose questions are broken off when enough have answered.
         reports: `weftmesh privacy report`, by node.
         verified: `weftmesh privacy verify`, by node.
         at_home: the canaries in the log of a node's own projects, by node.
@@ -74,16 +76,15 @@ class Observed:
 
     state: JobState
     wires: list[Wire]
+    passed: Counter[Payload]
     recorded: Counter[Payload]
+    hurried: tuple[Counter[Payload], Counter[Payload]]
     reports: dict[str, Any]
     verified: dict[str, Any]
     at_home: dict[str, set[bytes]]
 
     def calls(self) -> list[tuple[Wire, Call]]:
         return [(wire, call) for wire in self.wires for call in calls_of(bytes(wire.sent), bytes(wire.answered))]
-
-    def seen(self) -> Counter[Payload]:
-        return seen_on(self.wires)
 
 
 def seen_on(wires: list[Wire]) -> Counter[Payload]:
@@ -172,21 +173,20 @@ async def plant_control(node: DevNode) -> None:
         await client.board.create_task(board_pb2.CreateTaskRequest(parent="projects/MESH", task=task))
 
 
-async def define(node: DevNode) -> None:
+async def define(node: DevNode, job: str, threshold_percent: int) -> None:
     spec = learning_pb2.JobSpec(head="effort", goal_version=GOAL, evaluate_every=4)
-    # With everybody's answer needed, no question is broken off because enough of the others have answered.
     definition = command_pb2.DefineJob(
-        job=JOB, contributors_floor=NODES, threshold_percent=100, spec=spec.SerializeToString()
+        job=job, contributors_floor=NODES, threshold_percent=threshold_percent, spec=spec.SerializeToString()
     )
     async with node.client() as client:
         await client.learning.change_learning(learning_pb2.ChangeLearningRequest(define_job=definition))
 
 
-async def learn(mesh: DevMesh) -> JobState:
-    """Carry the job on to its goal: a count, trainings, evaluations."""
+async def learn(mesh: DevMesh, job: str) -> JobState:
+    """Carry a job on to its goal: a count, trainings, evaluations."""
     async with coordinating(mesh) as coordinators:
         try:
-            return await until(mesh.first, JOB, lambda state: GOAL in state.evaluations, SETTLE_S)
+            return await until(mesh.first, job, lambda state: GOAL in state.evaluations, SETTLE_S)
         except TimeoutError:
             pytest.fail(coordinators.logs())
 
@@ -240,14 +240,15 @@ async def recorded_by(mesh: DevMesh) -> Counter[Payload]:
     return found
 
 
-async def settled(mesh: DevMesh, relays: Relays) -> Counter[Payload]:
-    """What the ledgers say, once all of it has passed, or could have."""
+async def settled(mesh: DevMesh, relays: Relays) -> tuple[Counter[Payload], Counter[Payload]]:
+    """What has passed and what the ledgers say, once they are the same, or should be."""
     give_up_at = asyncio.get_running_loop().time() + QUIET_S
-    while (recorded := await recorded_by(mesh)) != seen_on(relays.wires):
-        if asyncio.get_running_loop().time() > give_up_at:
-            break
+    while True:
+        # In this order: what is recorded meanwhile may pass later.
+        passed, recorded = seen_on(relays.wires), await recorded_by(mesh)
+        if passed == recorded or asyncio.get_running_loop().time() > give_up_at:
+            return passed, recorded
         await asyncio.sleep(0.5)
-    return recorded
 
 
 async def said(mesh: DevMesh, command: str) -> dict[str, Any]:
@@ -268,15 +269,15 @@ async def observe(directory: Path) -> Observed:
         await plant_control(mesh.first)
         for number, node in enumerate(mesh.nodes.values()):
             await plant(node, number)
-        await define(mesh.first)
+        # With everybody's answer needed, no question is broken off because enough of the others have answered.
+        await define(mesh.first, JOB, threshold_percent=100)
         await refuse_one(mesh)
-        state = await learn(mesh)
+        state = await learn(mesh, JOB)
         await fetch_again(mesh, state)
-        return Observed(
-            state,
-            relays.wires,
-            await settled(mesh, relays),
-            await said(mesh, "report"),
-            await said(mesh, "verify"),
-            {name: at_home(node) for name, node in mesh.nodes.items()},
-        )
+        passed, recorded = await settled(mesh, relays)
+        reports, verified = await said(mesh, "report"), await said(mesh, "verify")
+        await define(mesh.first, "hurried", threshold_percent=60)
+        await learn(mesh, "hurried")
+        hurried = seen_on(relays.wires), await recorded_by(mesh)
+        found = {name: at_home(node) for name, node in mesh.nodes.items()}
+        return Observed(state, relays.wires, passed, recorded, hurried, reports, verified, found)
