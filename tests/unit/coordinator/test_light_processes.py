@@ -59,8 +59,8 @@ def test_the_test_sees_what_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("name", "heavy"),
     [
-        ("weftmesh.agent.__main__", ("rich",)),
-        ("weftmesh.coordinator.__main__", ("rich", "cryptography", "uvloop", "pysyncobj")),
+        ("weftmesh.agent.__main__", ("rich", "greenlet")),
+        ("weftmesh.coordinator.__main__", ("rich", "greenlet", "cryptography", "uvloop", "pysyncobj")),
     ],
 )
 def test_a_process_that_stays_does_without_what_it_does_not_need(name: str, heavy: tuple[str, ...]) -> None:
