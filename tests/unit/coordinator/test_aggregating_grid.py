@@ -150,14 +150,24 @@ STAGES: Mapping[str, Callable[[object], bool]] = {
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_round_survives_one_that_goes_away(stage: str) -> None:
-    mesh = Mesh(5)
-    mesh.drop("node02", STAGES[stage])
-    result = await mesh.train()
-    left_in = {node: one for node, one in mesh.exchange.trainers.items() if stage == "unmasking" or node != "node02"}
-    updates = [one.train(MODEL, CONFIG) for one in left_in.values()]
-    mean = sum(one.weight * one.change.astype(np.float64) for one in updates) / sum(one.weight for one in updates)
-    np.testing.assert_allclose(vectors_of(result.model)[0], RATE * mean, atol=1e-6)
+@pytest.mark.parametrize(("count", "before", "at_unmasking"), [(3, 0, 1), (5, 1, 1), (10, 3, 3), (16, 6, 6)])
+async def test_a_round_survives_those_that_go_away(count: int, before: int, at_unmasking: int, stage: str) -> None:
+    """As many as docs/security.md says; one more, and there is no model."""
+    nodes = [f"node{one:02}" for one in range(1, count + 1)]
+    tolerated = at_unmasking if stage == "unmasking" else before
+    for losses in (tolerated, tolerated + 1):
+        mesh, gone = Mesh(count), nodes[:losses]
+        for node in gone:
+            mesh.drop(node, STAGES[stage])
+        if losses > tolerated:
+            with pytest.raises(RoundAbandonedError):
+                await mesh.train()
+            continue
+        result = await mesh.train()
+        left_in = [node for node in nodes if stage == "unmasking" or node not in gone]
+        updates = [mesh.exchange.trainers[node].train(MODEL, CONFIG) for node in left_in]
+        mean = sum(one.weight * one.change.astype(np.float64) for one in updates) / sum(one.weight for one in updates)
+        np.testing.assert_allclose(vectors_of(result.model)[0], RATE * mean, atol=1e-6)
 
 
 async def test_of_three_nodes_none_may_go_before_its_vector_came() -> None:
