@@ -10,6 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError, Message
 
 from weftmesh.cli.encoding import to_json
+from weftmesh.cli.noise_text import budget_json
 from weftmesh.core.clock import stamp_to_ms
 from weftmesh.core.learning.model import RoundKind, RoundStage, VersionStage
 from weftmesh.core.learning.outcomes import Verb
@@ -50,7 +51,7 @@ def learning_json(view: learning_pb2.Learning) -> dict[str, Any]:
     shown = to_json(view)
     for field in ("opt_outs", "rounds", "versions", "intents", "evaluations", "events"):
         shown[field] = [_row_json(row) for row in getattr(view, field)]
-    shown["jobs"] = [to_json(job) | {"spec": to_json(spec_of(job))} for job in view.jobs]
+    shown["jobs"] = [to_json(job) | {"spec": to_json(spec_of(job)), "privacy": budget_json(job)} for job in view.jobs]
     return shown
 
 

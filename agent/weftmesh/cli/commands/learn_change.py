@@ -8,6 +8,7 @@ import click
 
 from weftmesh.cli.encoding import to_json
 from weftmesh.cli.learning_text import spec_of
+from weftmesh.cli.noise_options import noise_options, policy
 from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import Session
 from weftmesh.client.requests import new_request_id
@@ -39,16 +40,21 @@ VERSIONS_READ: Final = 100
     show_default=True,
     help="So many versions more than now.",
 )
+@noise_options
 @dry_run_option
-async def run(session: Session, job: str, rounds: int, dry_run: bool) -> None:
+async def run(session: Session, job: str, rounds: int, dry_run: bool, **noise: Any) -> None:
     """Raise the goal of JOB; make the job first if there is none. The node that leads carries the rounds out.
 
     A new job takes at least three contributors: with two, each would learn the other's part from the sum. While a
     round is under way a job cannot be changed; try again after it.
+
+    With --epsilon every node clips what it sends and adds noise. What is promised is for a node as a whole, and what a
+    few nodes learn under such noise is little: see docs/security.md before you choose.
     """
     async with session.client() as client:
         view = await _learning(session, client, job)
         define = _raised(view.jobs[0], rounds) if view.jobs else _new(job, rounds)
+        _promise(define, view, **noise)
         answer = await _change(session, client, dry_run, define_job=define)
     goal = learning_pb2.JobSpec.FromString(define.spec).goal_version
     newest = view.jobs[0].newest_version if view.jobs else 0
@@ -164,6 +170,17 @@ def _raised(job: row_pb2.Job, rounds: int) -> DefineJob:
         interval_s=job.interval_s,
         version=job.version,
     )
+
+
+def _promise(
+    define: DefineJob, view: learning_pb2.Learning, epsilon: float | None, delta: float, clip: float, colluders: int
+) -> None:
+    """Put a noise policy into the definition, if one is asked for."""
+    if epsilon is None:
+        return
+    newest, spent = (view.jobs[0].newest_version, view.jobs[0].spent_nano_rho) if view.jobs else (0, 0)
+    rounds = learning_pb2.JobSpec.FromString(define.spec).goal_version - max(newest, STARTING_VERSIONS)
+    define.noise.CopyFrom(policy(epsilon, delta, clip, colluders, rounds=rounds, spent_nano_rho=spent))
 
 
 def _former(view: learning_pb2.Learning) -> int:

@@ -9,6 +9,7 @@ import click
 from weftmesh.cli.commands.privacy import size_text
 from weftmesh.cli.encoding import to_json
 from weftmesh.cli.learning_text import learning_json, spec_of, stamp_text, word
+from weftmesh.cli.noise_text import budget_text, is_spent
 from weftmesh.cli.options import command
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
@@ -88,6 +89,7 @@ def _show_jobs(output: Output, view: learning_pb2.Learning) -> None:
             ("can be asked", ", ".join(view.contributors) or "nobody"),
             ("opted out", ", ".join(out)),
             ("trained here", ", ".join(view.trained_projects) or "no project"),
+            *((f"privacy of {job.name}", budget_text(job)) for job in view.jobs),
         ]
     )
     if not view.jobs:
@@ -100,6 +102,8 @@ def _state(view: learning_pb2.Learning, job: row_pb2.Job) -> str:
     if job.round_id:
         stage = next((one.stage for one in view.rounds if one.id == job.round_id), int(RoundStage.OPEN))
         return f"a round is under way ({word(RoundStage, stage)})"
+    if is_spent(job):
+        return "its privacy budget is used up"
     missing = job.contributors_floor - len(view.contributors)
     if job.newest_version >= spec_of(job).goal_version:
         return "at its goal"
