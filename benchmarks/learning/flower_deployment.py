@@ -25,7 +25,8 @@ from weftmesh.cli.dev_mesh import free_ports
 APP: Final = Path(__file__).resolve().parents[2] / "tests" / "peers" / "flower_app"
 PROGRAMS: Final = ("flwr", *(f"flower-{name}" for name in ("superlink", "supernode", "superexec")))
 CONNECTION: Final = "loopback"
-START_S: Final = 120.0
+START_S: Final = 180.0
+"""For all of a deployment to start."""
 STOP_S: Final = 10.0
 POLL_S: Final = 0.1
 LOG_TAIL_LINES: Final = 25
@@ -72,10 +73,17 @@ class Deployment:
     Attributes:
         directory: for logs, and what Flower keeps.
         node_ids: of the SuperNodes, in the order in which they were given; drawn by the SuperLink.
+        pids: of the SuperLink and of the SuperNodes.
     """
 
     directory: Path
     node_ids: Sequence[int]
+    pids: Sequence[int]
+
+    def memory_bytes(self) -> int:
+        """Proportional set size of all processes, with what they started: a page that n of them share counts 1/n."""
+        pids = {child for pid in self.pids for child, _ in _descendants(pid)} | set(self.pids)
+        return sum(_proportional_bytes(pid) for pid in pids)
 
     def run(self, model: bytes, rounds: int, timeout_s: float) -> FlowerRun:
         """Train with all nodes.
@@ -122,6 +130,7 @@ def deployment(
     Raises:
         DeploymentError: one of them did not start.
     """
+    deadline = monotonic() + START_S
     link_port, *node_ports = free_ports(1 + len(nodes))
     more = {} if superexec_poll_s is None else {"FLWR_SUPEREXEC_TASK_POLL_INTERVAL": str(superexec_poll_s)}
     processes: list[subprocess.Popen[bytes]] = []
@@ -138,15 +147,15 @@ def deployment(
     try:
         link = ("--insecure", "--disable-runtime-dependency-installation", "--port", str(link_port))
         start("superlink", "flower-superlink", *link)
-        _await_port(link_port, processes[0], directory / "superlink.log")
+        _await_port(link_port, processes[0], directory / "superlink.log", deadline)
         for number, (node, port) in enumerate(zip(nodes, node_ports, strict=True), 1):
             config = f'tasks="{node.tasks}" project="{node.project}" state="{node.state}"'
             where = ("--superlink", f"127.0.0.1:{link_port}", "--port", str(port))
             start(f"supernode{number}", "flower-supernode", "--insecure", *where, "--node-config", config)
         logs = [directory / f"supernode{number}.log" for number in range(1, len(nodes) + 1)]
-        ids = [_await_id(log, process) for log, process in zip(logs, processes[1:], strict=True)]
+        ids = [_await_id(log, process, deadline) for log, process in zip(logs, processes[1:], strict=True)]
         _write_connection(directory / "cli", link_port)
-        yield Deployment(directory, ids)
+        yield Deployment(directory, ids, [process.pid for process in processes])
     finally:
         _end(processes)
 
@@ -170,8 +179,7 @@ def _write_connection(home: Path, link_port: int) -> None:
     (home / "config.toml").write_text(lines)
 
 
-def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = monotonic() + START_S
+def _await_port(port: int, process: subprocess.Popen[bytes], log: Path, deadline: float) -> None:
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
             return
@@ -179,9 +187,8 @@ def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         sleep(POLL_S)
 
 
-def _await_id(log: Path, process: subprocess.Popen[bytes]) -> int:
+def _await_id(log: Path, process: subprocess.Popen[bytes], deadline: float) -> int:
     """The number that the SuperLink gave a SuperNode, from the SuperNode's log: nothing else tells whose it is."""
-    deadline = monotonic() + START_S
     while (found := _NODE_ID.search(log.read_text(errors="replace"))) is None:
         _require_alive(process, log, deadline)
         sleep(POLL_S)
@@ -225,6 +232,15 @@ def _descendants(pid: int) -> list[tuple[int, str]]:
             for child in map(int, (thread / "children").read_text().split()):
                 found += [(child, _began(child)), *_descendants(child)]
     return found
+
+
+def _proportional_bytes(pid: int) -> int:
+    """0 of a process that is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1_024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def _began(pid: int) -> str:
