@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+import uvloop
 
 from weftmesh.client import Client, connect
 from weftmesh.core.errors import PreconditionError, WeftmeshError
@@ -56,9 +57,7 @@ def answering(state_dir: Path, client: Client, loop: asyncio.AbstractEventLoop) 
 
         node, noise = LocalNode(admitted.node, client, loop), CountNoise(state_dir)
         heads: dict[str, HeadTrainer] = {
-            effort.HEAD: effort.EffortTrainer(
-                LocalTasks(node.labelled_tasks), TeamFile(state_dir, effort.HEAD), noise
-            ),
+            effort.HEAD: effort.EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(state_dir, effort.HEAD), noise),
             finish.HEAD: finish.FinishTrainer(FinishTeams(node.cycle_times), TeamFile(state_dir, finish.HEAD)),
         }
         return Secrecy(admitted.node, node, state_dir, heads, secrets.SystemRandom()).answer
@@ -124,7 +123,7 @@ def main() -> None:
     waiting = Waiting(take_listeners(os.environ))
     try:
         with only_one(config.state_dir):
-            ending = asyncio.run(attend(config, waiting))
+            ending = uvloop.run(attend(config, waiting))
     except WeftmeshError as error:
         waiting.accept()  # lest they start a learner that would fail as well
         log.critical("the learner stopped", why=str(error), reason=error.reason)

@@ -41,10 +41,11 @@ class LocalNode:
         self._client = client
         self._loop = loop
 
-    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
+    def job(self, name: str, base_version: int, round_id: bytes = b"", wait_s: float = 0.0) -> JobView:
         """See `Node`."""
-        wait_ms = round(wait_s * 1_000)
-        request = learning_pb2.GetLearningRequest(job=name, base_version=base_version, base_wait_ms=wait_ms)
+        request = learning_pb2.GetLearningRequest(
+            job=name, base_version=base_version, round_id=round_id, wait_ms=round(wait_s * 1_000)
+        )
         found = self._wait(self._client.learning.get_learning(request))
         return view_of(found, name, self._name)
 
@@ -103,7 +104,7 @@ def view_of(learning: learning_pb2.Learning, job: str, node: str) -> JobView:
         labels_min=spec.labels_min or LABELS_MIN,
         noise=read(NoisePolicy, row.noise) if row.HasField("noise") else None,
         round_id=row.round_id,
-        moments=tuple({row.as_of_s, *(one.as_of_s for one in learning.versions if one.job == job)} - {0}),
+        as_of_s=next((one.as_of_s for one in learning.rounds if one.id == row.round_id), 0),
     )
 
 

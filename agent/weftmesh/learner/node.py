@@ -29,7 +29,7 @@ class JobView:
         labels_min: what the job says; see RoundSettings.
         noise: what the job promises for its sums; None when it promises nothing.
         round_id: of the round under way; empty for none.
-        moments: as of which rounds on that base version may read tasks, Unix seconds: the version's and the newest.
+        as_of_s: the moment as of which the round under way reads tasks, Unix seconds; 0 while there is none.
     """
 
     term: int
@@ -42,7 +42,7 @@ class JobView:
     labels_min: int = LABELS_MIN
     noise: NoisePolicy | None = None
     round_id: bytes = b""
-    moments: tuple[int, ...] = ()
+    as_of_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,14 @@ class LabelledTask:
 class Node(Protocol):
     """This node. Every call may block, and may raise a WeftmeshError when the node cannot be asked."""
 
-    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
-        """What the replica says of a job and of one base version of it, for which it is waited so long.
+    def job(self, name: str, base_version: int, round_id: bytes = b"", wait_s: float = 0.0) -> JobView:
+        """What the replica says of a job, and of one base version of it.
 
-        No version has the number 0.
+        Args:
+            name: of the job.
+            base_version: the version's number; 0 for none.
+            round_id: of a round that should be under way; empty for any.
+            wait_s: for so long the version and that round are waited for.
         """
 
     def sign(self, statement: bytes) -> bytes:

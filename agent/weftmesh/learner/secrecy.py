@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Final
 
 from weftmesh.core.aggregation.contributor import Contributor
@@ -24,6 +24,7 @@ from weftmesh.core.learning.sum_names import parse_sum_name
 from weftmesh.core.noise.shares import share_of_noise
 from weftmesh.learner.app import client_app
 from weftmesh.learner.contributing import ContributingLearner, Noising
+from weftmesh.learner.faults import without_paths
 from weftmesh.learner.memory_file import MemoryFile
 from weftmesh.learner.node import JobView, Node
 from weftmesh.learner.noising import noised
@@ -34,11 +35,8 @@ OPT_OUT_FILE: Final = "opt-out"
 """While a file of this name is in the state directory, the learner refuses everything, whatever the mesh says."""
 INTENT_WAIT_S: Final = 2.0
 """The replica of a node may lag behind the one that committed the intent; so long it is waited for."""
-BASE_WAIT_S: Final = 2.0
-"""The same for the base version."""
 ROUND_WAIT_S: Final = 2.0
-"""The same for the round itself."""
-_PAUSE_S: Final = 0.05
+"""The same for the round itself, and for its base version."""
 
 
 class Secrecy:
@@ -103,11 +101,11 @@ class Secrecy:
             self._admit(job)
             return self._learner.answer(payload)
         except WeftmeshError as error:
-            return seal(LearnerRefusal(error.reason, str(error)))
+            return seal(LearnerRefusal(error.reason, without_paths(str(error))))
         finally:
             self._trainer.assign(None)
 
-    def _admit(self, job: str, base_version: int = 0, wait_s: float = 0.0) -> JobView:
+    def _admit(self, job: str, base_version: int = 0, round_id: bytes = b"", wait_s: float = 0.0) -> JobView:
         """The job and a base version as the replica has them, once its term is shown to the contributor.
 
         Raises:
@@ -116,7 +114,7 @@ class Secrecy:
         """
         if self._opt_out.exists():
             raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
-        view = self._node.job(job, base_version, wait_s)
+        view = self._node.job(job, base_version, round_id, wait_s)
         if view.opted_out:
             raise ForbiddenError(f"the owner of {self._name} takes no part in job {job}", reason="OPTED_OUT")
         if not view.enabled:
@@ -149,14 +147,12 @@ class Secrecy:
 
         While a round is under way, the log does not change what the job is.
         """
-        give_up_at_s = self._clock() + ROUND_WAIT_S
-        while (view := self._admit(job, terms.base_version, BASE_WAIT_S)).round_id != terms.round_id:
-            if self._clock() >= give_up_at_s:
-                raise PreconditionError(
-                    f"{self._name} sees no round {terms.round_id.hex()} of job {job} under way; open it first",
-                    reason="ROUND_UNKNOWN",
-                )
-            sleep(_PAUSE_S)
+        view = self._admit(job, terms.base_version, terms.round_id, ROUND_WAIT_S)
+        if view.round_id != terms.round_id:
+            raise PreconditionError(
+                f"{self._name} sees no round {terms.round_id.hex()} of job {job} under way; open it first",
+                reason="ROUND_UNKNOWN",
+            )
         return view
 
     def _noising(self, view: JobView, terms: RoundTerms) -> Noising | None:
@@ -179,7 +175,7 @@ class Secrecy:
                 f"{self._name} knows no version {terms.base_version} of job {job}; add it before a round starts there",
                 reason="BASE_UNKNOWN",
             )
-        return Assignment(view.head, kind, base, view.projects, view.moments, view.labels_min, view.noise)
+        return Assignment(view.head, kind, base, view.projects, view.as_of_s, view.labels_min, view.noise)
 
     def _shown_intent(self, asked: UnmaskIntent) -> UnmaskIntent | None:
         job, kind = parse_sum_name(asked.job)

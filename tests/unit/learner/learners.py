@@ -75,8 +75,6 @@ class Replica:
     round_id: bytes = b""
     lags: bool = False
     """It does not show the round that is under way."""
-    moments: tuple[int, ...] = (0,)
-    """0 is for rounds that read what is there."""
 
 
 @dataclass
@@ -88,7 +86,7 @@ class FakeNode:
     tasks: dict[str, list[LabelledTask]]
     boards: dict[str, list[BoardTask]] = field(default_factory=dict)
 
-    def job(self, name: str, base_version: int, wait_s: float = 0.0) -> JobView:
+    def job(self, name: str, base_version: int, round_id: bytes = b"", wait_s: float = 0.0) -> JobView:
         if name != JOB:
             return JobView(self.replica.term)
         return JobView(
@@ -99,7 +97,6 @@ class FakeNode:
             tuple(self.tasks),
             dict(self.replica.versions),
             tuple(self.replica.intents),
-            moments=self.replica.moments,
             noise=self.replica.noise,
             round_id=b"" if self.replica.lags else self.replica.round_id,
         )

@@ -75,13 +75,15 @@ class Reading:
         return response
 
     async def _of_base(self, request: learning_pb2.GetLearningRequest, call: Call) -> learning_pb2.Learning:
-        if request.base_wait_ms and self._replica.learning.version(request.job, request.base_version) is None:
+        def is_known() -> bool:
+            learning = self._replica.learning
+            job = learning.job(request.job)
+            is_under_way = not request.round_id or (job is not None and job.round_id == request.round_id)
+            return is_under_way and learning.version(request.job, request.base_version) is not None
+
+        if request.wait_ms and not is_known():
             self._check_room()
-            await until(
-                lambda: self._replica.learning.version(request.job, request.base_version) is not None,
-                self._replica.moved,
-                min(request.base_wait_ms / 1000, call.remaining_s),
-            )
+            await until(is_known, self._replica.moved, min(request.wait_ms / 1000, call.remaining_s))
         return base_view(self._replica.learning, request.job, request.base_version)
 
     async def _reach(self, revision: int, call: Call) -> None:

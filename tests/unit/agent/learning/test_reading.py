@@ -77,8 +77,8 @@ class Node:
         request = learning_pb2.GetLearningRequest(job=job, min_revision=min_revision)
         return await self.reading.learning(request, call(remaining_s))
 
-    async def base(self, version: int, wait_ms: int = 0) -> learning_pb2.Learning:
-        request = learning_pb2.GetLearningRequest(job=JOB, base_version=version, base_wait_ms=wait_ms)
+    async def base(self, version: int, wait_ms: int = 0, round_id: bytes = b"") -> learning_pb2.Learning:
+        request = learning_pb2.GetLearningRequest(job=JOB, base_version=version, wait_ms=wait_ms, round_id=round_id)
         return await self.reading.learning(request, call())
 
     async def intent(self, number: int, base: int = 1, timeout_ms: int = 5_000) -> learning_pb2.AwaitIntentResponse:
@@ -144,6 +144,15 @@ async def test_a_base_version_that_is_not_known_yet_is_waited_for(node: Node) ->
     assert not waiting.done()
     await node.apply(opening(1), intent(1), result(1))
     assert [one.number for one in (await waiting).versions] == [2]
+
+
+async def test_a_round_that_is_not_under_way_yet_is_waited_for(node: Node) -> None:
+    assert not (await node.base(1, 30, round_id(1))).jobs[0].round_id
+    waiting = asyncio.create_task(node.base(1, 30_000, round_id(1)))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    await node.apply(opening(1))
+    assert (await waiting).jobs[0].round_id == round_id(1)
 
 
 async def test_contributors_are_connected_members(node: Node) -> None:
