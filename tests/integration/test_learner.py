@@ -145,7 +145,7 @@ class TinyCoordinator:
         Raises:
             RoundAbandonedError: there is no sum.
         """
-        self.round_id = os.urandom(16)
+        self.round_id, as_of_s = os.urandom(16), await self._moment()
         of_round: Mapping[str, Any] = {"job": JOB, "coordinator": self.coordinator, "round_id": self.round_id}
         await self.propose(
             open_round=command_pb2.OpenRound(
@@ -153,7 +153,7 @@ class TinyCoordinator:
                 kind=int(kind),
                 base_version=base_version,
                 contributors=self.names,
-                as_of_s=await self._moment(),
+                as_of_s=as_of_s,
             )
         )
         terms = RoundTerms(
@@ -166,7 +166,7 @@ class TinyCoordinator:
             3,
             layout.length,
         )
-        config = RoundSettings("effort", kind, float(await self._moment()), **settings).to_config()
+        config = RoundSettings("effort", kind, float(as_of_s), **settings).to_config()
         work = {name: work_for(kind, model, config) for name in self.names}
         courier = Courier(self.loop, self, lambda: True)
         one = AggregatedRound(terms, courier, self, self.verify, work, layout.metrics)

@@ -33,8 +33,8 @@ class Assignment:
         kind: what is summed.
         base_sha256: of the base version's bytes; None for statistics, which need no model.
         projects: ids of those that this node trains on.
-        moments: as of which tasks may be read, Unix seconds: with others, a coordinator could slide them past one task
-            after another and subtract the sums. None for any, where no coordinator chooses.
+        as_of_s: the moment as of which tasks are read, Unix seconds: with others, a coordinator could slide it past one
+            task after another and subtract the sums. None for any, where no coordinator chooses.
         labels_min: a team with fewer labels is left out. With another number for each question, a coordinator would
             learn how many labels a node has from whether it has an answer.
         noise: what the job promises.
@@ -44,7 +44,7 @@ class Assignment:
     kind: RoundKind
     base_sha256: bytes | None
     projects: tuple[str, ...]
-    moments: tuple[int, ...] | None = None
+    as_of_s: int | None = None
     labels_min: int = LABELS_MIN
     noise: NoisePolicy | None = None
 
@@ -124,7 +124,7 @@ class RoundTrainer:
             raise _not_assigned(f"teams of {settings.labels_min} labels or more")
         if not settings.is_for(assignment.noise):
             raise _not_assigned(f"noise of sigma {settings.noise_sigma:g} at a clip of {settings.noise_clip:g}")
-        if assignment.moments is not None and settings.as_of_s not in assignment.moments:
+        if assignment.as_of_s not in (None, settings.as_of_s):
             raise _not_assigned(f"tasks as of {settings.as_of_s:.0f}")
         if settings.as_of_s > self._now() + AHEAD_S:
             raise PreconditionError(

@@ -49,7 +49,6 @@ class JobModels:
         *,
         round_id: bytes = b"",
         parent: int = 0,
-        as_of_s: int = 0,
     ) -> int:
         """Store a model on a majority and add its version; the number. See `commands.AddVersion` for the arguments.
 
@@ -70,7 +69,6 @@ class JobModels:
             sha256=digest,
             size_bytes=len(model),
             blob_holders=holders,
-            as_of_s=as_of_s,
         )
         for one in metrics:
             fill(version.metrics.add(), one)

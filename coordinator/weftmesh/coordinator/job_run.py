@@ -117,7 +117,7 @@ class JobRun:
                 log.warning("a round is given up", job=self._name, round=step.round_id.hex(), why=step.why)
                 await self._office.abandon(self._name, step.round_id, step.why)
             case Seed():
-                await self._models.add(seed(self._name, self._rng), as_of_s=latest(state.job.as_of_s, time()))
+                await self._models.add(seed(self._name, self._rng))
             case MoveOn():
                 await self._move_on(step.base, state)
             case Count() | Train():

@@ -13,7 +13,7 @@ from weftmesh.core.board.commands import Header
 from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.learning import commands
 from weftmesh.core.learning.machine import Learning
-from weftmesh.core.learning.model import AbandonCause, Coordinator, HeadSums, Job, Metric, RoundKind
+from weftmesh.core.learning.model import AbandonCause, Coordinator, HeadSums, Job, Metric, NoisePolicy, RoundKind
 from weftmesh.core.learning.moments import latest
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 from weftmesh.runtime.wire.learning_views import learning_view
@@ -29,6 +29,7 @@ class JobLog:
 
     spec: JobSpec
     interval_s: int = 0
+    noise: NoisePolicy | None = None
     now_s: float = NOW_S
     term: int = 1
     node: str = "node1"
@@ -43,6 +44,7 @@ class JobLog:
             contributors_floor=3,
             threshold_percent=60,
             interval_s=self.interval_s,
+            noise=self.noise,
         )
 
     def apply(self, command: Any, /, **values: Any) -> int:
@@ -83,7 +85,6 @@ class JobLog:
             metrics=metrics,
             round_id=round_id,
             parent=parent,
-            as_of_s=0 if round_id or parent else latest(self.job.as_of_s, self.now_s),
         )
 
     def open(self, kind: RoundKind, base: int) -> bytes:
@@ -95,7 +96,7 @@ class JobLog:
             kind=kind,
             base_version=base,
             contributors=self.contributors,
-            as_of_s=self.job.as_of_s,
+            as_of_s=latest(self.job.as_of_s, self.now_s),
         )
         return round_id
 

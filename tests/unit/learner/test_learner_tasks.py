@@ -194,7 +194,7 @@ def test_a_head_that_this_release_does_not_know_is_refused() -> None:
 @pytest.mark.parametrize("as_of_s", [0.0, 999.0, 1_001.0])
 def test_tasks_are_read_as_of_no_moment_but_those_of_the_mesh(tmp_path: Path, as_of_s: float) -> None:
     busy = RoundTrainer({"effort": trainer(Board({}), tmp_path)}, now=lambda: 1_000.0)
-    busy.assign(Assignment("effort", RoundKind.STATISTICS, None, (), (500, 1_000)))
+    busy.assign(Assignment("effort", RoundKind.STATISTICS, None, (), 1_000))
     with pytest.raises(ForbiddenError, match="tasks as of"):
         busy.train(b"", replace(COUNTING, as_of_s=as_of_s).to_config())
 
@@ -202,7 +202,7 @@ def test_tasks_are_read_as_of_no_moment_but_those_of_the_mesh(tmp_path: Path, as
 def test_a_moment_that_is_ahead_of_this_node_s_clock_is_refused_whatever_the_mesh_says(tmp_path: Path) -> None:
     later = 1_000 + AHEAD_S + 1
     busy = RoundTrainer({"effort": trainer(Board({}), tmp_path)}, now=lambda: 1_000.0)
-    busy.assign(Assignment("effort", RoundKind.STATISTICS, None, (), (later,)))
+    busy.assign(Assignment("effort", RoundKind.STATISTICS, None, (), later))
     with pytest.raises(PreconditionError, match="set the clocks"):
         busy.train(b"", replace(COUNTING, as_of_s=float(later)).to_config())
 

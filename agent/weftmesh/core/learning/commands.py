@@ -113,8 +113,6 @@ class AddVersion:
     parent: int = 0
     """Of a model that no round made, 0 for none; a round's parent is its base version."""
     metrics: tuple[Metric, ...] = ()
-    as_of_s: int = 0
-    """Of a model without a parent, see Version; others take it from their round or their parent, and send 0."""
 
 
 @record(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class Job:
     spent_nano_rho: int = 0
     """The privacy ledger: the cost of every intent that was ever committed."""
     as_of_s: int = 0
-    """The newest moment as of which a round reads tasks, Unix seconds; 0 before the first."""
+    """The newest moment as of which tasks were read for a sum, Unix seconds; 0 before the first."""
 
     def threshold(self, roster_size: int) -> int:
         """How many of a roster have to be active: floor(n * percent / 100) + 1, so always more than half."""
@@ -248,8 +248,7 @@ class Version:
     activated_revision: int = 0
     """When it last became the active one; 0 for never."""
     as_of_s: int = 0
-    """What was written later, Unix seconds, was not learned from; of a model that begins a training, the moment for its
-    first round. 0 where nobody said."""
+    """What was written later, Unix seconds, was not learned from; 0 for a model that begins a training."""
 
 
 @record(frozen=True, slots=True)

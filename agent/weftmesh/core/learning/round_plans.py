@@ -68,11 +68,7 @@ def plan_open_round(store: Store, command: OpenRound) -> Plan:
         return _opened_before(known, opened)
     left_behind = _left_behind(store, before, opened)
     _check_may_open(store, job, opened)
-    rows: tuple[Row, ...] = (
-        replace(job, round_id=opened.id, as_of_s=max(job.as_of_s, opened.as_of_s)),
-        *left_behind,
-        opened,
-    )
+    rows: tuple[Row, ...] = (replace(job, round_id=opened.id), *left_behind, opened)
     taken = f"in the place of round {left_behind[0].id.hex()}" if left_behind else ""
     return Change(
         Verb.ROUND_OPENED,
@@ -201,7 +197,9 @@ def plan_commit_intent(store: Store, command: CommitIntent) -> Plan:
         base.sha256,
         cost_nano_rho,
     )
-    job = replace(job, spent_nano_rho=job.spent_nano_rho + cost_nano_rho)
+    # A moment counts from here: before, no sum as of it can have been unmasked.
+    newest_s = max(job.as_of_s, present.as_of_s)
+    job = replace(job, spent_nano_rho=job.spent_nano_rho + cost_nano_rho, as_of_s=newest_s)
     return Change(
         Verb.INTENT_COMMITTED,
         job.name,

@@ -32,7 +32,6 @@ from weftmesh.core.learning.plans import (
     version_of,
 )
 from weftmesh.core.learning.promotion import objection
-from weftmesh.core.learning.round_rules import check_moment
 from weftmesh.core.learning.store import Store
 from weftmesh.core.learning.validate import (
     check_coordinator,
@@ -68,17 +67,12 @@ def plan_add_version(store: Store, command: AddVersion) -> Plan:
         VersionStage.CANDIDATE,
         command.header.stamp,
     )
-    if command.as_of_s and (command.round_id or command.parent):
-        raise invalid("as_of_s: it follows from the round or the parent; send 0")
     if command.round_id:
         return _add_result(store, command, job, draft)
     _check_new_model(store, job, command.sha256)
     if command.parent:
         draft = replace(draft, as_of_s=version_of(store, job, command.parent).as_of_s)
-    elif command.as_of_s:
-        check_moment(job, command.as_of_s, 0, command.header.stamp)
-        draft = replace(draft, as_of_s=command.as_of_s)
-    return _added(replace(job, newest_version=number, as_of_s=max(job.as_of_s, draft.as_of_s)), draft)
+    return _added(replace(job, newest_version=number), draft)
 
 
 def _add_result(store: Store, command: AddVersion, job: Job, draft: Version) -> Plan:

@@ -50,6 +50,8 @@ def base_view(learning: Learning, job: str, base_version: int) -> learning_pb2.L
     _fill_opt_outs(view, learning, job)
     if (row := learning.job(job)) is not None:
         fill(view.jobs.add(), row)
+        if (round_ := learning.round(row.round_id)) is not None:
+            fill(view.rounds.add(), round_)
     if (version := learning.version(job, base_version)) is not None:
         fill(view.versions.add(), version)
     intents = [learning.intent(job, kind, base_version) for kind in RoundKind]

@@ -58,11 +58,9 @@ def define(
     return DefineJob(header(), JOB, spec, floor, percent, noise, version=version)
 
 
-def seed(
-    name: str = "seed", by: Coordinator = FIRST, parent: int = 0, *, as_of_s: int = 0, at_s: int = 0
-) -> AddVersion:
+def seed(name: str = "seed", by: Coordinator = FIRST, parent: int = 0) -> AddVersion:
     """A model that no round made."""
-    return AddVersion(header(at_s=at_s), JOB, by, digest(name), 1_000, 3, parent=parent, as_of_s=as_of_s)
+    return AddVersion(header(), JOB, by, digest(name), 1_000, 3, parent=parent)
 
 
 def opening(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import pytest
 from tests.unit.core.learning.facts import (
+    FIRST,
     JOB,
     Mesh,
-    define,
     founded,
+    header,
     intent,
     opening,
     result,
+    round_id,
     seed,
 )
 
-from weftmesh.core.learning.commands import Command
+from weftmesh.core.learning.commands import AbandonRound
 from weftmesh.core.learning.moments import AHEAD_S, BEHIND_S, GAP_S
 from weftmesh.core.learning.outcomes import Reason
 
@@ -22,16 +24,22 @@ NOW_S = 1_800_000_000
 
 
 def begun() -> Mesh:
-    """A job with a seed of the present, and a version that a round on it made."""
-    mesh = Mesh(define(), seed(as_of_s=NOW_S, at_s=NOW_S))
+    """A job with a seed, and a version that a round of the present made."""
+    mesh = founded()
     mesh.done(opening(1, as_of_s=NOW_S, at_s=NOW_S), intent(1), result(1))
     return mesh
+
+
+def newest_moment(mesh: Mesh) -> int:
+    job = mesh.learning.job(JOB)
+    assert job is not None
+    return job.as_of_s
 
 
 def test_a_version_has_the_moment_of_its_round_or_of_its_parent() -> None:
     mesh = begun()
     mesh.done(seed("beside", parent=2))
-    assert [one.as_of_s for one in mesh.learning.versions(JOB)] == [NOW_S] * 3
+    assert [one.as_of_s for one in mesh.learning.versions(JOB)] == [0, NOW_S, NOW_S]
 
 
 @pytest.mark.parametrize(
@@ -59,29 +67,22 @@ def test_a_new_moment_comes_an_hour_later_and_holds_for_every_base(at_s: int) ->
     mesh.done(opening(4, 4, as_of_s=NOW_S + GAP_S, at_s=at_s))
 
 
-def test_a_moment_counts_though_its_round_came_to_nothing() -> None:
+def test_a_moment_counts_once_its_sum_may_be_unmasked_and_not_before() -> None:
+    mesh, later = begun(), NOW_S + GAP_S
+    mesh.done(opening(2, 2, as_of_s=later, at_s=later), AbandonRound(header(), JOB, FIRST, round_id(2), "too slow"))
+    assert newest_moment(mesh) == NOW_S, "what nobody could learn from holds nobody up"
+    mesh.done(opening(3, 2, as_of_s=later + 1, at_s=later + 1), intent(3, 2))
+    mesh.done(AbandonRound(header(), JOB, FIRST, round_id(3), "its coordinator is gone"))
+    assert newest_moment(mesh) == later + 1
+    mesh.done(seed("beside", parent=2))
+    mesh.refused(opening(4, 3, as_of_s=later + 2, at_s=later + 2), Reason.MOMENT, "send that one")
+
+
+def test_a_seed_brings_no_moment_of_its_own() -> None:
     mesh = begun()
-    later = NOW_S + GAP_S
-    mesh.done(opening(2, 2, as_of_s=later, at_s=later), intent(2, 2))
-    job = mesh.learning.job(JOB)
-    assert job is not None
-    assert job.as_of_s == later
-
-
-@pytest.mark.parametrize(
-    "wrong", [seed("other", as_of_s=NOW_S + 1, at_s=NOW_S + 1), seed("old", as_of_s=1, at_s=NOW_S)]
-)
-def test_a_seed_cannot_bring_a_moment_of_its_own(wrong: Command) -> None:
-    begun().refused(wrong, Reason.MOMENT, "send that one")
-
-
-def test_a_seed_may_go_on_with_the_newest_moment() -> None:
-    begun().done(seed("again", as_of_s=NOW_S, at_s=NOW_S + 5))
-
-
-def test_only_a_seed_says_its_moment() -> None:
-    mesh = founded()
-    mesh.refused(seed("child", parent=1, as_of_s=NOW_S), Reason.INVALID_VALUE, "follows from")
+    mesh.done(seed("again"))
+    mesh.refused(opening(2, 3, as_of_s=NOW_S + 1, at_s=NOW_S + 1), Reason.MOMENT, "send that one")
+    mesh.done(opening(3, 3, as_of_s=NOW_S, at_s=NOW_S + 1))
 
 
 def test_the_same_opening_with_another_moment_is_another_round() -> None:
