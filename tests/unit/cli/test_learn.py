@@ -8,6 +8,7 @@ from weftmesh.cli.commands.learn_change import _former, _new, _raised
 from weftmesh.cli.learning_text import learning_json, spec_of, stamp_text, word
 from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.errors import NotFoundError, PreconditionError
+from weftmesh.core.forecast.finish_averaging import ROUNDS
 from weftmesh.core.learning.model import RoundStage, VersionStage
 from weftmesh.core.learning.outcomes import Verb
 from weftmesh.learning.v1 import learning_pb2, row_pb2
@@ -39,8 +40,16 @@ def test_a_new_job_begins_with_two_versions_that_no_training_made() -> None:
     assert (made.job, made.contributors_floor, made.version) == ("effort", 3, 0)
 
 
+@pytest.mark.parametrize(("head", "rounds"), [("effort", 60), ("finish", ROUNDS)])
+def test_each_head_has_as_many_rounds_as_it_was_measured_with(head: str, rounds: int) -> None:
+    made = _new(head, None)
+    assert learning_pb2.JobSpec.FromString(made.spec) == learning_pb2.JobSpec(head=head, goal_version=2 + rounds)
+    known = row_pb2.Job(name=head, spec=made.spec, newest_version=2 + rounds)
+    assert goal_of(_raised(known, None).spec) == 2 + 2 * rounds
+
+
 def test_no_job_is_made_that_nobody_could_train() -> None:
-    with pytest.raises(NotFoundError, match="makes jobs for effort"):
+    with pytest.raises(NotFoundError, match="makes jobs for effort, finish"):
         _new("lottery", 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,6 +14,7 @@ from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import Session
 from weftmesh.client.requests import new_request_id
 from weftmesh.core.errors import NotFoundError, PreconditionError
+from weftmesh.core.forecast import finish_averaging
 from weftmesh.core.learning.model import Limits, VersionStage
 from weftmesh.learning.v1 import learning_pb2, row_pb2
 from weftmesh.learning.v1.command_pb2 import ActivateVersion, DefineJob, RollBack, SetOptOut
@@ -20,10 +22,9 @@ from weftmesh.learning.v1.command_pb2 import ActivateVersion, DefineJob, RollBac
 if TYPE_CHECKING:
     from weftmesh.client import Client
 
-HEADS: Final = ("effort",)
-"""What a job may be made for; it has the same name."""
-ROUNDS_DEFAULT: Final = 60
-"""What the measurements in docs/forecasts.md are of."""
+ROUNDS_DEFAULT: Final[Mapping[str, int]] = {"effort": 60, "finish": finish_averaging.ROUNDS}
+"""What a job may be made for; it has the same name. The rounds are those that docs/forecasts.md measures."""
+_DEFAULTS: Final = ", ".join(f"{rounds} for {head}" for head, rounds in ROUNDS_DEFAULT.items())
 STARTING_VERSIONS: Final = 2
 """A job's first versions come before its first training round: what counting starts from, and the untrained model."""
 THRESHOLD_PERCENT: Final = 60
@@ -36,13 +37,11 @@ VERSIONS_READ: Final = 100
 @click.option(
     "--rounds",
     type=click.IntRange(1, 10_000),
-    default=ROUNDS_DEFAULT,
-    show_default=True,
-    help="So many versions more than now.",
+    help=f"So many versions more than now.  [default: {_DEFAULTS}]",
 )
 @noise_options
 @dry_run_option
-async def run(session: Session, job: str, rounds: int, dry_run: bool, **noise: Any) -> None:
+async def run(session: Session, job: str, rounds: int | None, dry_run: bool, **noise: Any) -> None:
     """Raise the goal of JOB; make the job first if there is none. The node that leads carries the rounds out.
 
     A new job takes at least three contributors: with two, each would learn the other's part from the sum. While a
@@ -143,10 +142,10 @@ def _known(view: learning_pb2.Learning, job: str) -> row_pb2.Job:
     return view.jobs[0]
 
 
-def _new(job: str, rounds: int) -> DefineJob:
-    if job not in HEADS:
-        raise NotFoundError(f"there is no job {job}, and this release makes jobs for {', '.join(HEADS)} only")
-    spec = learning_pb2.JobSpec(head=job, goal_version=STARTING_VERSIONS + rounds)
+def _new(job: str, rounds: int | None) -> DefineJob:
+    if job not in ROUNDS_DEFAULT:
+        raise NotFoundError(f"there is no job {job}, and this release makes jobs for {', '.join(ROUNDS_DEFAULT)} only")
+    spec = learning_pb2.JobSpec(head=job, goal_version=STARTING_VERSIONS + (rounds or ROUNDS_DEFAULT[job]))
     return DefineJob(
         job=job,
         spec=spec.SerializeToString(),
@@ -155,12 +154,12 @@ def _new(job: str, rounds: int) -> DefineJob:
     )
 
 
-def _raised(job: row_pb2.Job, rounds: int) -> DefineJob:
+def _raised(job: row_pb2.Job, rounds: int | None) -> DefineJob:
     """The job's definition with a later goal."""
     spec = spec_of(job)
-    if not spec.head:
+    if spec.head not in ROUNDS_DEFAULT:
         raise PreconditionError(f"job {job.name} was made by a newer release; upgrade this node first")
-    spec.goal_version = max(job.newest_version, spec.goal_version) + rounds
+    spec.goal_version = max(job.newest_version, spec.goal_version) + (rounds or ROUNDS_DEFAULT[spec.head])
     return DefineJob(
         job=job.name,
         spec=spec.SerializeToString(),

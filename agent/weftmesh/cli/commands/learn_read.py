@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import click
@@ -20,6 +21,17 @@ from weftmesh.core.learning.outcomes import Verb
 from weftmesh.learning.v1 import learning_pb2, row_pb2
 
 HISTORY_DEFAULT: Final = 20
+LOSSES: Final[Mapping[str, str]] = {
+    "effort": (
+        "loss: mean error on labels that were not trained on, over each team's mean absolute deviation; baseline: the "
+        "same of the teams' medians"
+    ),
+    "finish": (
+        "loss: pinball loss of P50, P85 and P95 on tasks that were not trained on, over each team's mean cycle time; "
+        "baseline: the same of the teams' own last finished tasks"
+    ),
+}
+"""What an evaluation adds up, by head."""
 ROW_SHOWN: Final = 20
 """Columns of an example row; --json has all."""
 
@@ -120,10 +132,8 @@ def _show_versions(output: Output, view: learning_pb2.Learning) -> None:
         stage, parent = word(VersionStage, one.stage), str(one.parent or "")
         rows.append([str(one.number), stage, parent, str(one.contributors or ""), *losses, stamp_text(one.added_stamp)])
     output.table(columns, rows)
-    output.note(
-        "loss: mean error on labels that were not trained on, over each team's mean absolute deviation; baseline: "
-        "the same of the teams' medians"
-    )
+    if meaning := LOSSES.get(spec_of(view.jobs[0]).head):
+        output.note(meaning)
 
 
 def _losses(found: row_pb2.Evaluation | None) -> tuple[str, str]:

@@ -24,8 +24,9 @@ from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.forecast.cycle_time import INTERVALS, PHASES
 from weftmesh.core.forecast.finish_model import FinishModel
 
-ROUNDS: Final = 6
-"""How many training rounds follow the one that standardises; the weights have settled by then (docs/forecasts.md)."""
+ROUNDS: Final = 4
+"""How many training rounds follow the one that standardises; the weights have settled by then (docs/forecasts.md). More
+would only be further sums over what is nearly the same model."""
 RIDGE: Final = 0.3
 """Pull of each weight to 0, per task. It also keeps the curvature invertible whatever noise a sum carries."""
 STEP_MAX: Final = 0.5

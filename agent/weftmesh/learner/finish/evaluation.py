@@ -13,7 +13,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Final
 
-from weftmesh.core.forecast.cycle_time import HOUR_S, TaskTimes
+from weftmesh.core.forecast.cycle_time import HOUR_S
 from weftmesh.core.forecast.finish import forecast_finish
 from weftmesh.core.forecast.finish_model import FinishModel
 from weftmesh.core.forecast.finish_pace import own_history_s, team_pace
@@ -27,7 +27,7 @@ SCALE_S_MIN: Final = HOUR_S
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Pinball losses at P50, P85 and P95 together, over the team's mean cycle time.
+    """Pinball losses at P50, P85 and P95 together, over the team's mean cycle time before the cut.
 
     Attributes:
         forecasts: how many.
@@ -56,33 +56,23 @@ def judge(model: FinishModel, team: FinishTeam, cut_s: float) -> Verdict:
         cut_s: Unix seconds.
     """
     records = [(task.times, team.history.features(task)) for task in team.tasks]
+    known = own_history_s([times for times, _ in records], cut_s)
+    if not known:
+        return Verdict()
     begin = sum(times.created_s <= cut_s for times, _ in records)
     length = max(1, -(-(len(records) - begin) // PARTS))
     bounds = [*range(begin, len(records), length), len(records)]
-    verdict = Verdict()
+    model_loss = history_loss = 0.0
     for first, end in pairwise(bounds):
         known_s = cut_s if first == begin else records[first - 1][0].created_s
-        verdict += _part(model, team.as_of_s, records, range(first, end), known_s)
-    return verdict
-
-
-Record = tuple[TaskTimes, Sequence[float]]
-"""When a task was created and resolved, and its features."""
-
-
-def _part(model: FinishModel, as_of_s: float, records: Sequence[Record], asked: range, known_s: float) -> Verdict:
-    pace = team_pace(model, records, known_s)
-    if pace.history_s is None:
-        return Verdict()
-    scale_s = max(fmean(own_history_s([times for times, _ in records], known_s)), SCALE_S_MIN)
-    model_loss = history_loss = 0.0
-    for times, features in (records[place] for place in asked):
-        watched_s = as_of_s - times.created_s
-        actual_s = min(times.duration_s(as_of_s), watched_s)
-        forecast_s = forecast_finish(model, pace, features).cycle_times_s
-        model_loss += _loss(actual_s, forecast_s, watched_s) / scale_s
-        history_loss += _loss(actual_s, pace.history_s, watched_s) / scale_s
-    return Verdict(len(asked), model_loss, history_loss)
+        pace = team_pace(model, records, known_s)
+        for times, features in records[first:end]:
+            watched_s = team.as_of_s - times.created_s
+            actual_s = min(times.duration_s(team.as_of_s), watched_s)
+            model_loss += _loss(actual_s, forecast_finish(model, pace, features).cycle_times_s, watched_s)
+            history_loss += _loss(actual_s, pace.history_s or (), watched_s)
+    scale_s = max(fmean(known), SCALE_S_MIN)
+    return Verdict(len(records) - begin, model_loss / scale_s, history_loss / scale_s)
 
 
 def _loss(actual_s: float, forecast_s: Sequence[float], watched_s: float) -> float:
