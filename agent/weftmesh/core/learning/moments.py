@@ -13,9 +13,9 @@ GAP_S: Final = 3_600
 """From one moment of a job to the next, at least."""
 AHEAD_S: Final = 300
 """By which a clock may be ahead of another one."""
-BEHIND_S: Final = 86_400
+BEHIND_S: Final = 86_400 + AHEAD_S
 """By which a moment may be behind the stamp of its round: stamps follow the clock that is ahead of all others, by a day
-at most (`clock.MAX_DRIFT_MS`)."""
+at most (`clock.MAX_DRIFT_MS`), and a proposal takes its time."""
 
 
 def is_new_due(newest_s: int, now_s: float) -> bool:
