@@ -27,6 +27,7 @@ BEFORE_TRAINING: Final = 2
 """Versions: the seed, and the untrained model."""
 UPDATE_CLIP: Final = 2.0
 PLAIN_ROUNDS: Final = 15
+NODES: Final = 16
 POLL_S: Final = 1.0
 CONNECTED_S: Final = 60.0
 ROUND_S_MAX: Final = 60.0
@@ -54,9 +55,16 @@ class Trained:
     model_bytes: int
 
 
-async def train(rounds: int, voters: int, say: Callable[[str], None]) -> Trained:
-    """Start the nodes, fill them, train, and stop them."""
-    files = dataset.files()
+async def train(rounds: int, voters: int, say: Callable[[str], None], nodes_max: int = NODES) -> Trained:
+    """Start a node for each project, fill them, train, and stop them.
+
+    Args:
+        rounds: of training.
+        voters: the first nodes; the others observe.
+        say: told what happens.
+        nodes_max: with fewer, the first projects alone.
+    """
+    files = dataset.files()[:nodes_max]
     with TemporaryDirectory(prefix="weftmesh-") as directory:
         async with nodes_of(Path(directory), len(files), voters) as (mesh, nodes):
             say(f"{len(nodes)} nodes run, {voters} of them vote")
