@@ -86,7 +86,12 @@ bench-sync: $(SETUP_BASE) ## Commit and sync latency on a mesh of three nodes
 
 .PHONY: bench-learning
 bench-learning: $(SETUP) ## Learning rounds of 16 node processes, and how good the forecasts are
-	$(BIN)/python -m benchmarks.learning
+	$(BIN)/python -m benchmarks.learning --cold-start --superlink 3
+	$(BIN)/python -m benchmarks.finish_time
+
+.PHONY: bench-routing
+bench-routing: $(SETUP) ## Routing policies on simulated scenarios nobody tuned on (SEED=n draws fresh ones from n on)
+	$(BIN)/python -m benchmarks.routing $(if $(SEED),--first $(SEED))
 
 .PHONY: bench-etcd
 bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
