@@ -58,8 +58,8 @@ class CountNoise:
         return with_noise(counts, head, self._key)
 
 
-def with_noise(counts: DocumentCounts, head: str, key: bytes) -> DocumentCounts:
-    """The number of documents and each bucket's count with discrete Gaussian noise of COUNT_SIGMA.
+def with_noise(counts: DocumentCounts, head: str, key: bytes, sigma: int = COUNT_SIGMA) -> DocumentCounts:
+    """The number of documents and each bucket's count with discrete Gaussian noise.
 
     The noise follows from the key, the head and these exact counts: HMAC-SHA256 gives the seed of a ChaCha20 stream.
     The sums of the shape features are left as they are.
@@ -68,10 +68,11 @@ def with_noise(counts: DocumentCounts, head: str, key: bytes) -> DocumentCounts:
         counts: of this node's own texts; whole numbers.
         head: whose texts are counted.
         key: KEY_BYTES of secret.
+        sigma: standard deviation of the noise; other ones than COUNT_SIGMA are for comparisons.
     """
     exact = np.array([counts.documents, *counts.by_bucket])
     seed = hmac.digest(key, encode(_LABEL, head, exact.astype("<f8").tobytes()), "sha256")
-    noisy = exact + discrete_gaussians(COUNT_SIGMA, exact.size, _stream(seed))
+    noisy = exact + discrete_gaussians(sigma, exact.size, _stream(seed))
     return DocumentCounts(float(noisy[0]), array("d", noisy[1:].tolist()), counts.shape_sums, counts.shape_squares)
 
 
