@@ -73,6 +73,8 @@ class Replica:
     hides_intents: bool = False
     noise: NoisePolicy | None = None
     round_id: bytes = b""
+    as_of_s: int = 0
+    """0 is for rounds that read what is there."""
     lags: bool = False
     """It does not show the round that is under way."""
 
@@ -98,6 +100,7 @@ class FakeNode:
             dict(self.replica.versions),
             tuple(self.replica.intents),
             noise=self.replica.noise,
+            as_of_s=self.replica.as_of_s,
             round_id=b"" if self.replica.lags else self.replica.round_id,
         )
 

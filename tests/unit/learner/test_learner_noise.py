@@ -34,7 +34,7 @@ def learners_of(directory: Path, noise: NoisePolicy | None) -> Learners:
 
 def settings(learners: Learners, kind: RoundKind, noise: NoisePolicy | None) -> RoundSettings:
     """As a coordinator tells them."""
-    as_of_s = float(max(learners.replica.moments))
+    as_of_s = float(learners.replica.as_of_s)
     return RoundSettings("effort", kind, as_of_s, **noise_settings(noise))  # type: ignore[arg-type]  # one is whole
 
 

@@ -31,7 +31,7 @@ class FinishLearners(Learners):
 
     def learner(self, name: str) -> Secrecy:
         number, node = int(name[1:]) + 1, self.nodes[name]
-        node.replica.head, node.replica.moments = HEAD, (int(NOW_S),)
+        node.replica.head, node.replica.as_of_s = HEAD, int(NOW_S)
         node.boards = {f"P{name[1:]}": board(number, 80 * number, pace=number)}
         state_dir = self.state_dir(name)
         trainer = FinishTrainer(FinishTeams(node.cycle_times), TeamFile(state_dir, HEAD))
