@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from weftmesh.coordinator.registry import HEADS, ROUNDS, JobState, added_s, is_seed, metric
-from weftmesh.core.learning.model import Job, Round, RoundKind, RoundStage, Version, VersionStage
+from weftmesh.core.aggregation.terms import threshold_for
+from weftmesh.core.learning.model import Evaluation, Job, Round, RoundKind, RoundStage, Version, VersionStage
 from weftmesh.core.learning.moments import latest
 from weftmesh.core.learning.privacy import budget_objection
 from weftmesh.core.learning.promotion import objection
 
 TRAINING_GAP_S: Final = 3_600.0
 """Rounds that follow each other sooner are one training, and read the tasks as of one moment."""
+
+NOISE_DEVIATIONS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,8 @@ def _judging(state: JobState, base: Version, goal: int, every: int, given_up: Co
         return None
     found = state.evaluations.get(base.number)
     if found is not None:
-        return None if objection(found) else Activate(base.number, state.job.active_version)
+        is_better = not objection(found) and _is_beyond_noise(state.job, found)
+        return Activate(base.number, state.job.active_version) if is_better else None
     if base.number in given_up or state.is_closed(RoundKind.EVALUATION, base.number):
         return None
     return Evaluate(base)
@@ -157,6 +162,16 @@ def _is_judged(base: Version, goal: int, every: int) -> bool:
     """Whether it came of training, and of so much that it may be offered for activation."""
     trained = base.contributors > 0 and metric(base, ROUNDS, 0.0) >= 1
     return trained and (base.number >= goal or (every > 0 and base.number % every == 0))
+
+
+def _is_beyond_noise(job: Job, found: Evaluation) -> bool:
+    """Whether a gain is more than noise makes by chance, which at two standard deviations it does once in 44."""
+    if job.noise is None:
+        return True
+    stayers = max(threshold_for(found.contributors), job.contributors_floor)
+    # Each contributor's share is for the fewest who may stay; the gain is the difference of two noisy sums.
+    deviation = job.noise.sigma * math.sqrt(2 * found.contributors / (stayers - job.noise.colluders))
+    return all(head.baseline_loss - head.model_loss > NOISE_DEVIATIONS * deviation for head in found.heads)
 
 
 def _lost_judgement(state: JobState, base: Version) -> bool:

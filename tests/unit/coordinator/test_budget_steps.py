@@ -9,7 +9,7 @@ from tests.unit.coordinator.job_states import NODES, NOW_S, JobLog
 
 from weftmesh.coordinator.heads import HEADS
 from weftmesh.coordinator.rounds import Assignment
-from weftmesh.coordinator.schedule import Count, Evaluate, Rest, Train, next_step
+from weftmesh.coordinator.schedule import Activate, Count, Evaluate, Rest, Train, next_step
 from weftmesh.core.learning import commands
 from weftmesh.core.learning.model import NoisePolicy, RoundKind
 from weftmesh.learning.v1.learning_pb2 import JobSpec
@@ -39,6 +39,14 @@ def test_a_raised_budget_lets_it_go_on() -> None:
     spec = SPEC.SerializeToString()
     log.apply(commands.DefineJob, spec=spec, contributors_floor=3, threshold_percent=60, noise=more, version=1)
     assert isinstance(next_step(log.state(), NOW_S), Evaluate)
+
+
+@pytest.mark.parametrize(("sigma", "activated"), [(0.1, True), (5.0, False)])
+def test_a_gain_that_noise_may_have_made_activates_nothing(sigma: float, activated: bool) -> None:
+    log = JobLog(SPEC, noise=replace(NOISE, sigma=sigma, budget_nano_rho=10**14))
+    goal = log.train(log.begin(), 1)
+    log.judge(goal, 9.0)
+    assert isinstance(next_step(log.state(), NOW_S), Activate) is activated
 
 
 @pytest.mark.parametrize("noise", [None, NOISE])
