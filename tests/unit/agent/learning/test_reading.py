@@ -132,7 +132,8 @@ async def test_a_learner_is_told_of_one_base_version_and_what_was_settled_over_i
     assert [one.number for one in view.versions] == [1]
     assert [(one.base_version, one.round_id) for one in view.intents] == [(1, round_id(1))]
     assert [one.node for one in view.opt_outs] == ["n5"]
-    assert not [*view.rounds, *view.events, *view.contributors]
+    assert [one.id for one in view.rounds] == [round_id(2)], "the one under way"
+    assert not [*view.events, *view.contributors]
     assert (view.term, view.revision) == (node.engine.term, node.replica.learning.revision)
     assert not (await node.base(0)).versions
 
