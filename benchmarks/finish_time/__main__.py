@@ -1,9 +1,9 @@
 """Forecasts of cycle times on a real export, beside the team's own history.
 
-Run as `python -m benchmarks.finish_time [--cuts validation] [--variants]`; it needs numpy (the learner's extra) and the
-whole export, which is not part of this repository. At each cut the model is trained, and each team's rates and history
-are taken, from what was known then; it is tested on the tasks that were created until the next cut, and on those that
-were open at the cut. Writes build/bench/finish-time.json.
+Run as `python -m benchmarks.finish_time [--cuts validation] [--variants] [--newest 1000]`; it needs numpy (the
+learner's extra) and the whole export, which is not part of this repository. At each cut the model is trained, and each
+team's rates and history are taken, from what was known then; it is tested on the tasks that were created until the next
+cut, and on those that were open at the cut. Writes build/bench/finish-time.json.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 
 from benchmarks import report
 from benchmarks.finish_time import speed, table
-from benchmarks.finish_time.export import Team, read
+from benchmarks.finish_time.export import Team, newest, read
 from benchmarks.finish_time.methods import (
     Asked,
     Method,
@@ -33,6 +33,7 @@ from benchmarks.finish_time.methods import (
 from benchmarks.finish_time.rounds import rounds
 from benchmarks.finish_time.scores import Outcome
 from benchmarks.report import Row
+from weftmesh.agent.learning.finish_rows import TASKS_NEWEST
 from weftmesh.core.forecast.cycle_time import DAY_S
 from weftmesh.core.forecast.finish_bytes import decode_model
 from weftmesh.core.forecast.finish_pace import HISTORY_TASKS, PaceSettings
@@ -97,16 +98,17 @@ Questions = Callable[[Team, float, float], Iterator[tuple[Asked, float]]]
 
 
 def run(
-    teams: list[Team], cuts: list[float], methods: Mapping[str, Method]
-) -> tuple[dict[str, list[Outcome]], dict[str, list[Outcome]]]:
-    """The outcomes of each method, of new tasks and of open ones."""
+    everybody: list[Team], cuts: list[float], methods: Mapping[str, Method], count: int
+) -> tuple[dict[str, list[Outcome]], dict[str, list[Outcome]], dict[float, tuple[float, float]]]:
+    """The outcomes of each method, of new tasks and of open ones, and by cut what the rounds' own evaluation found."""
     new: dict[str, list[Outcome]] = {name: [] for name in methods}
     still_open: dict[str, list[Outcome]] = {name: [] for name in OPEN_METHODS if name in methods}
+    verdicts: dict[float, tuple[float, float]] = {}
     for cut_s, until_s in itertools.pairwise(cuts):
+        teams = [newest(team, cut_s, count) for team in everybody]
         with rounds(teams, cut_s) as training:
             blob = training.trained()
-            verdict = training.judged(blob)
-        print(f"{datetime.fromtimestamp(cut_s, UTC):%Y-%m-%d} judged by its rounds: {verdict[0]:.3f} {verdict[1]:.3f}")
+            verdicts[cut_s] = training.judged(blob)
         model = decode_model(blob)
         for team in teams:
             if sum((one.task.times.resolved_s or math.inf) <= cut_s for one in team.records) < RESOLVED_MIN:
@@ -117,7 +119,7 @@ def run(
                 if name in OPEN_METHODS:
                     questions = list(open_tasks(team, cut_s, until_s))
                     still_open[name] += _outcomes(team.name, cut_s, forecaster, questions)
-    return new, still_open
+    return new, still_open, verdicts
 
 
 def _outcomes(
@@ -138,6 +140,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=EXPORT, help="a Jira export, CSV in gzip")
     parser.add_argument("--cuts", choices=sorted(CUTS), default="test")
     parser.add_argument("--variants", action="store_true", help="other settings instead of other methods")
+    parser.add_argument("--newest", type=int, default=TASKS_NEWEST, help="tasks of a team that a node reads")
     arguments = parser.parse_args()
     if not arguments.data.exists():
         print(f"skipped: the export is not here: {arguments.data}; name it with --data", file=sys.stderr)
@@ -145,13 +148,15 @@ def main() -> int:
     machine = report.machine()
     begun = time.monotonic()
     teams, cuts = read(arguments.data), quarters(arguments.cuts)
-    new, still_open = run(teams, cuts, VARIANTS if arguments.variants else METHODS)
+    new, still_open, verdicts = run(teams, cuts, VARIANTS if arguments.variants else METHODS, arguments.newest)
     rows = [*table.summary("new tasks", new, REFERENCE), *table.summary("open tasks", still_open, REFERENCE)]
     table.parts(new[TESTED], new[REFERENCE])
+    rows += table.verdicts(verdicts)
     print()
     rows += speed.measure(teams, cuts[-1])
     rows.append(Row("whole run", "time", time.monotonic() - begun, "s"))
     name = "finish-time" + ("" if arguments.cuts == "test" else "-validation") + ("-variants" * arguments.variants)
+    name += "" if arguments.newest == TASKS_NEWEST else f"-newest-{arguments.newest}"
     path = report.write(name, rows, machine)
     print(f"\n{time.monotonic() - begun:.0f} s; {path}")
     return 0

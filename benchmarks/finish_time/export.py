@@ -38,6 +38,14 @@ def read(path: Path) -> list[Team]:
     return [_team(name, tasks) for name, tasks in sorted(teams.items())]
 
 
+def newest(team: Team, cut_s: float, count: int) -> Team:
+    """A team as a node sees it that reads no more than the newest `count` tasks at a cut; later ones are all there."""
+    before = sum(record.task.times.created_s <= cut_s for record in team.records)
+    if before <= count:
+        return team
+    return _team(team.name, [record.task for record in team.records[before - count :]])
+
+
 def _team(name: str, tasks: list[BoardTask]) -> Team:
     history = TeamHistory(tasks)
     by_creation = sorted(tasks, key=lambda task: task.times.created_s)

@@ -21,9 +21,10 @@ FORECASTS = 1_000
 def measure(teams: list[Team], now_s: float) -> list[Row]:
     """Print and return the processor time of each part, at a moment in Unix seconds."""
     model = trained(teams, now_s)
-    team = max(teams, key=lambda one: len(one.records))
-    tasks = [record.task for record in team.records]
-    records = [(record.task.times, record.features) for record in team.records]
+    known = [[record for record in team.records if record.task.times.created_s <= now_s] for team in teams]
+    largest = max(known, key=len)
+    tasks = [record.task for record in largest]
+    records = [(record.task.times, record.features) for record in largest]
     history = TeamHistory(tasks)
     pace = team_pace(model, records, now_s)
     data = finish_data(tasks, history, now_s)

@@ -66,6 +66,15 @@ def parts(tested: Sequence[Outcome], reference: Sequence[Outcome]) -> None:
         )
 
 
+def verdicts(found: Mapping[float, tuple[float, float]]) -> list[Row]:
+    """Print what each cut's evaluation round found: it makes the model active if its loss is the smaller one."""
+    print(f"\n{'evaluation':12} {'loss':>6} {'baseline':>8}")
+    for cut_s, (model, baseline) in found.items():
+        print(f"{datetime.fromtimestamp(cut_s, UTC):%Y-%m-%d}   {model:6.3f} {baseline:8.3f}")
+    activated = sum(model < baseline for model, baseline in found.values())
+    return [Row("evaluation rounds that make a model active", "count", activated, f"of {len(found)}")]
+
+
 def _rows(
     row: str,
     values: Sequence[float],
