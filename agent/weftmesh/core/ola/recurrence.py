@@ -1,0 +1,135 @@
+"""Rules for what happens again and again: RFC 5545, section 3.3.10, as far as an exclusion needs it.
+
+Times are local to the exclusion's time zone and have none themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from itertools import islice, pairwise
+from typing import Final
+
+from dateutil.rrule import rrule, rrulestr
+
+from weftmesh.core.errors import InvalidInputError
+
+RULE_START: Final = "2024-01-01T00:00:00"
+"""From when a rule holds that does not say it: a Monday, so that BYHOUR is on the hour."""
+RULE_CHARACTERS_MAX: Final = 200
+INTERVAL_MAX: Final = 366
+START_YEARS: Final = range(2000, 2200)
+_FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+_DAY: Final = r"(MO|TU|WE|TH|FR|SA|SU)"
+_PARTS: Final[Mapping[str, re.Pattern[str]]] = {
+    "FREQ": re.compile("|".join(_FREQUENCIES)),
+    "INTERVAL": re.compile(r"[1-9][0-9]{0,2}"),
+    "COUNT": re.compile(r"[1-9][0-9]{0,4}"),
+    "UNTIL": re.compile(r"[0-9]{8}(T[0-9]{6})?"),
+    "BYDAY": re.compile(rf"([+-]?[1-5])?{_DAY}(,([+-]?[1-5])?{_DAY})*"),
+    "BYMONTH": re.compile(r"(1[0-2]|[1-9])(,(1[0-2]|[1-9]))*"),
+    "BYMONTHDAY": re.compile(r"-?(3[01]|[12][0-9]|[1-9])(,-?(3[01]|[12][0-9]|[1-9]))*"),
+    "BYHOUR": re.compile(r"(2[0-3]|1?[0-9])(,(2[0-3]|1?[0-9]))*"),
+    "BYMINUTE": re.compile(r"[1-5]?[0-9](,[1-5]?[0-9])*"),
+    "WKST": re.compile(_DAY),
+}
+_SHIFT_YEARS: Final = 7600
+"""The calendar repeats every 400 years, and the library looks for the next time until the year 9999 if there is none.
+A rule is tried where that end is near."""
+_TRIED_MAX: Final = 16
+"""Occurrences that are looked at to see how far apart they are."""
+
+
+def parse_rule(text: str, starts_at: datetime) -> rrule:
+    """A rule that holds from a local time.
+
+    Raises:
+        InvalidInputError: it is none, it asks for more than is read here, or it never happens.
+    """
+    parts = rule_parts(text)
+    if starts_at.year not in START_YEARS:
+        raise InvalidInputError(
+            f"it begins in {starts_at.year}: use {START_YEARS[0]} to {START_YEARS[-1]}", reason="RULE_INVALID"
+        )
+    if next(_tried(parts, starts_at), None) is None:
+        raise InvalidInputError(f"{text!r} never happens", reason="RULE_NEVER")
+    try:
+        return _rule(parts, starts_at)
+    except ValueError as error:
+        raise InvalidInputError(f"{text!r} is no rule: {error}", reason="RULE_INVALID") from error
+
+
+def shortest_gap(text: str, starts_at: datetime) -> timedelta | None:
+    """The time between two beginnings in a row, the shortest of the first ones; None of a rule that happens once.
+
+    Raises:
+        InvalidInputError: as of `parse_rule`.
+    """
+    parse_rule(text, starts_at)
+    tried = islice(_tried(rule_parts(text), starts_at), _TRIED_MAX)
+    return min((later - earlier for earlier, later in pairwise(tried)), default=None)
+
+
+def rule_parts(text: str) -> dict[str, str]:
+    """A rule's parts by name, in its order.
+
+    Raises:
+        InvalidInputError: a part is unknown, is there twice or has a value that it cannot have.
+    """
+    if len(text) > RULE_CHARACTERS_MAX:
+        raise InvalidInputError(
+            f"the rule has {len(text)} characters: at most {RULE_CHARACTERS_MAX} are read", reason="RULE_INVALID"
+        )
+    parts: dict[str, str] = {}
+    for part in text.removesuffix(";").split(";"):
+        name, _, value = part.partition("=")
+        if name not in _PARTS:
+            raise InvalidInputError(f"{part!r} is not read here: use {', '.join(_PARTS)}", reason="RULE_INVALID")
+        if name in parts or not _PARTS[name].fullmatch(value):
+            raise InvalidInputError(_wrong_part(name, value, again=name in parts), reason="RULE_INVALID")
+        parts[name] = value
+    if "FREQ" not in parts:
+        raise InvalidInputError(f"{text!r} does not say how often: begin with FREQ=WEEKLY", reason="RULE_INVALID")
+    if int(parts.get("INTERVAL", "1")) > INTERVAL_MAX:
+        raise InvalidInputError(f"INTERVAL={parts['INTERVAL']} is above {INTERVAL_MAX}", reason="RULE_INVALID")
+    return parts
+
+
+def _wrong_part(name: str, value: str, *, again: bool) -> str:
+    if again:
+        return f"{name} is there twice"
+    hint = {
+        "FREQ": f": use {', '.join(_FREQUENCIES)}, and BYHOUR=8,20 for several times a day",
+        "UNTIL": ": write 20271231T235959, a local time without Z",
+    }
+    return f"{name}={value} cannot be read" + hint.get(name, "")
+
+
+def _rule(parts: Mapping[str, str], starts_at: datetime) -> rrule:
+    made = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=starts_at)
+    assert isinstance(made, rrule)  # noqa: S101, one rule makes no set of rules
+    return made
+
+
+def _tried(parts: Mapping[str, str], starts_at: datetime) -> Iterator[datetime]:
+    """When a rule happens, in another age of the same calendar; found, or found missing, in bounded time."""
+    if not _a_month_has_the_day(parts):
+        return
+    shifted = starts_at.replace(year=starts_at.year + _SHIFT_YEARS)
+    rule = {name: value for name, value in parts.items() if name != "UNTIL"}
+    until = parts.get("UNTIL", "99991231")
+    last = until if "T" in until else until + "T235959"
+    for when in _rule(rule, shifted):
+        if f"{when.year - _SHIFT_YEARS:04d}{when:%m%dT%H%M%S}" > last:
+            return
+        yield when
+
+
+def _a_month_has_the_day(parts: Mapping[str, str]) -> bool:
+    """Whether any of the months has any of the days; to look for the 30th of February takes long."""
+    if "BYMONTH" not in parts or "BYMONTHDAY" not in parts:
+        return True
+    longest = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
+    most = max(longest.get(int(month), 31) for month in parts["BYMONTH"].split(","))
+    return min(abs(int(day)) for day in parts["BYMONTHDAY"].split(",")) <= most

@@ -1,0 +1,3 @@
+"""Agreements as files: read, checked and explained. Nothing else imports pydantic or PyYAML, and no process that stays
+imports this.
+"""
