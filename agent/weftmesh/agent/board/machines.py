@@ -1,7 +1,7 @@
 """The state machines that one replicated log drives, in one table. A later machine adds a row.
 
 Each machine has a state hash of its own. What replicas compare is their sum, which is the board's while the others are
-empty: it covers every machine, and costs a write nothing where nobody learns.
+empty: it covers every machine, and costs a write nothing where the others are not used.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.agent.board.board_driver import AppliedListener, BoardDriver
 from weftmesh.agent.board.learning_driver import LearningDriver, LearningListener
+from weftmesh.agent.board.ola_driver import OlaDriver, OlaListener
 from weftmesh.agent.raft.engine import Swap
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.learning.machine import Learning
+from weftmesh.core.ola.replicated.machine import Agreements
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, RowSorter, wrapped
+from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, OLA, RowSorter, wrapped
 
 RECENT_STATES: Final = 4_096
 """Entries after which the state hash is remembered, for replicas to compare: some seconds under full load."""
@@ -62,8 +64,9 @@ class LogMachines:
     def __init__(self, home: str, clock: HybridClock) -> None:
         self._board = BoardDriver(home, clock)
         self._learning = LearningDriver(clock)
+        self._ola = OlaDriver(clock)
         # By the case of MachineCommand. The board comes first: its rows are read as a snapshot streams by.
-        self._drivers: Final[Mapping[str, Driver]] = {BOARD: self._board, LEARNING: self._learning}
+        self._drivers: Final[Mapping[str, Driver]] = {BOARD: self._board, LEARNING: self._learning, OLA: self._ola}
         self._beside_board: Final = [driver for name, driver in self._drivers.items() if name != BOARD]
         self._restored: list[Callable[[], None]] = []
         self._recent_states: deque[tuple[int, str]] = deque(maxlen=RECENT_STATES)
@@ -78,6 +81,11 @@ class LogMachines:
         """The learning machine as it is now; a snapshot may replace it."""
         return self._learning.learning
 
+    @property
+    def agreements(self) -> Agreements:
+        """The machine of agreements as it is now; a snapshot may replace it."""
+        return self._ola.agreements
+
     def on_applied(self, listener: AppliedListener) -> None:
         """Call `listener` after every applied entry that changed the board."""
         self._board.on_applied(listener)
@@ -85,6 +93,10 @@ class LogMachines:
     def on_learning(self, listener: LearningListener) -> None:
         """Call `listener` after every applied entry that changed the learning machine."""
         self._learning.on_applied(listener)
+
+    def on_ola(self, listener: OlaListener) -> None:
+        """Call `listener` after every applied entry that changed the machine of agreements."""
+        self._ola.on_applied(listener)
 
     def on_restored(self, listener: Callable[[], None]) -> None:
         """Call `listener` after a snapshot replaced the machines: what was known of them may be out of date."""

@@ -16,7 +16,8 @@ from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2
 from weftmesh.runtime.wire.backup_parts import damaged, read_parts
 from weftmesh.runtime.wire.learning_rows import learning_from_rows
-from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, RowSorter
+from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, OLA, RowSorter
+from weftmesh.runtime.wire.ola_rows import ola_from_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 from weftmesh.runtime.wire.snapshot_rows import state_from_rows
 
@@ -79,7 +80,9 @@ def _check_board(board: backup_pb2.BackupBoard, snapshot: Path) -> None:
         reader.header()
         sorter = RowSorter(reader.rows())
         state = Board.thaw(state_from_rows(sorter.rows_of(BOARD))).freeze()
-        learning_from_rows(sorter.rows_of(LEARNING))  # raises when its rows are not what their own hash says
+        # They raise when their rows are not what their own hash says.
+        learning_from_rows(sorter.rows_of(LEARNING))
+        ola_from_rows(sorter.rows_of(OLA))
     if state.revision != board.revision or actual_state_hash(state) != board.state_hash:
         raise damaged(
             f"the board of {board.home} comes back at revision {state.revision} with state hash "

@@ -1,43 +1,16 @@
-"""The hash of a learning row, for the same kind of state hash as the board's: a sum of row hashes modulo 2^128.
-
-A row's text names its record and holds every field, so that no other row has it. The digest is personalised: a board's
-row and a learning row cannot have the same.
-"""
+"""The hash of a learning row, for the same kind of state hash as the board's: a sum of row hashes modulo 2^128."""
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from enum import IntEnum
-from hashlib import blake2b
 from typing import Final
 
-from weftmesh.core.board.hashing import HASH_BYTES
 from weftmesh.core.learning.model import Row
 from weftmesh.core.learning.outcomes import LearningEvent
+from weftmesh.core.row_hashes import row_hash_of
 
 _DOMAIN: Final = b"learning"
 
 
 def row_hash(row: Row | LearningEvent) -> int:
     """The hash of one row, 0 to 2^128 - 1."""
-    digest = blake2b(_text(row).encode(), digest_size=HASH_BYTES, person=_DOMAIN)
-    return int.from_bytes(digest.digest(), "big")
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "n"
-    if isinstance(value, bool | IntEnum | int):
-        return f"i{int(value)};"
-    if isinstance(value, float):
-        return f"f{value.hex()};"
-    if isinstance(value, str):
-        return f"s{len(value)}:{value}"
-    if isinstance(value, bytes):
-        return f"b{value.hex()};"
-    if isinstance(value, tuple):
-        return f"t{len(value)}:{''.join(map(_text, value))}"
-    if is_dataclass(value):
-        parts = "".join(_text(getattr(value, one.name)) for one in fields(value))
-        return f"r{type(value).__name__}({parts})"
-    raise TypeError(f"a {type(value).__name__} has no place in a learning row")
+    return row_hash_of(row, _DOMAIN)

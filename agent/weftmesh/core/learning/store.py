@@ -3,49 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from weftmesh.core.board.hashing import HASH_MASK
 from weftmesh.core.learning.hashing import row_hash
 from weftmesh.core.learning.model import Evaluation, Job, Limits, OptOut, Round, RoundKind, Row, UnmaskIntent, Version
 from weftmesh.core.learning.outcomes import LearningEvent
-
-_Key = TypeVar("_Key", bound=Hashable)
-_Row = TypeVar("_Row", bound=Row)
-
-
-class Table(Generic[_Key, _Row]):
-    """Rows by key, in the order in which they came."""
-
-    def __init__(self) -> None:
-        self._rows: dict[_Key, _Row] = {}
-
-    def get(self, key: _Key) -> _Row | None:
-        """The row under `key`."""
-        return self._rows.get(key)
-
-    def __getitem__(self, key: _Key) -> _Row:
-        return self._rows[key]
-
-    def __contains__(self, key: _Key) -> bool:
-        return key in self._rows
-
-    def __iter__(self) -> Iterator[_Row]:
-        return iter(self._rows.values())
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def put(self, key: _Key, row: _Row) -> int:
-        """Adds or replaces a row; returns by how much the sum of hashes changes."""
-        before = self._rows.get(key)
-        self._rows[key] = row
-        return row_hash(row) - (0 if before is None else row_hash(before))
-
-    def drop(self, key: _Key) -> int:
-        """Removes a row; returns by how much the sum of hashes changes."""
-        return -row_hash(self._rows.pop(key))
+from weftmesh.core.tables import Table
 
 
 class Store:
@@ -53,14 +18,14 @@ class Store:
 
     def __init__(self, revision: int = 0) -> None:
         self.revision = revision
-        self.jobs: Final = Table[str, Job]()
-        self.opt_outs: Final = Table[tuple[str, str], OptOut]()
+        self.jobs: Final = Table[str, Job](row_hash)
+        self.opt_outs: Final = Table[tuple[str, str], OptOut](row_hash)
         """By node and job."""
-        self.rounds: Final = Table[bytes, Round]()
-        self.intents: Final = Table[tuple[str, RoundKind, int], UnmaskIntent]()
+        self.rounds: Final = Table[bytes, Round](row_hash)
+        self.intents: Final = Table[tuple[str, RoundKind, int], UnmaskIntent](row_hash)
         """By job, kind of round and base version."""
-        self.versions: Final = Table[tuple[str, int], Version]()
-        self.evaluations: Final = Table[tuple[str, int], Evaluation]()
+        self.versions: Final = Table[tuple[str, int], Version](row_hash)
+        self.evaluations: Final = Table[tuple[str, int], Evaluation](row_hash)
         """By job and version."""
         self.events: Final[deque[LearningEvent]] = deque()
         self.event_floor = revision

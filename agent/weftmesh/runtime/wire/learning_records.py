@@ -2,11 +2,13 @@
 
 The learning machine's commands and rows are many and rare: one rule for all of them is worth more than the microseconds
 that code for each would save. A field may be a number, a text, bytes, an enum of numbers or of words, another record,
-a record or None, or a tuple of these.
+a record or None, or a tuple of these, of pairs of texts (key and value), or of records of several kinds, which stand in
+a message with one field for each of them in the oneof `kind`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -19,6 +21,7 @@ from weftmesh.core.errors import InvalidInputError
 
 _Record = TypeVar("_Record")
 
+_ONEOF: Final = "kind"
 _SCALARS: Final = (bool, int, float, str, bytes)
 _Decoder = Callable[[Message, str], object]
 _DECODERS: Final[dict[type[object], Mapping[str, _Decoder]]] = {}
@@ -43,7 +46,10 @@ def _put(message: Message, name: str, value: Any) -> None:
         target = getattr(message, name)
         for item in value:
             if is_dataclass(item):
-                fill(target.add(), item)
+                _fill_item(target.add(), item)
+            elif isinstance(item, tuple):
+                key, value_ = item
+                target.add(key=key, value=value_)
             else:
                 target.append(item)
     elif is_dataclass(value):
@@ -52,6 +58,18 @@ def _put(message: Message, name: str, value: Any) -> None:
         fill(part, value)
     else:
         setattr(message, name, value)
+
+
+def _fill_item(message: Message, item: object) -> None:
+    if _ONEOF in message.DESCRIPTOR.oneofs_by_name:
+        message = getattr(message, field_name(type(item)))
+        message.SetInParent()
+    fill(message, item)
+
+
+def field_name(kind: type[object]) -> str:
+    """The name of the field that holds a record of this kind: ResponseTime stands in response_time."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def read(kind: type[_Record], message: Message, given: Mapping[str, object] | None = None) -> _Record:
@@ -91,7 +109,19 @@ def _decoder(hint: Any) -> _Decoder:
 def _tuple_decoder(item: Any) -> _Decoder:
     if item in _SCALARS:
         return lambda message, name: tuple(getattr(message, name))
+    if get_origin(item) is tuple:
+        return lambda message, name: tuple([(part.key, part.value) for part in getattr(message, name)])
+    if get_origin(item) in (Union, UnionType):
+        kinds = {field_name(kind): kind for kind in get_args(item)}
+        return lambda message, name: tuple([_one_of(kinds, part, name) for part in getattr(message, name)])
     return lambda message, name: tuple([read(item, part) for part in getattr(message, name)])
+
+
+def _one_of(kinds: Mapping[str, type[object]], message: Message, where: str) -> object:
+    name = message.WhichOneof(_ONEOF)
+    if name not in kinds:
+        raise InvalidInputError(f"{where}: one is of no kind this version knows; upgrade this node if others are newer")
+    return read(kinds[name], getattr(message, name))
 
 
 def _member(kind: type[Enum], value: object, name: str) -> Enum:

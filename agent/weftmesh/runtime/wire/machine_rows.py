@@ -17,6 +17,7 @@ from weftmesh.mesh.v1.raft_pb2 import MachineRow
 
 BOARD: Final = "board"
 LEARNING: Final = "learning"
+OLA: Final = "ola"
 
 _CONTINUES: Final = 0x80
 _SECOND_TAG_BYTE: Final = 6

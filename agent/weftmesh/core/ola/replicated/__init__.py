@@ -1,0 +1,1 @@
+"""The replicated facts of agreements: a pure state machine of what was agreed, counted, confirmed and overridden."""
