@@ -103,8 +103,8 @@ class Rogue:
     lies: Counter[str] = field(default_factory=Counter)
 
     def wrapped(self, honest: Answer) -> Answer:
-        def answer(job: str, payload: bytes) -> bytes:
-            answered = honest(job, payload)
+        def answer(job: str, term: int, payload: bytes) -> bytes:
+            answered = honest(job, term, payload)
             if not isinstance(unseal(payload), Work):
                 return answered
             mine = self.answers.setdefault(job, [])

@@ -61,27 +61,28 @@ def client_app(trainer: Trainer) -> ClientApp:
     return app
 
 
-def answer_message(app: ClientApp, payload: bytes) -> bytes:
-    """Answer one message of the coordinator.
+def reply_to(app: ClientApp, message: Message) -> Message:
+    """The answer to one message of the coordinator; an error reply when the app has none.
 
     Args:
         app: see `client_app`.
-        payload: the message, in the form of weftmesh.runtime.flower.
+        message: of the coordinator.
+    """
+    try:
+        return app(message, flower.new_context(message.metadata.dst_node_id))
+    except ValueError as error:
+        # Flower's word for a type of message that the app has no function for.
+        log.warning("a learning message is refused", type=message.metadata.message_type, why=str(error))
+        return flower.reply_error(REFUSED, "UNKNOWN_MESSAGE_TYPE", message)
 
-    Returns:
-        The reply; an error reply when the app has none.
+
+def answer_message(app: ClientApp, payload: bytes) -> bytes:
+    """As `reply_to`, in the form of weftmesh.runtime.flower.
 
     Raises:
         InvalidInputError: `payload` is not a message, so that there is nothing to reply to.
     """
-    message = flower.from_bytes(payload)
-    try:
-        reply = app(message, flower.new_context(message.metadata.dst_node_id))
-    except ValueError as error:
-        # Flower's word for a type of message that the app has no function for.
-        log.warning("a learning message is refused", type=message.metadata.message_type, why=str(error))
-        reply = flower.reply_error(REFUSED, "UNKNOWN_MESSAGE_TYPE", message)
-    return flower.to_bytes(reply)
+    return flower.to_bytes(reply_to(app, flower.from_bytes(payload)))
 
 
 def answer_plain(app: ClientApp, payload: bytes) -> bytes:

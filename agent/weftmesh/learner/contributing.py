@@ -14,9 +14,9 @@ from weftmesh.core.aggregation.keys import bound_to_work
 from weftmesh.core.aggregation.memory import ContributorMemory
 from weftmesh.core.aggregation.messages import Invitation, MaskedInput, RosterAnnouncement, UnmaskIntent, UnmaskRequest
 from weftmesh.core.errors import InvalidInputError, PreconditionError, WeftmeshError
-from weftmesh.learner.app import answer_message
+from weftmesh.learner.app import reply_to
 from weftmesh.runtime import flower
-from weftmesh.runtime.flower import ClientApp, MessageType
+from weftmesh.runtime.flower import ClientApp, Message, MessageType
 from weftmesh.runtime.masking import ContributionLayout, Words, apply_masks, words_to_bytes
 from weftmesh.runtime.training_messages import read_evaluation, read_update, work_sha256
 from weftmesh.runtime.wire.envelopes import Contribution, FlowerMessage, LearnerRefusal, Letter, Work, seal, unseal
@@ -111,19 +111,20 @@ class ContributingLearner:
         task = next((effect for effect in outcome.effects if isinstance(effect, MaskVector)), None)
         if task is None:
             raise InvalidInputError("there are no masks for this round")
-        words = self._contribution(work, task.announcement.length)
+        message = flower.from_bytes(work.flower_message)
+        told = work_sha256(message, work.metrics)
+        words = self._contribution(message, work.metrics, task.announcement.length)
         if noising is not None:
             words = noising(words)
-        told = work_sha256(flower.from_bytes(work.flower_message), work.metrics)
         masked = apply_masks(words, [bound_to_work(mask, told) for mask in task.masks])
         return Contribution(task.announcement, words_to_bytes(masked))
 
-    def _contribution(self, work: Work, length: int) -> Words:
+    def _contribution(self, message: Message, wanted: tuple[str, ...], length: int) -> Words:
         """What this node adds to the sum, not masked yet."""
-        reply = flower.from_bytes(answer_message(self._app, work.flower_message))
+        reply = reply_to(self._app, message)
         if reply.has_error():
             raise PreconditionError("this node has nothing to add to the round", reason=reply.error.reason or "FAILED")
-        layout = ContributionLayout(length - 1 - len(work.metrics), work.metrics)
+        layout = ContributionLayout(length - 1 - len(wanted), wanted)
         change, weight, metrics = np.zeros(0), 0.0, {}
         if reply.metadata.message_type == MessageType.TRAIN:
             update = read_update(reply)
@@ -131,5 +132,5 @@ class ContributingLearner:
         else:
             evaluation = read_evaluation(reply)
             weight, metrics = evaluation.weight, dict(evaluation.metrics)
-        asked = {name: metrics[name] for name in work.metrics if name in metrics}
+        asked = {name: metrics[name] for name in wanted if name in metrics}
         return layout.pack(change, weight, asked)

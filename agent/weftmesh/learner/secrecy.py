@@ -1,7 +1,8 @@
 """This node's part in secure aggregation: the core's contributor, shown what the node's own replica says and no more.
 
-Before anything is answered, the node is asked whether its owner takes part and what the round was opened for. What a
-coordinator claims of either is not believed.
+The node hands on questions of the coordinator that leads by its own replica, and of jobs in which its owner takes part.
+Before a round is joined and before anything is trained, it is asked again, and for what the round was opened. What a
+coordinator claims of any of it is not believed.
 """
 
 from __future__ import annotations
@@ -80,11 +81,12 @@ class Secrecy:
         self._terms: RoundTerms | None = None
         """Of the round that was joined last."""
 
-    def answer(self, job: str, payload: bytes) -> bytes:
+    def answer(self, job: str, term: int, payload: bytes) -> bytes:
         """The answer to one question; a refusal is an answer too, and quotes no task.
 
         Args:
             job: as the node says.
+            term: of the coordinator that asks, in which the node's replica has it lead.
             payload: an envelope.
 
         Raises:
@@ -98,22 +100,26 @@ class Secrecy:
                 view = self._in_round(job, self._terms)
                 self._trainer.assign(self._assignment(job, view, self._terms))
                 return self._learner.answer(payload, self._noising(view, self._terms))
-            self._admit(job)
+            self._require_owner()
+            self._contributor.apply(TermShown(term), self._clock())
             return self._learner.answer(payload)
         except WeftmeshError as error:
             return seal(LearnerRefusal(error.reason, without_paths(str(error))))
         finally:
             self._trainer.assign(None)
 
-    def _admit(self, job: str, base_version: int = 0, round_id: bytes = b"", wait_s: float = 0.0) -> JobView:
+    def _require_owner(self) -> None:
+        if self._opt_out.exists():
+            raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
+
+    def _admit(self, job: str, base_version: int, round_id: bytes = b"", wait_s: float = 0.0) -> JobView:
         """The job and a base version as the replica has them, once its term is shown to the contributor.
 
         Raises:
             ForbiddenError: this node's owner takes no part.
             PreconditionError: there is no such job, or it is not enabled.
         """
-        if self._opt_out.exists():
-            raise ForbiddenError(f"the owner of {self._name} takes no part in learning", reason="OPTED_OUT")
+        self._require_owner()
         view = self._node.job(job, base_version, round_id, wait_s)
         if view.opted_out:
             raise ForbiddenError(f"the owner of {self._name} takes no part in job {job}", reason="OPTED_OUT")

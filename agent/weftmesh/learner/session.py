@@ -19,8 +19,8 @@ from weftmesh.learner.config import QUESTIONS_MAX, REOPEN_MAX
 from weftmesh.learner.faults import fault, without_paths
 from weftmesh.learning.v1 import learning_pb2
 
-Answer = Callable[[str, bytes], bytes]
-"""The answer to the payload of a question of a job; called on the worker thread."""
+Answer = Callable[[str, int, bytes], bytes]
+"""The answer to a question, by its job, the term of who asks, and its payload; called on the worker thread."""
 MakeAnswer = Callable[[learning_pb2.Admitted], Answer]
 """Called on the worker thread for the first question, and for the next one if it raises: it may load much."""
 
@@ -153,12 +153,12 @@ class Session:
             raise WeftmeshError(f"{QUESTIONS_MAX} questions wait; ask one at a time", reason="OVERLOADED")
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(question.timeout_ms / 1_000):
-            return await loop.run_in_executor(self._worker, self._work, question.job, question.payload)
+            return await loop.run_in_executor(self._worker, self._work, question)
 
-    def _work(self, job: str, payload: bytes) -> bytes:
+    def _work(self, question: learning_pb2.LearnerQuestion) -> bytes:
         if self._answer is None:
             self._answer = self._make_answer(self._admitted)
-        return self._answer(job, payload)
+        return self._answer(question.job, question.coordinator.term, question.payload)
 
     def _touch(self) -> None:
         self._active_s = asyncio.get_running_loop().time()

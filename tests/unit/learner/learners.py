@@ -169,7 +169,7 @@ class Learners:
         return Secrecy(name, node, state_dir, heads, self.rng)
 
     def ask(self, name: str, letter: Letter, job: str = JOB) -> Letter:
-        answer = self.learners[name].answer(job, seal(letter))
+        answer = self.learners[name].answer(job, self.replica.term, seal(letter))
         self.said.append(answer)
         return unseal(answer)
 

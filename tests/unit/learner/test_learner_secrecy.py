@@ -13,7 +13,6 @@ from tests.unit.learner.learners import CANARY, JOB, Learners, Outcome, add_vers
 from weftmesh.core.aggregation.messages import (
     Invitation,
     KeyAdvertisement,
-    RosterAnnouncement,
     ShareDelivery,
     UnmaskIntent,
     UnmaskRequest,
@@ -238,7 +237,7 @@ def test_an_owner_who_opts_out_in_the_middle_of_a_round_is_heeded_at_once(learne
     terms = learners.terms(RoundKind.TRAINING, 1, DIMENSIONS + 1)
     assert isinstance(learners.ask("n00", Invitation(terms)), KeyAdvertisement)
     learners.replica.opted_out.add("n00")
-    answer = learners.ask("n00", RosterAnnouncement(terms.round_id, terms.term, ()))
+    answer = learners.ask("n00", Work(ShareDelivery(terms.round_id, terms.term, bytes(32), ()), b"", ()))
     assert isinstance(answer, LearnerRefusal)
     assert answer.reason == "OPTED_OUT"
 
@@ -278,7 +277,7 @@ def test_work_and_unmasking_outside_of_a_round_are_refused(learners: Learners) -
 
 def test_garbage_is_refused(learners: Learners) -> None:
     for payload in (b"", b"\xff\xff", bytes(100)):
-        answer = unseal(learners.learners["n00"].answer(JOB, payload))
+        answer = unseal(learners.learners["n00"].answer(JOB, learners.replica.term, payload))
         assert isinstance(answer, LearnerRefusal)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -40,12 +40,12 @@ async def attending(
             await asyncio.gather(task, return_exceptions=True)
 
 
-def echo(job: str, payload: bytes) -> bytes:
+def echo(job: str, _term: int, payload: bytes) -> bytes:
     return f"{job}: ".encode() + payload
 
 
-def raising(error: Exception) -> Callable[[str, bytes], bytes]:
-    def answer(_job: str, _payload: bytes) -> bytes:
+def raising(error: Exception) -> Answer:
+    def answer(_job: str, _term: int, _payload: bytes) -> bytes:
         raise error
 
     return answer
@@ -70,7 +70,7 @@ async def test_a_learner_that_nobody_asks_ends(tmp_path: Path) -> None:
 async def test_one_question_is_answered_at_a_time_and_the_loop_stays_responsive(tmp_path: Path) -> None:
     at_work, most, lock = 0, 0, threading.Lock()
 
-    def slow(_job: str, payload: bytes) -> bytes:
+    def slow(_job: str, _term: int, payload: bytes) -> bytes:
         nonlocal at_work, most
         with lock:
             at_work += 1
@@ -93,7 +93,7 @@ async def test_one_question_is_answered_at_a_time_and_the_loop_stays_responsive(
 async def test_a_question_whose_time_is_up_is_refused_and_the_next_one_answered(tmp_path: Path) -> None:
     released = threading.Event()
 
-    def slow(_job: str, payload: bytes) -> bytes:
+    def slow(_job: str, _term: int, payload: bytes) -> bytes:
         if payload == b"slow":
             released.wait(10)
         return payload
@@ -160,7 +160,7 @@ async def test_a_question_that_comes_twice_is_answered_once(tmp_path: Path) -> N
 async def test_more_questions_than_may_wait_are_refused(tmp_path: Path) -> None:
     released = threading.Event()
 
-    def held(_job: str, payload: bytes) -> bytes:
+    def held(_job: str, _term: int, payload: bytes) -> bytes:
         released.wait(10)
         return payload
 
@@ -177,7 +177,7 @@ async def test_more_questions_than_may_wait_are_refused(tmp_path: Path) -> None:
 async def test_a_call_that_breaks_is_made_again_and_what_was_learned_is_kept(tmp_path: Path) -> None:
     made = 0
 
-    def counting(_job: str, _payload: bytes) -> bytes:
+    def counting(_job: str, _term: int, _payload: bytes) -> bytes:
         nonlocal made
         made += 1
         return b"%d" % made
