@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "task": Lazy("weftmesh.cli.commands.task:task", "Tasks."),
     "forecast": Lazy("weftmesh.cli.commands.forecast:forecast", "What a task will take, and when it will be done."),
     "learn": Lazy("weftmesh.cli.commands.learn:learn", "Models that nodes learn together."),
+    "ola": Lazy("weftmesh.cli.commands.ola:ola", "What teams owe each other."),
     "pending": Lazy("weftmesh.cli.commands.pending:pending", "Writes that wait on this node for a quorum."),
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),

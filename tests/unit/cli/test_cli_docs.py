@@ -80,6 +80,7 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "status",
         "version",
         "validate",
+        "schema",
         "export",
         "report",
         "forecast",

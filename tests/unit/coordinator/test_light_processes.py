@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 LIGHT = ("agent/weftmesh/agent", "agent/weftmesh/cli", "agent/weftmesh/client", "agent/weftmesh/core")
+READERS = ("pydantic", "yaml")
 
 
 def modules(folder: str) -> list[str]:
@@ -54,6 +55,7 @@ def test_no_module_of_it_loads_them_at_any_time(folder: str) -> None:
 
 def test_the_test_sees_what_is_loaded() -> None:
     assert loaded("weftmesh.runtime.flower") == "flwr numpy"
+    assert loaded("weftmesh.runtime.ola_files.reading", of=READERS) == "pydantic yaml"
 
 
 @pytest.mark.parametrize(
@@ -67,15 +69,35 @@ def test_a_process_that_stays_does_without_what_it_does_not_need(name: str, heav
     assert loaded(name, of=heavy) == ""
 
 
-def test_one_module_alone_imports_flower() -> None:
-    paths = [*ROOT.glob("agent/weftmesh/**/*.py"), *ROOT.glob("coordinator/weftmesh/**/*.py")]
-    users = []
-    for path in paths:
+@pytest.mark.parametrize("name", entry_points())
+def test_a_process_starts_without_what_reads_agreement_files(name: str) -> None:
+    assert loaded(name, of=READERS) == ""
+
+
+@pytest.mark.parametrize("folder", [folder for folder in LIGHT if folder != "agent/weftmesh/cli"])
+def test_no_module_of_it_loads_what_reads_agreement_files(folder: str) -> None:
+    assert loaded(*modules(folder), of=READERS) == ""
+
+
+def importers(*packages: str) -> set[str]:
+    """The product's modules that import one of some packages."""
+    found = set()
+    for path in [*ROOT.glob("agent/weftmesh/**/*.py"), *ROOT.glob("coordinator/weftmesh/**/*.py")]:
         text = path.read_text()
-        for node in ast.walk(ast.parse(text)) if "flwr" in text else ():
+        for node in ast.walk(ast.parse(text)) if any(package in text for package in packages) else ():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names.append(node.module or "")
-            if any(name.split(".")[0] == "flwr" for name in names):
-                users.append(str(path.relative_to(ROOT)))
-    assert set(users) == {"agent/weftmesh/runtime/flower.py"}
+            if any(name.split(".")[0] in packages for name in names):
+                found.add(str(path.relative_to(ROOT)))
+    return found
+
+
+def test_one_module_alone_imports_flower() -> None:
+    assert importers("flwr") == {"agent/weftmesh/runtime/flower.py"}
+
+
+def test_one_package_alone_reads_agreement_files() -> None:
+    users = importers("pydantic", "pydantic_core", "yaml")
+    assert users
+    assert all(name.startswith("agent/weftmesh/runtime/ola_files/") for name in users)

@@ -21,18 +21,19 @@ _KEY: Final = "[key]"
 
 def findings_of(error: ValidationError, form: type[BaseModel], source: Source, root: Node) -> Iterable[Finding]:
     """A finding for each error of a document that was read into a form; keys that a mapping lacks are one."""
+    details = error.errors(include_url=False)
     missing: dict[Location, list[str]] = {}
-    for detail in error.errors(include_url=False):
-        location = detail["loc"]
+    for detail in details:
         if detail["type"] == "missing":
-            missing.setdefault(location[:-1], []).append(str(location[-1]))
-            continue
-        code, message, fix = _words(detail, form)
-        yield Finding(source, _mark(detail["type"], location, root), code, message, fix)
+            missing.setdefault(detail["loc"][:-1], []).append(str(detail["loc"][-1]))
     for location, keys in missing.items():
         message = f"{', '.join(f'`{key}`' for key in keys)} {'is' if len(keys) == 1 else 'are'} missing"
         fix = "add " + ", ".join(_example(form, (*location, key)) for key in keys)
         yield Finding(source, mark_at(root, location), Code.MISSING_KEY, message, fix)
+    for detail in details:
+        if detail["type"] != "missing":
+            code, message, fix = _words(detail, form)
+            yield Finding(source, _mark(detail["type"], detail["loc"], root), code, message, fix)
 
 
 def _mark(kind: str, location: Location, root: Node) -> Mark:

@@ -1,8 +1,8 @@
 """OpenSLO v1 documents as agreements: an SLO becomes one, the other kinds are read for it.
 
-weftmesh counts requests and packets by itself and asks nobody for numbers, so an indicator has to be a ratio of what it
+weftmesh counts requests by itself and asks nobody for numbers, so an indicator has to be a ratio of what it
 counts: a metric source of type `weftmesh` with `spec: {metric: requests}`, on the good side perhaps with
-`within: 60ms`, or `{metric: packets}`. What cannot be done is refused by name and place.
+`within: 60ms`. What cannot be done is refused by name and place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from weftmesh.core.ola import problems as limits
-from weftmesh.core.ola.model import WHOLE_PPB, Agreement, Objective, PacketLoss, ResponseTime, Uptime
+from weftmesh.core.ola.model import Agreement, Objective, ResponseTime, Uptime
 from weftmesh.runtime.ola_files.explaining import findings_of
 from weftmesh.runtime.ola_files.findings import Code, Finding, Findings, Severity, Source
 from weftmesh.runtime.ola_files.nodes import Location, MapNode, has, key_mark_at, mark_at, plain, text_at
@@ -130,7 +130,7 @@ class Catalogue:
         """Keep an SLI, with a warning if no SLO can use it."""
         self._indicators[name] = indicator
         try:
-            _metric(indicator)
+            _good_within_us(indicator)
         except _UnsupportedError as error:
             findings.add(replace(error.finding, severity=Severity.WARNING))
 
@@ -203,17 +203,15 @@ def _window_parts(document: OpenSloDocument, window: TimeWindowForm) -> Iterator
 
 
 def _objective(indicator: _Indicator, objective: ObjectiveForm, document: OpenSloDocument, at: Location) -> Objective:
-    metric, within_us = _metric(indicator)
+    within_us = _good_within_us(indicator)
     target = objective.target if objective.target is not None else objective.target_percent
     if target is None:
         raise _UnsupportedError(document, at, "`target` is missing", "add target: 0.999, or targetPercent: 99.9")
-    if metric == "packets":
-        return PacketLoss(WHOLE_PPB - target)
     return Uptime(target) if within_us is None else ResponseTime(target, within_us)
 
 
-def _metric(indicator: _Indicator) -> tuple[str, int | None]:
-    """What is counted, and within how many microseconds a good one is answered."""
+def _good_within_us(indicator: _Indicator) -> int | None:
+    """How soon a good request is answered, in microseconds; None if any answer without an error is good."""
     spec, at = indicator.spec, tuple(indicator.at)
     ratio = spec.ratio_metric
     if ratio is None:
@@ -228,41 +226,30 @@ def _metric(indicator: _Indicator) -> tuple[str, int | None]:
             )
     if ratio.good is None or ratio.total is None:
         raise _UnsupportedError(indicator.document, at, "a ratio needs both of its sides", "write `good` and `total`")
-    metric, within_us = _counted(indicator, ratio.good.metric_source, (*at, "good", "metricSource"))
-    total, limited = _counted(indicator, ratio.total.metric_source, (*at, "total", "metricSource"))
-    if total != metric or limited is not None or (within_us is not None and metric != "requests"):
-        at = (*at, "total", "metricSource", "spec")
-        raise _UnsupportedError(
-            indicator.document,
-            at,
-            f"good {metric} are counted out of all {metric}",
-            f"write spec: {{metric: {metric}}}",
-        )
-    return metric, within_us
+    within_us = _counted(indicator, ratio.good.metric_source, (*at, "good", "metricSource"))
+    total = (*at, "total", "metricSource")
+    if _counted(indicator, ratio.total.metric_source, total) is not None:
+        message = "good requests are counted out of all requests"
+        raise _UnsupportedError(indicator.document, (*total, "spec", "within"), message, "leave `within` out here")
+    return within_us
 
 
-def _counted(indicator: _Indicator, source: MetricSourceForm, at: Location) -> tuple[str, int | None]:
+def _counted(indicator: _Indicator, source: MetricSourceForm, at: Location) -> int | None:
+    """Within how many microseconds a request has to be answered to count, if it says so."""
     if source.type != METRIC_SOURCE:
         key = "type" if source.type else "metricSourceRef"
         name = source.type or source.metric_source_ref or "an unnamed source"
         message = f"no numbers are asked of {name}: weftmesh counts by itself"
         raise _UnsupportedError(indicator.document, (*at, key), message, _WRITE_SOURCE)
-    metric = source.spec.get("metric")
     unknown = sorted(source.spec.keys() - {"metric", "within"})
-    if metric not in ("requests", "packets") or unknown:
-        key = unknown[0] if unknown else "metric"
-        raise _UnsupportedError(
-            indicator.document,
-            (*at, "spec", key),
-            "weftmesh does not count this",
-            "use metric: requests or metric: packets",
-        )
+    if source.spec.get("metric") != "requests" or unknown:
+        where = (*at, "spec", unknown[0] if unknown else "metric")
+        raise _UnsupportedError(indicator.document, where, "weftmesh does not count this", _WRITE_SOURCE)
     if "within" not in source.spec:
-        return str(metric), None
+        return None
     try:
-        return str(metric), _parse_threshold(source.spec["within"])
+        return _parse_threshold(source.spec["within"])
     except PydanticCustomError as error:
         context = error.context or {}
-        raise _UnsupportedError(
-            indicator.document, (*at, "spec", "within"), str(context["message"]), str(context["fix"])
-        ) from error
+        where = (*at, "spec", "within")
+        raise _UnsupportedError(indicator.document, where, str(context["message"]), str(context["fix"])) from error
