@@ -59,7 +59,7 @@ async def attend(socket: str, directory: Path, project: str) -> None:
             node = LocalNode(admitted.node, client, loop)
             head = EffortTrainer(LocalTasks(node.labelled_tasks), TeamFile(directory, HEAD), CountNoise(directory))
             app = client_app(OneProject(head, project))
-            return lambda _job, payload: answer_plain(app, payload)
+            return lambda _job, _term, payload: answer_plain(app, payload)
 
         (directory / READY).touch()
         await Session(client, make, IDLE_S).run()
