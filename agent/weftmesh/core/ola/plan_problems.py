@@ -1,0 +1,214 @@
+"""What agreements that are good by themselves get wrong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Final
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.ola import plan_words as words
+from weftmesh.core.ola.calendar_exclusions import OCCURRENCES_MAX, too_frequent
+from weftmesh.core.ola.calendar_hours import HoursGap, first_gap
+from weftmesh.core.ola.dependencies import DependencyGraph
+from weftmesh.core.ola.dependencies_bounds import ALL, Availability, Term, promised_uptime, series_time_us
+from weftmesh.core.ola.model import WHOLE_PPB, Agreement, ResponseTime
+from weftmesh.core.ola.problems import Path, Problem
+from weftmesh.core.records import record
+
+_TERMS_MAX: Final = 5
+_NAMES_MAX: Final = 12
+
+
+@record(frozen=True, slots=True)
+class PlanProblem:
+    """One thing that is wrong with several agreements.
+
+    Attributes:
+        agreement: where it has to be mended, or could be.
+        problem: what, where in that agreement, and what to do.
+        blocks: whether the agreements cannot be run like this; otherwise a promise is made that cannot be kept.
+    """
+
+    agreement: str
+    problem: Problem
+    blocks: bool = False
+
+
+def plan_problems(
+    agreements: Mapping[str, Agreement], graph: DependencyGraph, expected: Availability
+) -> tuple[PlanProblem, ...]:
+    """Everything that is wrong, by agreement and in the order of its file."""
+    found = [*_unknown(agreements, graph), *_cycles(agreements, graph), *_routes(agreements)]
+    for name, agreement in agreements.items():
+        found += [PlanProblem(name, one, blocks=True) for one in _frequent(agreement)]
+        found += [PlanProblem(name, one) for one in _promise(agreement, agreements, expected)]
+        found += [PlanProblem(name, one) for one in _response_times(agreement, agreements)]
+        found += [PlanProblem(name, one) for one in _contradictions(agreement, agreements)]
+    return tuple(sorted(found, key=lambda one: (one.agreement, [str(part) for part in one.problem.path])))
+
+
+def _unknown(agreements: Mapping[str, Agreement], graph: DependencyGraph) -> Iterator[PlanProblem]:
+    for one in graph.unknown:
+        message = f"there is no agreement {one.name}"
+        fix = f"apply {one.name} too, or take the dependency out"
+        hard = agreements[one.agreement].depends_on[one.index].hard
+        yield PlanProblem(one.agreement, Problem(("dependsOn", one.index), message, fix), blocks=hard)
+
+
+def _cycles(agreements: Mapping[str, Agreement], graph: DependencyGraph) -> Iterator[PlanProblem]:
+    for cycle in graph.cycles:
+        first, second = cycle[0], cycle[1 % len(cycle)]
+        shown = [*cycle, first] if len(cycle) <= _NAMES_MAX else [*cycle[:_NAMES_MAX], "...", first]
+        index = next(at for at, one in enumerate(agreements[first].depends_on) if one.hard and second in one.any_of)
+        problem = Problem(
+            ("dependsOn", index),
+            f"agreements need each other in a circle: {' > '.join(shown)}",
+            "make one of them soft",
+        )
+        yield PlanProblem(first, problem, blocks=True)
+
+
+def _routes(agreements: Mapping[str, Agreement]) -> Iterator[PlanProblem]:
+    """Agreements about one service share its route."""
+    first_of_service: dict[str, Agreement] = {}
+    for name, agreement in agreements.items():
+        if not agreement.endpoints:
+            continue
+        first = first_of_service.setdefault(agreement.service, agreement)
+        differs = [
+            field
+            for field, same in (
+                ("endpoints", set(first.endpoints) == set(agreement.endpoints)),
+                ("route", first.route == agreement.route),
+            )
+            if not same
+        ]
+        for field in differs:
+            message = f"{first.name} says otherwise about the same service, {agreement.service}"
+            fix = f"say the same as {first.name}, or name endpoints in one of the two only"
+            yield PlanProblem(name, Problem((field,), message, fix), blocks=True)
+
+
+def _frequent(agreement: Agreement) -> Iterator[Problem]:
+    for index, exclusion in enumerate(agreement.exclusions):
+        try:
+            excessive = too_frequent(exclusion)
+        except InvalidInputError as error:
+            yield Problem(("exclusions", index), str(error), "mend the exclusion")
+            continue
+        if excessive:
+            message = f"it happens more than {OCCURRENCES_MAX} times within a year, or before it"
+            yield Problem(("exclusions", index, "rrule"), message, "use a rarer rule with a longer duration")
+
+
+def _promise(agreement: Agreement, agreements: Mapping[str, Agreement], expected: Availability) -> Iterator[Problem]:
+    promised, bound = promised_uptime(agreement), expected.bounds.get(agreement.name)
+    if promised is None or bound is None or bound.at_most >= promised:
+        return
+    promised_ppb = int(promised * WHOLE_PPB)
+    digits = max(2, words.percent_digits(promised_ppb))
+    lossy = sorted((one for one in bound.terms if one.gives < ALL), key=lambda one: (one.gives, one.dependency.any_of))
+    chain = " x ".join(_term(one, agreements, expected, digits) for one in lossy[:_TERMS_MAX])
+    more = f" and {len(lossy) - _TERMS_MAX} more" if len(lossy) > _TERMS_MAX else ""
+    can = words.percent_below(bound.at_most, digits)
+    yield Problem(
+        ("objectives", "uptime"),
+        f"{agreement.name} promises {words.percent(promised_ppb)} but its dependencies can give at most {can}"
+        f", if they fail independently: {chain}{more}",
+        f"promise at most {can}, or make {'|'.join(lossy[0].dependency.any_of)} better, soft, cached or one of several",
+    )
+
+
+def _term(term: Term, agreements: Mapping[str, Agreement], expected: Availability, digits: int) -> str:
+    either = " or ".join(_gives(name, agreements, expected, digits) for name in term.dependency.any_of)
+    notes = []
+    if len(term.dependency.any_of) > 1:
+        notes.append(words.percent_below(term.gives, digits))
+    if term.shared:
+        notes.append(f"each of them needs {term.shared}")
+    if term.dependency.cached_ppb:
+        notes.append(f"a cache answers {words.percent(term.dependency.cached_ppb)}")
+        notes.append(words.percent_below(term.gives, digits))
+    return f"{either} ({'; '.join(dict.fromkeys(notes))})" if notes else either
+
+
+def _gives(name: str, agreements: Mapping[str, Agreement], expected: Availability, digits: int) -> str:
+    """An agreement's availability; where it is not what it promises, the way down to who is the reason."""
+    text = f"{name} {words.percent_below(expected.expected[name], digits)}"
+    reasons = []
+    while (bound := expected.bounds.get(name)) and bound.at_most < (promised_uptime(agreements[name]) or ALL):
+        worst = min(bound.terms, key=lambda one: (one.gives, one.dependency.any_of))
+        name = min(worst.dependency.any_of, key=lambda one: (expected.expected[one], one))
+        reasons.append(f"{name} {words.percent_below(expected.expected[name], digits)}")
+    shown = reasons if len(reasons) <= _NAMES_MAX else [*reasons[: _NAMES_MAX - 1], "...", reasons[-1]]
+    return f"{text} (because of {' < '.join(shown)})" if reasons else text
+
+
+def _response_times(agreement: Agreement, agreements: Mapping[str, Agreement]) -> Iterator[Problem]:
+    times = [one for one in agreement.objectives if isinstance(one, ResponseTime)]
+    for index, one in enumerate(times):
+        needs = series_time_us(agreement, agreements, one.target_ppb)
+        if sum(needs.values()) <= one.threshold_us:
+            continue
+        slowest = sorted(needs.items(), key=lambda need: (-need[1], need[0]))
+        parts = " + ".join(f"{name} {words.microseconds(took_us)}" for name, took_us in slowest[:_TERMS_MAX])
+        more = f" and {len(slowest) - _TERMS_MAX} more" if len(slowest) > _TERMS_MAX else ""
+        share = words.percent(one.target_ppb)
+        yield Problem(
+            ("objectives", "responseTime", index, "threshold"),
+            f"{agreement.name} promises {share} within {words.microseconds(one.threshold_us)}, but its dependencies"
+            f" promise {share} within {words.microseconds(sum(needs.values()))} together, if they are asked one after"
+            f" another and are slow independently: {parts}{more}",
+            f"promise {words.microseconds(sum(needs.values()))}, ask them at the same time, or make them faster",
+        )
+
+
+def _contradictions(agreement: Agreement, agreements: Mapping[str, Agreement]) -> Iterator[Problem]:
+    for index, dependency in enumerate(agreement.depends_on):
+        known = [agreements[name] for name in dependency.any_of if name in agreements]
+        if not dependency.hard or len(known) < len(dependency.any_of):
+            continue
+        at: Path = ("dependsOn", index)
+        best = min(known, key=lambda one: (one.service_class, one.name))
+        if best.service_class > agreement.service_class:
+            yield _class_problem(at, agreement, best)
+        shortest = min(known, key=lambda one: (one.window_s, one.name))
+        if shortest.window_s > agreement.window_s:
+            yield _window_problem(at, agreement, shortest)
+        if len(known) == 1 and not dependency.cached_ppb and (gap := _hours_gap(agreement, known[0])):
+            yield _hours_problem(at, agreement, known[0], gap)
+
+
+def _hours_gap(agreement: Agreement, needed: Agreement) -> HoursGap | None:
+    try:
+        return first_gap(agreement.hours, needed.hours)
+    except InvalidInputError:
+        return None  # an unknown time zone is a problem of the agreement by itself
+
+
+def _class_problem(at: Path, agreement: Agreement, needed: Agreement) -> Problem:
+    mine, its = agreement.service_class.name.lower(), needed.service_class.name.lower()
+    return Problem(
+        at, f"{agreement.name} is {mine} but needs {needed.name}, which runs as {its}", f"make {needed.name} {mine} too"
+    )
+
+
+def _window_problem(at: Path, agreement: Agreement, needed: Agreement) -> Problem:
+    mine, its = words.seconds(agreement.window_s), words.seconds(needed.window_s)
+    share = Fraction(needed.window_s, agreement.window_s)
+    times = f"{float(share):.1f}".removesuffix(".0")
+    return Problem(
+        at,
+        f"{agreement.name} is judged over {mine} but {needed.name} over {its}: it may spend {times} times the budget"
+        f" of {mine} within {mine} and keep its promise",
+        f"judge both over {mine}",
+    )
+
+
+def _hours_problem(at: Path, agreement: Agreement, needed: Agreement, gap: HoursGap) -> Problem:
+    return Problem(
+        at,
+        f"{agreement.name} holds at hours at which {needed.name} does not, first {gap.text}",
+        f"let {needed.name} hold then too, or promise less hours",
+    )
