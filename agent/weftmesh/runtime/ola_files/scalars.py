@@ -18,6 +18,10 @@ _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "F
 _INTEGER: Final = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _DECIMAL: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 
+_NUMBERS_BEGIN: Final = frozenset("+-.0123456789")
+_UNCLEAR_BEGIN: Final = frozenset("+-0123456789yYnNoO")
+"""Most scalars begin otherwise and need no closer look."""
+
 _OLD_BOOLEAN: Final = re.compile(r"y|Y|yes|Yes|YES|n|N|no|No|NO|on|On|ON|off|Off|OFF")
 _SEXAGESIMAL: Final = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?[0-9]+(:[0-5]?[0-9])+\.[0-9_]*")
 _OTHER_BASE: Final = re.compile(r"[-+]?(0[0-7_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+)")
@@ -30,7 +34,7 @@ def value_of(text: str) -> Scalar:
         return None
     if text in _BOOLEANS:
         return _BOOLEANS[text]
-    if len(text) > NUMBER_CHARACTERS_MAX:
+    if len(text) > NUMBER_CHARACTERS_MAX or text[0] not in _NUMBERS_BEGIN:
         return text
     if _INTEGER.fullmatch(text):
         return int(text)
@@ -41,6 +45,8 @@ def value_of(text: str) -> Scalar:
 
 def ambiguity(text: str) -> tuple[str, str] | None:
     """What different readers take a scalar without quotes for, and how to say which is meant; None of most."""
+    if text[:1] not in _UNCLEAR_BEGIN:
+        return None
     if _OLD_BOOLEAN.fullmatch(text):
         return f"some readers take {text} for true or false", f'write true or false, or "{text}" for the word'
     if _SEXAGESIMAL.fullmatch(text):
