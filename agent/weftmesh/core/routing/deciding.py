@@ -1,0 +1,182 @@
+"""One decision: from readings, orders and the table before to the table after. Pure, so that it can be replayed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from weftmesh.core.routing import weights
+from weftmesh.core.routing.ejecting import conditions
+from weftmesh.core.routing.model import NEVER_S, Condition, Inputs, OverrideKind, Reading, Reason, Row
+
+Policy = Callable[[Inputs, tuple[Row, ...]], tuple[Row, ...]]
+"""Computes the table after from the inputs and the table before."""
+
+
+def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The table that follows: a row for each of the inputs' endpoints, in their order; the weights sum to 1."""
+    if not inputs.endpoints:
+        return ()
+    rows = conditions(inputs, joined(inputs, before))
+    readings = {one.endpoint: one for one in inputs.readings}
+    known = [readings.get(row.endpoint) for row in rows]
+    ramps = [weights.ramp(row, inputs.time_s, inputs.settings) for row in rows]
+    natural = weights.shares(inputs.endpoints, known, ramps, inputs.settings)
+    ordered, targets = _ordered(inputs, natural)
+    now = [row.weight for row in rows]
+    gone = [row.condition is Condition.EJECTED and not one for row, one in zip(rows, ordered, strict=True)]
+    forced = weights.without(now, targets, gone) if any(gone) else now
+    reached, held = _moved(inputs, rows, forced, targets, any(ordered))
+    after = []
+    for at, row in enumerate(rows):
+        moved = _with_weight(inputs.time_s, row, reached[at])
+        moved = replace(moved, target=targets[at], admission=_admission(moved, ramps[at], natural[at], ordered[at]))
+        after.append(_explained(inputs, moved, known[at], ordered[at], held[at]))
+    return tuple(after)
+
+
+def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[Row, ...]:
+    """What is in force after a decision that takes no effect: the weights of before, the conditions of after.
+
+    An endpoint that was not there before gets its part of the capacity, under a freeze nothing.
+    """
+    if not after:
+        return ()
+    old = {row.endpoint: row for row in before}
+    capacity = sum(one.capacity for one in inputs.endpoints)
+    parts = [0.0 if inputs.frozen else one.capacity / capacity for one in inputs.endpoints]
+    new = math.fsum(part for part, row in zip(parts, after, strict=True) if row.endpoint not in old)
+    there = math.fsum(old[row.endpoint].weight for row in after if row.endpoint in old)
+    scale = (1.0 - new) / there if there > 0.0 else 0.0
+    values = [
+        old[row.endpoint].weight * scale if row.endpoint in old else part
+        for row, part in zip(after, parts, strict=True)
+    ]
+    return tuple(
+        _unmoved(row, old.get(row.endpoint), weight)
+        for row, weight in zip(after, weights.normalised(values), strict=True)
+    )
+
+
+def _unmoved(row: Row, old: Row | None, weight: float) -> Row:
+    if old is None:
+        return replace(row, weight=weight, admission=1.0, direction=0, moved_s=NEVER_S, turned_s=NEVER_S)
+    return replace(
+        row,
+        weight=weight,
+        admission=old.admission,
+        direction=old.direction,
+        moved_s=old.moved_s,
+        turned_s=old.turned_s,
+    )
+
+
+def joined(inputs: Inputs, before: Sequence[Row]) -> list[Row]:
+    """The rows of before for the endpoints of now. One that is new to a table begins slowly, a new table does not."""
+    old = {row.endpoint: row for row in before}
+    now_s = inputs.time_s
+    rows = [
+        old.get(one.name)
+        or Row(
+            one.name,
+            0.0,
+            0.0,
+            condition=Condition.RETURNING if old else Condition.ACTIVE,
+            since_s=now_s,
+        )
+        for one in inputs.endpoints
+    ]
+    if not any(row.weight for row in rows):
+        values = weights.normalised([one.capacity for one in inputs.endpoints])
+        return [
+            replace(row, weight=value, condition=Condition.ACTIVE)
+            if row.condition is Condition.RETURNING
+            else replace(row, weight=value)
+            for row, value in zip(rows, values, strict=True)
+        ]
+    values = weights.normalised([row.weight for row in rows])
+    return [replace(row, weight=value) for row, value in zip(rows, values, strict=True)]
+
+
+def _ordered(inputs: Inputs, natural: Sequence[float]) -> tuple[list[Reason | None], list[float]]:
+    """What operators ordered for each endpoint, and the targets that follow."""
+    names = [one.name for one in inputs.endpoints]
+    pinned = next((one.endpoint for one in inputs.overrides if one.kind is OverrideKind.PIN), None)
+    if pinned in names:
+        return [Reason.PINNED] * len(names), [1.0 if name == pinned else 0.0 for name in names]
+    drained = {one.endpoint for one in inputs.overrides if one.kind is OverrideKind.DRAIN} & set(names)
+    if not drained or len(drained) == len(names):
+        return [None] * len(names), list(natural)
+    ordered = [Reason.DRAINED if name in drained else None for name in names]
+    kept_shares = [0.0 if one else share for one, share in zip(ordered, natural, strict=True)]
+    if sum(kept_shares) <= 0.0:
+        kept_shares = [0.0 if one else 1.0 for one in ordered]
+    return ordered, weights.normalised(kept_shares)
+
+
+def _moved(
+    inputs: Inputs, rows: Sequence[Row], now: Sequence[float], targets: Sequence[float], ordered: bool
+) -> tuple[list[float], list[bool]]:
+    """The weights after a bounded step, and which of them were held back."""
+    nothing = [False] * len(rows)
+    if weights.near(now, targets, inputs.settings):
+        return list(now), nothing
+    aim: Sequence[float] | None = targets
+    if not ordered:
+        aim = weights.held(now, targets, [(row.direction, _stuck(inputs, row)) for row in rows])
+    if aim is None:
+        return list(now), [True] * len(rows)
+    held = [
+        at_target != aimed and abs(at_target - one) > weights.MOVE_MIN and aimed == one
+        for at_target, aimed, one in zip(targets, aim, now, strict=True)
+    ]
+    return weights.step(now, aim, inputs.settings.step_max), held
+
+
+def _stuck(inputs: Inputs, row: Row) -> bool:
+    now_s, settings = inputs.time_s, inputs.settings
+    return now_s - row.moved_s < settings.hold_down_s or now_s - row.turned_s < settings.turn_s
+
+
+def _with_weight(now_s: float, row: Row, weight: float) -> Row:
+    change = weight - row.weight
+    if abs(change) < weights.MOVE_MIN:
+        return replace(row, weight=weight)
+    direction = 1 if change > 0.0 else -1
+    turned_s = now_s if direction == -row.direction else row.turned_s
+    return replace(row, weight=weight, direction=direction, moved_s=now_s, turned_s=turned_s)
+
+
+def _admission(row: Row, ramp: float, natural: float, ordered: Reason | None) -> float:
+    """For who chooses per request: orders empty an endpoint as its weight falls, all else follows the ramp."""
+    if ordered is None:
+        return ramp
+    if row.weight <= 0.0:
+        return 0.0
+    return min(1.0, row.weight / natural) if natural > 0.0 else 1.0
+
+
+def _explained(inputs: Inputs, row: Row, reading: Reading | None, ordered: Reason | None, held: bool) -> Row:
+    """The row with the reason that people are shown."""
+    seen = "never read" if reading is None else _seen(reading)
+    if ordered is not None:
+        override = next(one for one in inputs.overrides if one.kind.value in (_ORDERS[ordered],))
+        return replace(row, reason=ordered, detail=f"{override.actor}: {override.why}; {seen}")
+    if row.condition is Condition.EJECTED:
+        times = "" if row.ejections == 1 else f", time {row.ejections}"
+        return replace(row, detail=f"{seen}; out until {row.until_s:.1f} s at the earliest{times}")
+    if row.reason is Reason.SHARE and held:
+        return replace(row, reason=Reason.HELD, detail=f"{seen}; wanted {row.target:.3f}, turned too recently")
+    return replace(row, detail=seen)
+
+
+def _seen(reading: Reading) -> str:
+    state = "" if reading.alive else ", no probe answered"
+    return (
+        f"works {reading.service_s * 1e3:.1f} ms, {reading.rtt_s * 1e3:.1f} ms away, "
+        f"surely {reading.bad_lower:.1%} bad of {reading.samples:.0f}, holds {reading.in_flight:.0f}{state}"
+    )
+
+
+_ORDERS = {Reason.DRAINED: OverrideKind.DRAIN.value, Reason.PINNED: OverrideKind.PIN.value}

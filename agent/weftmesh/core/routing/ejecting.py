@@ -1,0 +1,138 @@
+"""Who gets no requests for a while: conditions of endpoints, with every limit computed after the step.
+
+An endpoint is ejected when surely too many of its requests go bad, or when it answers no probes. It is not ejected when
+it is the last one that may be used, when as many as `Settings.max_ejection_percent` allows are ejected already, or when
+what remains could not carry the load: then it keeps its place, and per-request penalties do what can be done. An
+ejection ends when its time is over, the endpoint looks well again and the move up does not make a flap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from weftmesh.core.routing.model import Condition, Endpoint, Inputs, OverrideKind, Reading, Reason, Row, Settings
+
+SAMPLES_MIN: Final = 5.0
+"""Fewer requests say nothing."""
+EJECTIONS_MAX: Final = 10
+"""An ejection lasts at most so many times `Settings.ejection_s`."""
+
+
+def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
+    """The rows with their conditions as of now.
+
+    Args:
+        inputs: what the decision is computed from.
+        rows: one for each of `inputs.endpoints`, in that order; weights are not looked at.
+    """
+    readings = {one.endpoint: one for one in inputs.readings}
+    usable = {one.name for one in inputs.endpoints} - _closed(inputs)
+    after = [_advanced(inputs, row, readings.get(row.endpoint)) for row in rows]
+    wanted = [
+        at for at, row in enumerate(after) if row.condition is not Condition.EJECTED and _why(inputs, row, readings)
+    ]
+    wanted.sort(key=lambda at: _badness(after[at], readings), reverse=True)
+    _call_back(inputs, after, usable, readings)
+    for at in wanted:
+        limit = _limit(inputs, after, at, usable, readings)
+        after[at] = replace(after[at], reason=limit) if limit else _ejected(inputs, after[at], readings)
+    return after
+
+
+def _call_back(inputs: Inputs, rows: list[Row], usable: set[str], readings: Mapping[str, Reading]) -> None:
+    """End ejections early, the least bad first, while what is left keeps no limit: others came, went or filled up."""
+    while out := [at for at, row in enumerate(rows) if row.condition is Condition.EJECTED]:
+        left = usable - {rows[at].endpoint for at in out}
+        if not left:
+            out = [at for at in out if rows[at].endpoint in usable]
+        elif len(out) <= ejections_max(len(rows), inputs.settings):
+            # Who answers no probes cannot carry anything.
+            out = [] if carries(inputs, left, readings) else [at for at in out if _lives(rows[at], readings)]
+        if not out:
+            return
+        at = min(out, key=lambda one: _badness(rows[one], readings))
+        rows[at] = replace(rows[at], condition=Condition.RETURNING, reason=Reason.CAPACITY, since_s=inputs.time_s)
+
+
+def load(endpoints: Sequence[Endpoint], readings: Mapping[str, Reading]) -> float:
+    """Requests that are worked on at once, on all endpoints together: what remains has to carry it (Little's law)."""
+    return sum(min(readings[one.name].in_flight, one.capacity) for one in endpoints if one.name in readings)
+
+
+def carries(inputs: Inputs, left: set[str], readings: Mapping[str, Reading]) -> bool:
+    """Whether the endpoints that are left have room for the load."""
+    capacity = sum(one.capacity for one in inputs.endpoints if one.name in left)
+    return load(inputs.endpoints, readings) <= inputs.settings.fill_max * capacity
+
+
+def _closed(inputs: Inputs) -> set[str]:
+    return {one.endpoint for one in inputs.overrides if one.kind is OverrideKind.DRAIN}
+
+
+def _advanced(inputs: Inputs, row: Row, reading: Reading | None) -> Row:
+    """What time alone does to a row."""
+    now_s, settings = inputs.time_s, inputs.settings
+    if row.condition is Condition.EJECTED:
+        well = reading is None or (reading.alive and reading.bad_lower <= settings.eject_bad_lower)
+        steady = now_s - row.turned_s >= settings.turn_s and now_s - row.moved_s >= settings.hold_down_s
+        if now_s >= row.until_s and well and steady:
+            return replace(row, condition=Condition.RETURNING, reason=Reason.SLOW_START, since_s=now_s, detail="")
+        return row
+    if row.condition is Condition.RETURNING and now_s - row.since_s >= settings.slow_start_s:
+        return replace(row, condition=Condition.ACTIVE, reason=Reason.SHARE, since_s=now_s, detail="")
+    reason = Reason.SLOW_START if row.condition is Condition.RETURNING else Reason.SHARE
+    return replace(row, reason=reason, detail="")
+
+
+def _why(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> Reason | None:
+    reading = readings.get(row.endpoint)
+    if reading is None:
+        return None
+    if not reading.alive:
+        return Reason.DEAD
+    surely = reading.samples >= SAMPLES_MIN and reading.bad_lower > inputs.settings.eject_bad_lower
+    return Reason.ERRORS if surely else None
+
+
+def _lives(row: Row, readings: Mapping[str, Reading]) -> bool:
+    reading = readings.get(row.endpoint)
+    return reading is not None and reading.alive
+
+
+def _badness(row: Row, readings: Mapping[str, Reading]) -> tuple[bool, float]:
+    reading = readings.get(row.endpoint)
+    return (False, 0.0) if reading is None else (not reading.alive, reading.bad_lower)
+
+
+def _limit(
+    inputs: Inputs, rows: Sequence[Row], at: int, usable: set[str], readings: Mapping[str, Reading]
+) -> Reason | None:
+    """What forbids the ejection of a row, looking at the table as it would be afterwards."""
+    ejected = {row.endpoint for row in rows if row.condition is Condition.EJECTED} | {rows[at].endpoint}
+    left = usable - ejected
+    if not left or len(ejected) > ejections_max(len(rows), inputs.settings):
+        return Reason.EJECTION_LIMIT
+    if readings[rows[at].endpoint].alive and not carries(inputs, left, readings):
+        return Reason.CAPACITY
+    return None
+
+
+def ejections_max(endpoints: int, settings: Settings) -> int:
+    """How many may be ejected at once."""
+    return min(endpoints - 1, max(1, int(endpoints * settings.max_ejection_percent / 100.0)))
+
+
+def _ejected(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> Row:
+    now_s, settings = inputs.time_s, inputs.settings
+    forgiven = int((now_s - row.since_s) / settings.ejection_s) if row.ejections else 0
+    times = min(EJECTIONS_MAX, max(0, row.ejections - max(0, forgiven)) + 1)
+    return replace(
+        row,
+        condition=Condition.EJECTED,
+        reason=_why(inputs, row, readings) or Reason.ERRORS,
+        since_s=now_s,
+        until_s=now_s + settings.ejection_s * times,
+        ejections=times,
+    )

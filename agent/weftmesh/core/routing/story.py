@@ -1,0 +1,36 @@
+"""What happened to a route, as text for people and for failing tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from weftmesh.core.routing.model import Decision, Mode, Override, Row
+
+
+def route_story(
+    name: str, mode: Mode, overrides: Iterable[Override], rows: Iterable[Row], decisions: Iterable[Decision]
+) -> str:
+    """The table in force, the orders, and one line for each thing of late that changed."""
+    lines = [f"route {name}, mode {mode.value}"]
+    lines += [f"  order: {one.kind.value} {one.endpoint} by {one.actor}: {one.why}" for one in overrides]
+    lines += [
+        f"  {row.weight:6.1%} {row.endpoint} {row.condition.value}, {row.reason.value}: {row.detail}" for row in rows
+    ]
+    for one in decisions:
+        lines += _decision_lines(one)
+    return "\n".join(lines)
+
+
+def _decision_lines(decision: Decision) -> list[str]:
+    before = {row.endpoint: row for row in decision.before}
+    fate = "" if decision.inputs.takes_effect else " (not in force)"
+    lines = []
+    for row in decision.after:
+        old = before.get(row.endpoint)
+        if old is None or old.condition is not row.condition or abs(old.weight - row.weight) >= 0.002:
+            was = "new" if old is None else f"{old.weight:.1%} {old.condition.value}"
+            lines.append(
+                f"  #{decision.number} at {decision.inputs.time_s:.1f} s{fate} {row.endpoint}: {was} -> "
+                f"{row.weight:.1%} {row.condition.value}, {row.reason.value}: {row.detail}"
+            )
+    return lines

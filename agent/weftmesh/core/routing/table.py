@@ -1,0 +1,285 @@
+"""The table machine: for each route weights, conditions and reasons; events and time in, outcomes and effects out.
+
+It never raises for an event: what cannot be is refused with an outcome. Time is seconds in any one clock; where it runs
+backwards, the newest time goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from weftmesh.core.routing import orders
+from weftmesh.core.routing.checking import check_rows
+from weftmesh.core.routing.deciding import Policy, decide, kept
+from weftmesh.core.routing.events import (
+    ClearOverride,
+    Decided,
+    Effect,
+    Event,
+    Observe,
+    Outcome,
+    OutcomeKind,
+    Refusal,
+    RemoveRoute,
+    SetMode,
+    SetOverride,
+    SetRoute,
+    Suggested,
+    TableChanged,
+    Wake,
+)
+from weftmesh.core.routing.model import (
+    ENDPOINTS_MAX,
+    Condition,
+    Decision,
+    Endpoint,
+    Inputs,
+    Mode,
+    Override,
+    Reading,
+    Row,
+    Settings,
+)
+from weftmesh.core.routing.story import route_story
+from weftmesh.core.routing.weights import near
+
+ROUTES_MAX: Final = 10_000
+DECISIONS_KEPT: Final = 256
+"""Of each route, for stories; the log on disk keeps more."""
+PROPOSAL_MIN: Final = 0.01
+"""What is only proposed is recorded again when a weight of it differs by this much."""
+_UNCHANGED: Final = Outcome(OutcomeKind.UNCHANGED)
+_APPLIED: Final = Outcome(OutcomeKind.APPLIED)
+Answer = tuple[Outcome, tuple[Effect, ...]]
+
+
+@dataclass(slots=True)
+class Route:
+    """All endpoints of one service as seen from this node."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    settings: Settings
+    mode: Mode = Mode.OBSERVE
+    overrides: tuple[Override, ...] = ()
+    readings: dict[str, Reading] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    version: int = 0
+    """How often the table in force changed."""
+    decided: int = 0
+    decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=DECISIONS_KEPT))
+    proposed: tuple[Row, ...] = ()
+    """What the last decision computed, whether it took effect or not."""
+    deadline_s: float | None = None
+
+
+class RoutingTable:
+    """Every route of this node. Not safe for concurrent use; what it hands out is immutable.
+
+    Args:
+        policy: computes tables; another one than `decide` is for comparisons.
+    """
+
+    def __init__(self, policy: Policy = decide) -> None:
+        self._policy = policy
+        self._routes: dict[str, Route] = {}
+        self._now_s = -math.inf
+        self._handlers: Mapping[type, Callable[..., Answer]] = {
+            RemoveRoute: self._remove,
+            SetRoute: self._set_route,
+            Observe: self._observe,
+            SetMode: self._set_mode,
+            SetOverride: self._set_override,
+            ClearOverride: self._clear_override,
+            Wake: self._wake,
+        }
+
+    # Verbs
+
+    def apply(self, event: Event, now_s: float) -> Answer:
+        """Take an event in; the effects are to be carried out in their order."""
+        self._now_s = max(self._now_s, now_s)
+        if not isinstance(event, SetRoute | Wake) and event.route not in self._routes:
+            return _refused(
+                Refusal.NO_SUCH_ROUTE, f"there is no route {event.route[:80]!r} on this node; `route table` lists them"
+            )
+        return self._handlers[type(event)](event)
+
+    def next_deadline(self) -> float | None:
+        """When to apply `Wake`, at the latest; None while nothing is under way."""
+        return min((one.deadline_s for one in self._routes.values() if one.deadline_s is not None), default=None)
+
+    def check(self) -> None:
+        """Asserts every invariant."""
+        for one in self._routes.values():
+            check_rows(one.endpoints, one.settings, one.rows)
+            check_rows(one.endpoints, one.settings, one.proposed)
+
+    def story(self, route: str) -> str:
+        """What happened to a route, for people."""
+        one = self._routes.get(route)
+        if one is None:
+            return f"{route}: no such route"
+        return route_story(one.name, one.mode, one.overrides, one.rows, one.decisions)
+
+    # Reading
+
+    def routes(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        return tuple(sorted(self._routes))
+
+    def rows(self, route: str) -> tuple[Row, ...]:
+        """The table in force; empty for a route that is not there."""
+        one = self._routes.get(route)
+        return one.rows if one is not None else ()
+
+    def version(self, route: str) -> int:
+        """How often the table in force changed; 0 for a route that is not there."""
+        one = self._routes.get(route)
+        return one.version if one is not None else 0
+
+    def decisions(self, route: str) -> tuple[Decision, ...]:
+        """The latest decisions, oldest first."""
+        one = self._routes.get(route)
+        return tuple(one.decisions) if one is not None else ()
+
+    # Events
+
+    def _set_route(self, event: SetRoute) -> Answer:
+        names = [one.name for one in event.endpoints]
+        if len(set(names)) != len(names) or not 0 < len(names) <= ENDPOINTS_MAX:
+            return _refused(
+                Refusal.INVALID,
+                f"route {event.route}: {len(names)} endpoints with {len(set(names))} names; give 1 to "
+                f"{ENDPOINTS_MAX} endpoints with a name of their own each",
+            )
+        wrong = next((one for one in event.endpoints if not 0.0 < one.capacity < math.inf), None)
+        if wrong is not None:
+            return _refused(
+                Refusal.INVALID, f"route {event.route}, endpoint {wrong.name}: capacity {wrong.capacity} is not above 0"
+            )
+        route = self._routes.get(event.route)
+        if route is None:
+            if len(self._routes) >= ROUTES_MAX:
+                return _refused(Refusal.LIMIT_REACHED, f"this node has {ROUTES_MAX} routes; remove one first")
+            route = self._routes[event.route] = Route(event.route, event.endpoints, event.settings)
+        elif (route.endpoints, route.settings) == (event.endpoints, event.settings):
+            return _UNCHANGED, ()
+        route.endpoints, route.settings = event.endpoints, event.settings
+        route.readings = {name: one for name, one in route.readings.items() if name in names}
+        route.overrides = orders.surviving(route.overrides, names)
+        return _APPLIED, self._evaluate(route, rows_must_change=True)
+
+    def _remove(self, event: RemoveRoute) -> Answer:
+        del self._routes[event.route]
+        return _APPLIED, (TableChanged(event.route, 0, ()),)
+
+    def _observe(self, event: Observe) -> Answer:
+        route = self._routes[event.route]
+        names = {one.name for one in route.endpoints}
+        route.readings.update({one.endpoint: one for one in event.readings if one.endpoint in names and _sane(one)})
+        return _APPLIED, self._evaluate(route)
+
+    def _set_mode(self, event: SetMode) -> Answer:
+        route = self._routes[event.route]
+        if route.mode is event.mode:
+            return _UNCHANGED, ()
+        route.mode = event.mode
+        return _APPLIED, self._evaluate(route)
+
+    def _set_override(self, event: SetOverride) -> Answer:
+        route = self._routes[event.route]
+        refused = orders.refusal(route.name, [one.name for one in route.endpoints], route.overrides, event.override)
+        if refused is not None:
+            return refused, ()
+        route.overrides = orders.added(route.overrides, event.override)
+        return _APPLIED, self._evaluate(route)
+
+    def _clear_override(self, event: ClearOverride) -> Answer:
+        route = self._routes[event.route]
+        left = tuple(one for one in route.overrides if (one.kind, one.endpoint) != (event.kind, event.endpoint))
+        if left == route.overrides:
+            what = f"{event.kind.value} {event.endpoint}".strip()
+            return _refused(
+                Refusal.NO_SUCH_OVERRIDE, f"route {route.name} has no order {what!r}; `route explain` lists its orders"
+            )
+        route.overrides = left
+        return _APPLIED, self._evaluate(route)
+
+    def _wake(self, event: Wake) -> Answer:
+        del event
+        due = [one for one in self._routes.values() if one.deadline_s is not None and one.deadline_s <= self._now_s]
+        return _APPLIED if due else _UNCHANGED, tuple(effect for one in due for effect in self._evaluate(one))
+
+    # Decisions
+
+    def _evaluate(self, route: Route, *, rows_must_change: bool = False) -> tuple[Effect, ...]:
+        inputs = Inputs(
+            route.name,
+            self._now_s,
+            route.mode,
+            route.settings,
+            route.endpoints,
+            route.overrides,
+            tuple(route.readings[one.name] for one in route.endpoints if one.name in route.readings),
+        )
+        before, after = route.rows, self._policy(inputs, route.rows)
+        in_force = after if inputs.takes_effect or not before else kept(inputs, before, after)
+        route.deadline_s = _deadline(inputs, in_force, after)
+        unchanged = _same(in_force, before) and (inputs.takes_effect or _alike(after, route.proposed))
+        if unchanged and not rows_must_change:
+            # What no log shows must leave no trace, or a replay of the log would go another way.
+            return ()
+        route.rows, route.proposed = in_force, after
+        route.decided += 1
+        decision = Decision(route.decided, inputs, before, after)
+        route.decisions.append(decision)
+        effects: list[Effect] = [Decided(route.name, decision)]
+        if _weights(in_force) != _weights(before):
+            route.version += 1
+            effects.append(TableChanged(route.name, route.version, in_force))
+        if route.mode is Mode.SUGGEST:
+            effects.append(Suggested(route.name, decision))
+        return tuple(effects)
+
+
+def _deadline(inputs: Inputs, in_force: tuple[Row, ...], after: tuple[Row, ...]) -> float | None:
+    """When the table would change although nothing happens."""
+    settings, soon_s = inputs.settings, inputs.time_s + inputs.settings.evaluation_s
+    moving = not near([row.weight for row in in_force], [row.target for row in after], settings)
+    if moving or any(row.condition is Condition.RETURNING for row in after):
+        return soon_s
+    ends = [row.until_s for row in after if row.condition is Condition.EJECTED]
+    return max(soon_s, min(ends)) if ends else None
+
+
+def _same(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
+    """Whether two tables differ in words only."""
+    plain = [tuple(replace(row, detail="", target=0.0) for row in rows) for rows in (one, other)]
+    return plain[0] == plain[1]
+
+
+def _alike(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
+    """Whether two proposals say the same to people."""
+    return len(one) == len(other) and all(
+        (row.endpoint, row.condition, row.reason) == (was.endpoint, was.condition, was.reason)
+        and abs(row.weight - was.weight) < PROPOSAL_MIN
+        for row, was in zip(one, other, strict=True)
+    )
+
+
+def _weights(rows: tuple[Row, ...]) -> list[tuple[str, float, float]]:
+    return [(row.endpoint, row.weight, row.admission) for row in rows]
+
+
+def _sane(reading: Reading) -> bool:
+    numbers = (reading.service_s, reading.rtt_s, reading.bad_lower, reading.in_flight, reading.samples)
+    return all(math.isfinite(one) and one >= 0.0 for one in numbers) and reading.bad_lower <= 1.0
+
+
+def _refused(refusal: Refusal, message: str) -> Answer:
+    return Outcome(OutcomeKind.REFUSED, message, refusal), ()
