@@ -7,7 +7,7 @@ there the shared one is the limit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import ceil, prod
 from typing import Final
@@ -60,9 +60,10 @@ def availability(agreements: Mapping[str, Agreement], graph: DependencyGraph) ->
     within_cycle = {name for cycle in graph.cycles for name in cycle}
     expected = {name: promised_uptime(one) or ALL for name, one in agreements.items()}
     bounds: dict[str, Bound] = {}
+    shared = _SharedNeeds(graph)
     for name in graph.order:
         hard = [one for one in agreements[name].depends_on if one.hard and expected.keys() >= set(one.any_of)]
-        terms = tuple(_term(one, expected, graph) for one in hard)
+        terms = tuple(_term(one, expected, shared) for one in hard)
         if terms and name not in within_cycle:
             bounds[name] = Bound(prod((one.gives for one in terms), start=ALL), terms)
             expected[name] = min(expected[name], Fraction(ceil(bounds[name].at_most * _SCALE), _SCALE))
@@ -98,11 +99,11 @@ def series_time_us(agreement: Agreement, agreements: Mapping[str, Agreement], ta
     return times
 
 
-def _term(dependency: Dependency, expected: Mapping[str, Fraction], graph: DependencyGraph) -> Term:
+def _term(dependency: Dependency, expected: Mapping[str, Fraction], shared_needs: _SharedNeeds) -> Term:
     either = ALL - prod((ALL - expected[name] for name in dependency.any_of), start=ALL)
     shared = ""
     if len(dependency.any_of) > 1:
-        common = set.intersection(*(_always_needed(name, graph) for name in dependency.any_of))
+        common = shared_needs.of(dependency.any_of)
         worst = min(common, key=lambda name: (expected[name], name), default="")
         if worst and expected[worst] < either:
             either, shared = expected[worst], worst
@@ -110,12 +111,24 @@ def _term(dependency: Dependency, expected: Mapping[str, Fraction], graph: Depen
     return Term(dependency, hit + (ALL - hit) * either, shared)
 
 
-def _always_needed(name: str, graph: DependencyGraph) -> set[str]:
-    """The agreement and all that fails with it."""
-    found = {name}
-    front = [name]
-    while front:
-        fresh = set(graph.certain[front.pop()]) - found
-        found |= fresh
-        front += fresh
-    return found
+class _SharedNeeds:
+    """What fails with whom, looked up once for each name."""
+
+    def __init__(self, graph: DependencyGraph) -> None:
+        self._graph = graph
+        self._known: dict[str, frozenset[str]] = {}
+
+    def of(self, names: Iterable[str]) -> frozenset[str]:
+        """Agreements without which each of these fails, themselves included."""
+        return frozenset.intersection(*map(self._always_needed, names))
+
+    def _always_needed(self, name: str) -> frozenset[str]:
+        if name not in self._known:
+            found = {name}
+            front = [name]
+            while front:
+                fresh = set(self._graph.certain[front.pop()]) - found
+                found |= fresh
+                front += fresh
+            self._known[name] = frozenset(found)
+        return self._known[name]

@@ -38,14 +38,20 @@ class PlanProblem:
 def plan_problems(
     agreements: Mapping[str, Agreement], graph: DependencyGraph, expected: Availability
 ) -> tuple[PlanProblem, ...]:
-    """Everything that is wrong, by agreement and in the order of its file."""
+    """Everything that is wrong, in the order of agreements and of places in them."""
     found = [*_unknown(agreements, graph), *_cycles(agreements, graph), *_routes(agreements)]
     for name, agreement in agreements.items():
         found += [PlanProblem(name, one, blocks=True) for one in _frequent(agreement)]
         found += [PlanProblem(name, one) for one in _promise(agreement, agreements, expected)]
         found += [PlanProblem(name, one) for one in _response_times(agreement, agreements)]
         found += [PlanProblem(name, one) for one in _contradictions(agreement, agreements)]
-    return tuple(sorted(found, key=lambda one: (one.agreement, [str(part) for part in one.problem.path])))
+    return tuple(sorted(found, key=_order))
+
+
+def _order(one: PlanProblem) -> tuple[str, list[tuple[int, str]], str]:
+    """Items of a list by their number, not by its digits."""
+    path = [(part, "") if isinstance(part, int) else (-1, part) for part in one.problem.path]
+    return one.agreement, path, one.problem.message
 
 
 def _unknown(agreements: Mapping[str, Agreement], graph: DependencyGraph) -> Iterator[PlanProblem]:
