@@ -21,6 +21,7 @@ from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.enrolment.joining import become_member
 from weftmesh.agent.learning.room import LearningRoom
 from weftmesh.agent.mesh_room import MeshRoom
+from weftmesh.agent.ola.room import OlaRoom
 from weftmesh.agent.privacy.room import PrivacyRoom
 from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.node import PysyncobjEngine
@@ -136,6 +137,7 @@ class Node:
                 ground.config, ground.identity, ground.homes, ground.callers, ground.clock, privacy.ledger, ground.dial
             )
         )
+        ola = closed_at_the_end(OlaRoom(ground, self._record.cluster))
         facts = NodeFacts(
             node=self._record.node,
             cluster=self._record.cluster,
@@ -149,7 +151,7 @@ class Node:
         mesh = closed_at_the_end(
             MeshRoom(ground, facts, reporter, raft, admission, abandoned=self._abandoned, on_left=self._left)
         )
-        return board, audit, privacy, learning, mesh
+        return board, audit, privacy, learning, ola, mesh
 
     async def _open(self, stack: AsyncExitStack, servers: Servers, relay: LocalSocketRelay) -> None:
         """Start the logs, then the doors."""

@@ -18,6 +18,7 @@ from weftmesh.client.errors import unreachable
 from weftmesh.client.learning import LearningApi
 from weftmesh.client.limits import CALL_TIMEOUT_S, CONNECT_TIMEOUT_S, PAGE_SIZE, WATCH_PROGRESS_S
 from weftmesh.client.mesh import MeshApi
+from weftmesh.client.ola import OlaApi
 from weftmesh.client.privacy import PrivacyApi
 from weftmesh.client.recovery import RecoveryApi
 from weftmesh.client.requests import Write, as_write
@@ -38,6 +39,7 @@ class Client:
         recovery: the way out when a majority is gone for good.
         privacy: what leaves this node.
         learning: rounds, models and forecasts.
+        ola: agreements, what was counted of them, and overrides.
         target: the node's address.
     """
 
@@ -53,6 +55,7 @@ class Client:
         self.recovery = RecoveryApi(calls)
         self.privacy = PrivacyApi(calls)
         self.learning = LearningApi(calls)
+        self.ola = OlaApi(calls)
         self._open_watch: Any = stub.Watch
 
     async def write(
