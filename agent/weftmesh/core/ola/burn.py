@@ -1,7 +1,7 @@
 """Whether a budget is spent too fast: burn rates over a long and a short window at once.
 
-The pairs and their factors are those of Beyer et al., The Site Reliability Workbook (2018), chapter 5, table 5-8: they
-spend 2 %, 5 % and 10 % of the budget of 30 days. The long window shows that it matters, the short one that it goes on.
+The pairs and their factors are those of Beyer et al., The Site Reliability Workbook (2018), chapter 5: they spend 2 %,
+5 % and 10 % of the budget of 30 days. The long window shows that it matters, the short one that it goes on.
 """
 
 from __future__ import annotations

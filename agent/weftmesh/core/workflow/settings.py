@@ -103,5 +103,5 @@ def _pairs(**values: Setting) -> Settings:
 
 
 def _unordered(values: Iterable[Setting]) -> tuple[Setting, ...]:
-    """In an order that does not depend on the one they were written in."""
-    return tuple(sorted(values, key=repr))
+    """In an order that depends neither on the one they were written in nor on what Python holds to be printable."""
+    return tuple(sorted(values, key=ascii))
