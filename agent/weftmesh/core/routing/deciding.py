@@ -26,7 +26,8 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     ordered, targets = _ordered(inputs, natural)
     now = [row.weight for row in rows]
     gone = [row.condition is Condition.EJECTED and not one for row, one in zip(rows, ordered, strict=True)]
-    forced = weights.without(now, targets, gone) if any(gone) else now
+    turning = [row.direction < 0 and inputs.time_s - row.turned_s < inputs.settings.turn_s for row in rows]
+    forced = weights.without(now, targets, gone, turning) if any(gone) else now
     reached, held = _moved(inputs, rows, forced, targets, any(ordered))
     after = []
     for at, row in enumerate(rows):

@@ -28,7 +28,9 @@ PENDING_MAX: Final = 64
 CHANGE_MAX: Final = 1.0
 """Of a prediction, in units of the signal: what lies further off is not believed."""
 _FEATURES: Final = 4
-_PRIOR_VARIANCE: Final = 10.0
+_PRIOR: Final = (0.0, 0.0, -0.5, 0.0)
+"""Of the weights: half way back to the slow mean."""
+_PRIOR_VARIANCE: Final = 1.0
 
 
 class Predictor:
@@ -51,7 +53,7 @@ class Predictor:
         """The latest sample."""
         self._fast = DecayingMean(1.0)
         self._slow = DecayingMean(10.0)
-        self._weights = [0.0] * _FEATURES
+        self._weights = list(_PRIOR)
         self._covariance = [
             [_PRIOR_VARIANCE if row == column else 0.0 for column in range(_FEATURES)] for row in range(_FEATURES)
         ]

@@ -71,10 +71,27 @@ def normalised(values: Sequence[float]) -> list[float]:
     return [one / total for one in values] if total > 0.0 else [1.0 / len(values)] * len(values)
 
 
-def without(weights: Sequence[float], targets: Sequence[float], gone: Sequence[bool]) -> list[float]:
-    """Take the weight of ejected endpoints away at once and give it to the others, in proportion to theirs."""
+def without(
+    weights: Sequence[float], targets: Sequence[float], gone: Sequence[bool], turning: Sequence[bool]
+) -> list[float]:
+    """Take the weight of ejected endpoints away at once and give it to the others, in proportion to theirs.
+
+    Args:
+        weights: the present ones.
+        targets: where they should go, for when nobody else has a weight.
+        gone: who is ejected.
+        turning: who would rise so soon after a turn that it makes a flap; they get nothing while the others, who take
+            it, have at least half of what is left.
+    """
     kept = [0.0 if out else one for one, out in zip(weights, gone, strict=True)]
-    return normalised(kept) if sum(kept) > 0.0 else list(targets)
+    left = math.fsum(kept)
+    if left <= 0.0:
+        return list(targets)
+    takers = math.fsum(one for one, turns in zip(kept, turning, strict=True) if not turns)
+    if takers < 0.5 * left:
+        return normalised(kept)
+    scale = (takers + 1.0 - left) / takers
+    return [one if turns else one * scale for one, turns in zip(kept, turning, strict=True)]
 
 
 def near(weights: Sequence[float], targets: Sequence[float], settings: Settings) -> bool:
