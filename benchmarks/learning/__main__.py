@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="over processes; 60 is what the product trains")
     parser.add_argument("--voters", type=int, default=5, help="of the 16 nodes; the others observe")
     parser.add_argument("--cold-start", action="store_true", help="also leave each project out in turn")
-    parser.add_argument(
-        "--superlink", type=int, default=0, metavar="N", help="N nodes beside Flower's own servers"
-    )
+    parser.add_argument("--superlink", type=int, default=0, metavar="N", help="N nodes beside Flower's own servers")
     options = parser.parse_args()
     if not dataset.available():
         sys.exit(f"{dataset.DATA} is not there: the issues are not part of the repository")

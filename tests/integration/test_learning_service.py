@@ -17,8 +17,8 @@ from tests.fakes.echo_learner import EchoLearner, attending
 
 from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.cli.dev_node import DevNode
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.keys import STATEMENT_LABEL
+from weftmesh.core.encoding import encode
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.learning.v1 import learning_pb2, learning_pb2_grpc

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
-from weftmesh.core.aggregation.encoding import encode
+from weftmesh.core.encoding import encode
 from weftmesh.core.forecast.features import DocumentCounts
 from weftmesh.learner.discrete_gaussian import RandomBytes, discrete_gaussians
 from weftmesh.learner.state_file import damaged, read_document, write_document

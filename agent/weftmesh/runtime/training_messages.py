@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from weftmesh.core.aggregation.encoding import encode
+from weftmesh.core.encoding import encode
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime.flower import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from weftmesh.agent.learning.member_keys import MemberKeys
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.keys import STATEMENT_LABEL
 from weftmesh.core.aggregation.terms import CONTRIBUTORS_MAX
+from weftmesh.core.encoding import encode
 from weftmesh.core.errors import ForbiddenError, InvalidInputError, WeftmeshError
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.identity.certificates import PublicKey, load_key

@@ -15,7 +15,6 @@ from weftmesh.core.aggregation import contributor_stages as stages
 from weftmesh.core.aggregation.checking import check_stage
 from weftmesh.core.aggregation.contributor_stages import Advertised, Masked, Shared, Sign
 from weftmesh.core.aggregation.diary import Diary
-from weftmesh.core.aggregation.encoding import INTEGER_MAX
 from weftmesh.core.aggregation.events import (
     ContributorEffect,
     ContributorEvent,
@@ -38,7 +37,8 @@ from weftmesh.core.aggregation.messages import (
 )
 from weftmesh.core.aggregation.outcomes import Outcome, Refusal, RefusalReason
 from weftmesh.core.aggregation.roster import Verify
-from weftmesh.core.aggregation.terms import ContributorPolicy, check_base, check_policy, check_terms
+from weftmesh.core.aggregation.terms import ContributorPolicy, RoundTerms, check_base, check_policy, check_terms
+from weftmesh.core.encoding import INTEGER_MAX
 
 Effects = tuple[ContributorEffect, ...]
 
@@ -112,6 +112,11 @@ class Contributor:
     def round_id(self) -> bytes | None:
         """The round that is open here."""
         return None if self._stage is None else self._stage.terms.round_id
+
+    @property
+    def terms(self) -> RoundTerms | None:
+        """Those of the round that is open here, as they were joined."""
+        return None if self._stage is None else self._stage.terms
 
     # Rules
 

@@ -16,7 +16,6 @@ from typing import Final
 from weftmesh.core.aggregation.checking import check_round
 from weftmesh.core.aggregation.coordinator_checks import check_answer, check_input, check_upload
 from weftmesh.core.aggregation.diary import Diary
-from weftmesh.core.aggregation.encoding import INTEGER_MAX
 from weftmesh.core.aggregation.events import (
     CommitIntent,
     ContributorLost,
@@ -52,6 +51,7 @@ from weftmesh.core.aggregation.recovery import recover_masks
 from weftmesh.core.aggregation.roster import Verify, check_advertisements, check_distinct_keys, make_roster
 from weftmesh.core.aggregation.round_state import RoundStage, RoundState
 from weftmesh.core.aggregation.terms import RoundTerms, check_terms
+from weftmesh.core.encoding import INTEGER_MAX
 from weftmesh.core.errors import InvalidInputError
 
 Effects = tuple[CoordinatorEffect, ...]

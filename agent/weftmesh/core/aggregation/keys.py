@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.messages import KeyAdvertisement
 from weftmesh.core.aggregation.outcomes import Refusal, RefusalReason
 from weftmesh.core.aggregation.terms import RoundTerms
+from weftmesh.core.encoding import encode
 
 KEY_BYTES: Final = 32
 STATEMENT_LABEL: Final = "weftmesh/aggregation/v1/key-statement"

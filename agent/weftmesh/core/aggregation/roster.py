@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.keys import KEY_BYTES, key_statement
 from weftmesh.core.aggregation.messages import KeyAdvertisement
 from weftmesh.core.aggregation.outcomes import Refusal, RefusalReason
 from weftmesh.core.aggregation.terms import RoundTerms, check_sorted
+from weftmesh.core.encoding import encode
 from weftmesh.core.errors import WeftmeshError
 
 SIGNATURE_BYTES_MAX: Final = 512

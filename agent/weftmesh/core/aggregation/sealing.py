@@ -7,9 +7,9 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.outcomes import Refusal, RefusalReason
 from weftmesh.core.aggregation.shamir import SHARE_BYTES, is_share
+from weftmesh.core.encoding import encode
 
 SEALED_BYTES: Final = 2 * SHARE_BYTES + 16
 _NONCE: Final = bytes(12)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from weftmesh.core.aggregation.encoding import INTEGER_MAX, encode
 from weftmesh.core.aggregation.outcomes import Refusal, RefusalReason
+from weftmesh.core.encoding import INTEGER_MAX, encode
 
 CONTRIBUTORS_MAX: Final = 256
 VECTOR_LENGTH_MAX: Final = 1 << 22

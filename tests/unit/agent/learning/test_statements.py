@@ -15,10 +15,10 @@ from tests.fakes.certificates import CLUSTER, DAY, CertificateAuthority
 from tests.unit.agent.learning.bench import BenchNode, bench, identity_of
 
 from weftmesh.agent.raft.engine import MemberRole
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.keys import STATEMENT_LABEL, key_statement
 from weftmesh.core.aggregation.messages import KeyAdvertisement
 from weftmesh.core.aggregation.terms import RoundTerms
+from weftmesh.core.encoding import encode
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.identity.certificates import utc_now

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.core.aggregation.rounds import terms_for
 
-from weftmesh.core.aggregation.encoding import encode
 from weftmesh.core.aggregation.keys import (
     Mask,
     RoundKeys,
@@ -26,6 +25,7 @@ from weftmesh.core.aggregation.outcomes import Refusal
 from weftmesh.core.aggregation.sealing import SEALED_BYTES, binding, seal, unseal
 from weftmesh.core.aggregation.shamir import SHARE_BYTES
 from weftmesh.core.aggregation.terms import CONTRIBUTORS_MAX, threshold_for
+from weftmesh.core.encoding import encode
 
 VALUES = st.lists(st.one_of(st.integers(0, 2**63 - 1), st.text(st.characters(codec="utf-8")), st.binary()), max_size=5)
 ROSTER_HASH = bytes(range(32))

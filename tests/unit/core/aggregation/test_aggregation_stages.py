@@ -17,7 +17,7 @@ from weftmesh.core.errors import InvalidInputError
 
 def test_bad_terms_make_no_coordinator() -> None:
     with pytest.raises(InvalidInputError, match="threshold 2 of 5"):
-        RoundCoordinator(replace(terms_for(5), threshold=2), verify=lambda *_: True)
+        RoundCoordinator(replace(terms_for(5), threshold=2), verify=lambda statements: [True for _ in statements])
 
 
 def test_nobody_waits_for_a_contributor_that_is_known_to_be_lost() -> None:

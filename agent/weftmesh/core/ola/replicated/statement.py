@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from weftmesh.core.aggregation.encoding import Value, encode
+from weftmesh.core.encoding import Value, encode
 from weftmesh.core.ola.replicated.rows import ConfirmedAgreement, ObjectiveCount
 
 STATEMENT_LABEL: Final = "weftmesh ola window v1"
