@@ -15,6 +15,7 @@ from weftmesh.core.aggregation.memory import ContributorMemory
 from weftmesh.core.aggregation.messages import Invitation, MaskedInput, RosterAnnouncement, UnmaskIntent, UnmaskRequest
 from weftmesh.core.errors import InvalidInputError, PreconditionError, WeftmeshError
 from weftmesh.learner.app import reply_to
+from weftmesh.learner.faults import without_paths
 from weftmesh.runtime import flower
 from weftmesh.runtime.flower import ClientApp, Message, MessageType
 from weftmesh.runtime.masking import ContributionLayout, Words, apply_masks, words_to_bytes
@@ -67,7 +68,7 @@ class ContributingLearner:
             return seal(self._answer(unseal(payload), noising))
         except WeftmeshError as error:
             log.warning("a question is refused", why=str(error), reason=error.reason)
-            return seal(LearnerRefusal(error.reason, str(error)))
+            return seal(_refusal(error.reason, str(error)))
 
     def _answer(self, letter: Letter, noising: Noising | None) -> Letter:
         match letter:
@@ -92,7 +93,7 @@ class ContributingLearner:
             if isinstance(effect, Remember):
                 self._remember(effect.memory)
         if outcome.refused is not None:
-            return LearnerRefusal(outcome.refused.reason, outcome.refused.message)
+            return _refusal(outcome.refused.reason, outcome.refused.message)
         replies = [effect.message for effect in outcome.effects if isinstance(effect, Reply)]
         if len(replies) != 1 or isinstance(replies[0], MaskedInput):
             raise InvalidInputError(f"there is no answer to {type(event).__name__} now")
@@ -107,7 +108,7 @@ class ContributingLearner:
     def _work(self, work: Work, noising: Noising | None) -> Letter:
         outcome = self._contributor.apply(work.delivery, self._clock())
         if outcome.refused is not None:
-            return LearnerRefusal(outcome.refused.reason, outcome.refused.message)
+            return _refusal(outcome.refused.reason, outcome.refused.message)
         task = next((effect for effect in outcome.effects if isinstance(effect, MaskVector)), None)
         if task is None:
             raise InvalidInputError("there are no masks for this round")
@@ -134,3 +135,8 @@ class ContributingLearner:
             weight, metrics = evaluation.weight, dict(evaluation.metrics)
         asked = {name: metrics[name] for name in wanted if name in metrics}
         return layout.pack(change, weight, asked)
+
+
+def _refusal(reason: str, message: str) -> LearnerRefusal:
+    # The message may quote what the node's client said, and that the socket's path.
+    return LearnerRefusal(reason, without_paths(message))

@@ -78,8 +78,6 @@ class Secrecy:
         self._learner = ContributingLearner(
             self._contributor, client_app(self._trainer), self._shown_intent, memory.save, clock
         )
-        self._terms: RoundTerms | None = None
-        """Of the round that was joined last."""
 
     def answer(self, job: str, term: int, payload: bytes) -> bytes:
         """The answer to one question; a refusal is an answer too, and quotes no task.
@@ -96,10 +94,12 @@ class Secrecy:
             letter = unseal(payload)
             if isinstance(letter, Invitation):
                 return self._join(job, self._admit(job, letter.terms.base_version), letter, payload)
-            if isinstance(letter, Work) and self._terms is not None:
-                view = self._in_round(job, self._terms)
-                self._trainer.assign(self._assignment(job, view, self._terms))
-                return self._learner.answer(payload, self._noising(view, self._terms))
+            # Those that were joined: under other ones for the same round, noise would shrink and a base version change.
+            terms = self._contributor.terms
+            if isinstance(letter, Work) and terms is not None:
+                view = self._in_round(job, terms)
+                self._trainer.assign(self._assignment(job, view, terms))
+                return self._learner.answer(payload, self._noising(view, terms))
             self._require_owner()
             self._contributor.apply(TermShown(term), self._clock())
             return self._learner.answer(payload)
@@ -143,10 +143,7 @@ class Secrecy:
             # What the mesh has settled stays settled, should this node's memory be lost.
             if (intent.job, intent.base_version) == (terms.job, terms.base_version):
                 self._show(intent)
-        answer = self._learner.answer(payload)
-        if self._contributor.round_id == terms.round_id:
-            self._terms = terms
-        return answer
+        return self._learner.answer(payload)
 
     def _in_round(self, job: str, terms: RoundTerms) -> JobView:
         """The job once the replica shows the round that was joined: an older state may not show the job's noise yet.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.unit.learner.learners import CANARY, JOB, Learners, Outcome, add_version, tasks, work_for
+from tests.unit.learner.learners import CANARY, JOB, FakeNode, Learners, Outcome, add_version, tasks, work_for
 
 from weftmesh.core.aggregation.messages import (
     Invitation,
@@ -18,7 +18,7 @@ from weftmesh.core.aggregation.messages import (
     UnmaskRequest,
     UnmaskShares,
 )
-from weftmesh.core.errors import DataCorruptionError
+from weftmesh.core.errors import DataCorruptionError, NodeUnreachableError
 from weftmesh.core.forecast.averaging import server_step
 from weftmesh.core.forecast.effort import EffortModel
 from weftmesh.core.forecast.features import BUCKETS, COUNTS_LENGTH, DIMENSIONS, DocumentCounts, raw_features
@@ -288,3 +288,18 @@ def test_a_node_without_labels_sits_the_round_out(tmp_path: Path) -> None:
     outcome = train(learners, model)
     assert outcome.contributors == ("n00", "n01", "n02")
     assert learners.refused["n03"].reason == "NOTHING_TO_LEARN"
+
+
+class UnreachableNode(FakeNode):
+    def sign(self, statement: bytes) -> bytes:
+        raise NodeUnreachableError("unix:/home/ada/customer-x/agent.sock does not answer")
+
+
+def test_what_the_machine_refuses_quotes_no_path(learners: Learners) -> None:
+    learners.nodes["n00"] = UnreachableNode("n00", learners.replica, {})
+    learners.learners["n00"] = learners.learner("n00")
+    answer = learners.ask("n00", Invitation(learners.terms(RoundKind.STATISTICS, 0, COUNTS_LENGTH + 1)))
+    assert isinstance(answer, LearnerRefusal)
+    assert answer.reason == "SIGNING_FAILED"
+    assert "does not answer" in answer.message
+    assert "ada" not in answer.message
