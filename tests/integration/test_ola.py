@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.command_line import done, weftmesh
 from tests.unit.core.ola_machine.agreed import LEDGER, PAYMENTS
 
 from weftmesh.cli.dev_mesh import DevMesh
+from weftmesh.cli.dev_node import DevNode
+from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.core.ola.model import Agreement
 from weftmesh.ola.v1 import command_pb2, ola_pb2
 from weftmesh.runtime.clock import wall_ms
@@ -69,3 +74,77 @@ async def test_what_is_agreed_and_counted_is_on_all_nodes_and_survives_the_leade
         assert (part.good, part.total) == (3, 30)
         assert {one.node for one in history.confirmations} == {writer.name}
         assert {one.node for one in history.missing} == {leader.name, reader.name}
+    await mesh.restart(leader.name)
+
+
+WEB = """apiVersion: weftmesh/v1
+kind: OLA
+metadata: {name: web}
+spec:
+  provider: team-web
+  consumer: everybody
+  service: web
+  window: 28d
+  objectives: {uptime: 99.99}
+  endpoints: [{name: web-1, address: "10.0.0.21:443"}]
+  dependsOn: [{ola: ledger, kind: hard}]
+"""
+
+
+async def seen(node: DevNode, text: str, *arguments: str) -> None:
+    """A command says so, once the node's replica has caught up."""
+    async with asyncio.timeout(CALL_S):
+        while True:
+            if text in await done(node, *arguments):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_the_command_line_plans_applies_and_explains(mesh: DevMesh, tmp_path: Path) -> None:
+    await mesh.settled()
+    node, other = list(mesh.nodes.values())[:2]
+    file = tmp_path / "web.ola.yaml"
+    file.write_text(WEB)
+
+    planned = await weftmesh(node, "ola", "plan", str(file))
+    assert planned.code == 0, planned.err
+    assert "+ web" in planned.out
+    assert f"{file}:" in planned.out, "what it promises is more than ledger gives"
+    assert "dry run" in (await weftmesh(node, "ola", "apply", str(file), "--dry-run")).err
+    assert (await weftmesh(node, "ola", "show", "web")).code == ExitCode.NOT_FOUND
+    assert "+ web" in await done(node, "ola", "apply", str(file))
+    assert await done(node, "ola", "apply", str(file)) == planned.out.removeprefix("+ web\n").strip()
+    await seen(other, "team-web", "ola", "ls")
+
+    file.write_text(WEB.replace("99.99", "99.9"))
+    changed = await done(node, "ola", "plan", str(file))
+    assert "~ web" in changed
+    assert "objectives.uptime: 99.99" in changed
+
+    async with node.client() as client:
+        for number in range(3, 15):  # what was recorded above holds
+            starts_s = wall_ms() // 300_000 * 300 - number * 300
+            count = command_pb2.ObjectiveCount(name="web", objective="uptime", good=900, total=1_000)
+            await client.ola.record_window(starts_s, [count], timeout_s=CALL_S)
+    await seen(other, "of 12000 events", "ola", "explain", "web")
+    (status,) = (await weftmesh(other, "--json", "ola", "status", "web")).json()["agreements"]
+    (uptime,) = status["objectives"]
+    assert (uptime["good"], uptime["total"], uptime["health"]) == (10_800, 12_000, "missed")
+    assert {one["node"] for one in status["missing_confirmations"]} == {node.name}
+    explained = await done(other, "ola", "explain", "web")
+    assert f"{node.name}  uptime" in explained
+    assert "1200 of 12000 events were bad" in explained
+
+    endless = ("--from", "2020-01-01T00:00", "--for", "1d", "--rrule", "FREQ=DAILY", "--reason", "storm")
+    assert "it never ends" in (await weftmesh(node, "ola", "exclude", "web", *endless)).err
+    begins = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=3)
+    excluded = ("--from", begins.isoformat(), "--for", "4h", "--reason", "storm")
+    await done(node, "ola", "exclude", "web", *excluded)
+    (status,) = (await weftmesh(node, "--json", "ola", "status", "web")).json()["agreements"]
+    assert status["objectives"][0]["total"] == 0
+    assert "storm" in await done(node, "ola", "explain", "web")
+
+    for form, word in (("--mermaid", "flowchart"), ("--dot", "digraph"), ("--svg", "<svg")):
+        assert word in await done(other, "ola", "graph", "web", form)
+    await done(node, "ola", "retire", "web", "--why", "moved")
+    assert "retired: moved" in await done(node, "ola", "show", "web")

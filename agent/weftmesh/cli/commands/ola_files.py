@@ -35,7 +35,7 @@ def validate(session: Session, files: tuple[Path, ...]) -> ExitCode:
     """
     from weftmesh.runtime.ola_files.reading import read_agreements
 
-    reading = read_agreements(_load(path) for path in files)
+    reading = read_agreements(load_file(path) for path in files)
     if session.output.as_json:
         session.output.json(
             {
@@ -57,7 +57,8 @@ def schema(session: Session) -> None:
     session.output.json(ola_schema())
 
 
-def _load(path: Path) -> FileText:
+def load_file(path: Path) -> FileText:
+    """Read a file, or stdin for -, no further than is needed to see that it is too large."""
     from weftmesh.runtime.ola_files.reading import FileText, load
     from weftmesh.runtime.ola_files.yaml_reader import FILE_BYTES_MAX
 

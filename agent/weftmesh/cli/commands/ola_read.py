@@ -1,0 +1,217 @@
+"""`weftmesh ola ls`, `show`, `status`, `explain` and `graph`: what is agreed, and how it is doing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from weftmesh.cli.encoding import to_json
+from weftmesh.cli.learning_text import stamp_text
+from weftmesh.cli.options import command
+from weftmesh.cli.output import Output
+from weftmesh.cli.session import Session
+from weftmesh.cli.tables import Column
+from weftmesh.core.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from weftmesh.client.ola_status import Judged
+
+LEFT_OUT_SHOWN: Final = 10
+"""The newest so many times that do not count; --json of `status` has their sums."""
+MILLISECONDS: Final = 1_000
+
+
+@command(None, "ls")
+async def ls(session: Session) -> None:
+    """List the agreements in force."""
+    from weftmesh.cli.ola_text import summary
+    from weftmesh.client.ola_status import held_agreements
+
+    async with session.client() as client:
+        view = await client.ola.get_agreements(timeout_s=session.timeout_s)
+    if session.output.as_json:
+        session.output.json(to_json(view))
+        return
+    columns = [Column("NAME"), Column("GENERATION", right=True), *map(Column, ("CLASS", "PROVIDER", "CONSUMER"))]
+    rows = [
+        [
+            held.generation.name,
+            str(held.generation.number),
+            held.service_class.name.lower() + ("*" if held.standing.raised_to else ""),
+            held.agreement.provider,
+            held.agreement.consumer,
+            summary(held.agreement),
+        ]
+        for held in held_agreements(view)
+    ]
+    session.output.table([*columns, Column("PROMISES", flexible=True)], rows)
+    if any("*" in row[2] for row in rows):
+        session.output.note("* raised while it burns its budget; `weftmesh ola explain` says why")
+
+
+@command(None, "show")
+@click.argument("name")
+@click.option("--generation", type=click.IntRange(min=1), help="An earlier one.  [default: the newest]")
+async def show(session: Session, name: str, generation: int | None) -> None:
+    """Show what NAME says, with what was added to it and what happened to it."""
+    from weftmesh.ola.v1 import ola_pb2
+
+    request = ola_pb2.GetAgreementsRequest(name=name, all_generations=True)
+    async with session.client() as client:
+        view = await client.ola.get_agreements(request, timeout_s=session.timeout_s)
+    found = next((one for one in reversed(view.generations) if generation in (None, one.number)), None)
+    if found is None:
+        kept = ", ".join(str(one.number) for one in view.generations) or "none"
+        raise NotFoundError(f"{name!r} has no such generation; these are kept: {kept}")
+    if session.output.as_json:
+        session.output.json(to_json(found))
+        return
+    output, standing = session.output, view.standings[0]
+    output.data(f"{name} generation {found.number}, applied by {found.actor} at {stamp_text(found.stamp)}")
+    if standing.retired:
+        output.data(f"retired: {standing.retired_why}")
+    _show_fields(output, to_json(found.agreement))
+    for one in view.exclusions:
+        what = one.exclusion.rrule or f"from {one.exclusion.starts_at}"
+        output.data(f"exclusion {one.number}: {one.exclusion.reason}, {what} for {one.exclusion.duration_s} s")
+
+
+@command(None, "status")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+async def status(session: Session, names: tuple[str, ...]) -> None:
+    """Show each objective's error budget and how fast it is spent; of the agreements named, or of all.
+
+    LEFT leaves out exclusions and closed hours, ALL does not. A rate of 1x spends the budget just over the window; few
+    says that there were too few events to tell. MISSING counts windows of the last hour that a node recorded and did
+    not confirm.
+    """
+    from weftmesh.cli.ola_text import status_json, status_row
+
+    found = await _judged(session, names)
+    if session.output.as_json:
+        session.output.json({"agreements": [status_json(one) for one in found]})
+        return
+    titles = ("TARGET", "HEALTH", "ATTAINED", "LEFT", "ALL", "1H", "6H", "3D", "MISSING")
+    columns = [Column("AGREEMENT"), Column("OBJECTIVE"), *(Column(one, right=one != "HEALTH") for one in titles)]
+    session.output.table(columns, [status_row(one, objective) for one in found for objective in one.status.objectives])
+
+
+@command(None, "explain")
+@click.argument("name")
+async def explain(session: Session, name: str) -> None:
+    """Say why NAME is or is not burning its budget: objectives, windows, nodes, exclusions, class."""
+    from weftmesh.cli.ola_text import status_json
+
+    (found,) = await _judged(session, (name,))
+    if session.output.as_json:
+        session.output.json(status_json(found) | {"nodes": _nodes(found)})
+        return
+    _show_explanation(session.output, found)
+
+
+@command(None, "graph")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--mermaid", "form", flag_value="mermaid", default=True, help="As Mermaid.  [default]")
+@click.option("--dot", "form", flag_value="dot", help="As DOT, for Graphviz.")
+@click.option("--svg", "form", flag_value="svg", help="As SVG, which a browser shows.")
+async def graph(session: Session, names: tuple[str, ...], form: str) -> None:
+    """Print the workflow of the agreements named, or of all: probe, aggregate, evaluate, decide, apply, confirm."""
+    from weftmesh.client.ola_status import held_agreements
+    from weftmesh.core.workflow.building import workflow
+    from weftmesh.core.workflow.drawing import dot, mermaid
+    from weftmesh.core.workflow.svg import svg
+
+    async with session.client() as client:
+        view = await client.ola.get_agreements(timeout_s=session.timeout_s)
+    held = {one.generation.name: one.agreement for one in held_agreements(view)}
+    for name in names:
+        if name not in held:
+            raise NotFoundError(f"no agreement {name!r} is in force; see `weftmesh ola ls`")
+    made = workflow(held[name] for name in dict.fromkeys(names or held))
+    text = {"mermaid": mermaid, "dot": dot, "svg": svg}[form](made)
+    if session.output.as_json:
+        session.output.json({"sha256": made.sha256, "form": form, "text": text})
+    else:
+        session.output.data(text.rstrip("\n"))
+
+
+async def _judged(session: Session, names: tuple[str, ...]) -> list[Judged]:
+    from weftmesh.client.ola_status import judge
+    from weftmesh.runtime.clock import wall_ms
+
+    async with session.client() as client:
+        return await judge(client.ola, wall_ms() // MILLISECONDS, names, timeout_s=session.timeout_s)
+
+
+def _show_explanation(output: Output, found: Judged) -> None:
+    held = found.held
+    raised = f", raised: {held.standing.raised_why}" if held.standing.raised_to else ", as agreed"
+    output.data(f"{held.generation.name}: class {held.service_class.name.lower()}{raised}")
+    for one in found.status.objectives:
+        output.data(f"{one.objective.key}: {one.health.name.lower().replace('_', ' ')}; {one.reason}")
+        for breach in held.breaches:
+            if breach.objective == one.objective.key:
+                ended = moment(breach.ended_s) if breach.ended_s else "now"
+                output.data(f"  breached from {moment(breach.started_s)} to {ended}: {breach.evidence}")
+    nodes = _nodes(found)
+    if nodes:
+        output.data("the last hour, by node:")
+        columns = [Column("NODE"), Column("OBJECTIVE"), Column("BAD", right=True), Column("TOTAL", right=True)]
+        rows = [[one["node"], one["objective"], str(one["total"] - one["good"]), str(one["total"])] for one in nodes]
+        output.table(columns, rows)
+    for node in sorted({one.node for one in found.history.missing}):
+        windows = [moment(one.starts_s) for one in found.history.missing if one.node == node]
+        output.data(f"{node} did not confirm {len(windows)} windows, the latest from {max(windows)}")
+    _show_left_out(output, found)
+
+
+def _show_left_out(output: Output, found: Judged) -> None:
+    from weftmesh.core.ola.calendar import Calendar
+
+    agreement = found.held.agreement
+    calendar = Calendar(agreement.hours, (*agreement.exclusions, *found.held.exclusions_added))
+    left_out = calendar.left_out(found.status.at_s - agreement.window_s, found.status.at_s)
+    for one in left_out[-LEFT_OUT_SHOWN:]:
+        output.data(f"not counted: {moment(one.span.start_s)} to {moment(one.span.end_s)}, {one.reason}")
+    if len(left_out) > LEFT_OUT_SHOWN:
+        output.data(f"and {len(left_out) - LEFT_OUT_SHOWN} times before")
+
+
+def _nodes(found: Judged) -> list[dict[str, Any]]:
+    """What each node counted in the last hour, by objective."""
+    sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for window in found.history.windows:
+        for count in window.counts:
+            pair = sums[count.objective, window.node]
+            pair[0] += count.good
+            pair[1] += count.total
+    return [
+        {"node": node, "objective": objective, "good": good, "total": total}
+        for (objective, node), (good, total) in sorted(sums.items())
+    ]
+
+
+def _show_fields(output: Output, fields: dict[str, Any], indent: int = 0) -> None:
+    for name, value in fields.items():
+        if value in ("", [], None):
+            continue
+        if isinstance(value, dict):
+            output.data(f"{' ' * indent}{name}:")
+            _show_fields(output, value, indent + 2)
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, dict):
+                    output.data(f"{' ' * indent}{name}:")
+                    _show_fields(output, item, indent + 2)
+                else:
+                    output.data(f"{' ' * indent}{name}: {item}")
+        else:
+            output.data(f"{' ' * indent}{name}: {value}")
+
+
+def moment(unix_s: int) -> str:
+    """In UTC, to the minute."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%MZ}"

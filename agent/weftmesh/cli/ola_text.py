@@ -1,0 +1,133 @@
+"""Agreements, plans and their state as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+from weftmesh.client.ola_status import Judged
+from weftmesh.core.ola import plan_words as words
+from weftmesh.core.ola.model import Agreement
+from weftmesh.core.ola.plan import Added, Affected, Change, Changed, Plan
+from weftmesh.core.ola.status import ObjectiveStatus
+
+
+def change_lines(change: Change) -> Iterator[str]:
+    """A line for the agreement, and one for each field that would differ."""
+    if not isinstance(change, Changed):
+        yield f"{'+' if isinstance(change, Added) else '-'} {change.name}"
+        return
+    yield f"~ {change.name}"
+    for one in change.fields:
+        yield f"    {one.field}: {one.before or 'nothing'} -> {one.after or 'nothing'}"
+
+
+def affected_line(one: Affected) -> str:
+    """What an agreement that stays can count on then."""
+    before, after = (("anything" if share is None else words.percent_below(share)) for share in (one.before, one.after))
+    return f"  {one.name} needs it ({' > '.join(one.path)}): its dependencies give at most {after}, now {before}"
+
+
+def plan_json(plan: Plan, problems: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """All of a plan; `problems` with their places in files, where they have one."""
+    changes: list[dict[str, Any]] = []
+    for change in plan.changes:
+        fields = change.fields if isinstance(change, Changed) else ()
+        changes.append(
+            {
+                "name": change.name,
+                "change": type(change).__name__.lower(),
+                "fields": [{"field": one.field, "before": one.before, "after": one.after} for one in fields],
+            }
+        )
+    affected = [
+        {"name": one.name, "path": list(one.path), "before": _number(one.before), "after": _number(one.after)}
+        for one in plan.affected
+    ]
+    return {
+        "applicable": plan.applicable,
+        "changes": changes,
+        "affected": affected,
+        "problems": list(problems),
+    }
+
+
+def status_row(judged: Judged, one: ObjectiveStatus) -> list[str]:
+    """One objective in the columns of `weftmesh ola status`."""
+    rates = {burn.rule.long_s: burn for burn in one.burns}
+    return [
+        judged.held.generation.name,
+        one.objective.key,
+        words.percent(one.objective.target_ppb),
+        one.health.name.lower().replace("_", " "),
+        share(one.budget.attained),
+        share(one.budget.left),
+        share(one.budget_with_everything.left),
+        *(_rate(rates[long_s].rate, low=rates[long_s].low_traffic) if long_s in rates else "" for long_s in RATES_S),
+        str(len(judged.history.missing)),
+    ]
+
+
+RATES_S = (3_600, 6 * 3_600, 72 * 3_600)
+"""The long windows whose burn rates are shown."""
+
+
+def status_json(judged: Judged) -> dict[str, Any]:
+    """One agreement's state."""
+    return {
+        "name": judged.held.generation.name,
+        "generation": judged.held.generation.number,
+        "class": judged.held.service_class.name.lower(),
+        "class_raised_why": judged.held.standing.raised_why,
+        "at_s": judged.status.at_s,
+        "health": judged.status.health.name.lower(),
+        "objectives": [_objective_json(one) for one in judged.status.objectives],
+        "missing_confirmations": [{"node": one.node, "starts_s": one.starts_s} for one in judged.history.missing],
+    }
+
+
+def _objective_json(one: ObjectiveStatus) -> dict[str, Any]:
+    return {
+        "objective": one.objective.key,
+        "target_ppb": one.objective.target_ppb,
+        "health": one.health.name.lower(),
+        "reason": one.reason,
+        "good": one.budget.count.good,
+        "total": one.budget.count.total,
+        "attained": _number(one.budget.attained),
+        "budget_left": _number(one.budget.left),
+        "budget_left_with_everything": _number(one.budget_with_everything.left),
+        "measured_s": one.measured_s,
+        "burns": [
+            {
+                "long_s": burn.rule.long_s,
+                "short_s": burn.rule.short_s,
+                "factor": float(burn.rule.factor),
+                "rate": _number(burn.rate),
+                "rate_with_everything": _number(burn.rate_with_everything),
+                "burning": burn.burning,
+                "low_traffic": burn.low_traffic,
+            }
+            for burn in one.burns
+        ],
+    }
+
+
+def summary(agreement: Agreement) -> str:
+    """What it promises, in a few words."""
+    return ", ".join(f"{one.key} {words.percent(one.target_ppb)}" for one in agreement.objectives)
+
+
+def share(value: Fraction | None) -> str:
+    """As percent; - for none."""
+    return "-" if value is None else f"{float(value * 100):.2f} %"
+
+
+def _rate(value: Fraction | None, *, low: bool) -> str:
+    text = "-" if value is None else f"{float(value):.1f}x"
+    return f"{text} (few)" if low else text
+
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
