@@ -175,7 +175,7 @@ class AggregatedRound:
             return
         patience_s = max(deadline_s - self._clock(), 0.0)
         done, _ = concurrent.futures.wait(self._asked, patience_s, concurrent.futures.FIRST_COMPLETED)
-        self._signatures.expect([key for answer in done if (key := _advertised(answer)) is not None])
+        self._signatures.expect([key for answer in done if (key := self._advertised(answer)) is not None])
         for answer in done:
             # An answer before it may have ended the stage, and with it the questions of that stage, or the round.
             if self._ended is None and (node := self._asked.pop(answer, None)) is not None:
@@ -271,10 +271,11 @@ class AggregatedRound:
             answer.cancel()
         self._asked.clear()
 
-
-def _advertised(answer: Answer) -> KeyAdvertisement | None:
-    """The keys in an answer that is there."""
-    if answer.cancelled() or answer.exception() is not None:
+    def _advertised(self, answer: Answer) -> KeyAdvertisement | None:
+        """The keys in an answer; none in the name of another node, whose certificate nobody shall be made to ask for."""
+        if answer.cancelled() or answer.exception() is not None:
+            return None
+        letter = answer.result()
+        if isinstance(letter, KeyAdvertisement) and letter.contributor == self._asked.get(answer):
+            return letter
         return None
-    letter = answer.result()
-    return letter if isinstance(letter, KeyAdvertisement) else None

@@ -17,6 +17,8 @@ TIMEOUT_S: Final = 30.0
 """For one question and its answer, when the caller names no shorter time."""
 READ_AT_ONCE_BYTES: Final = 16 * 1024
 """An answer up to this is read faster than a thread is asked to."""
+WHY_CHARACTERS_MAX: Final = 300
+"""Of why there is no answer: another node writes it, and it goes to logs."""
 
 
 class LeadershipLostError(PreconditionError):
@@ -155,7 +157,7 @@ def letter_of(answer: Answer) -> Letter:
     try:
         letter = answer.result()
     except WeftmeshError as error:
-        raise NoAnswerError(f"{error.reason}: {error}") from error
+        raise NoAnswerError(quotable(f"{error.reason}: {error}")) from error
     except TimeoutError as error:
         raise NoAnswerError("no answer in time") from error
     except OSError as error:
@@ -163,5 +165,11 @@ def letter_of(answer: Answer) -> Letter:
     except concurrent.futures.CancelledError as error:
         raise NoAnswerError("it was not waited for") from error
     if isinstance(letter, LearnerRefusal):
-        raise NoAnswerError(f"{letter.reason}: {letter.message}", letter.reason)
+        raise NoAnswerError(quotable(f"{letter.reason}: {letter.message}"), quotable(letter.reason))
     return letter
+
+
+def quotable(text: str, characters_max: int = WHY_CHARACTERS_MAX) -> str:
+    """The beginning of another node's words, in one line without control characters."""
+    line = "".join(one if one.isprintable() else "?" for one in text[: characters_max + 1])
+    return line if len(line) <= characters_max else f"{line[: characters_max - 3]}..."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from weftmesh.client.learning import LearningApi
+from weftmesh.coordinator.courier import quotable
 from weftmesh.core.aggregation.messages import UnmaskIntent
 from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.aggregation.terms import ROUND_ID_BYTES, RoundTerms, threshold_for
@@ -65,8 +66,8 @@ class Office:
         Raises:
             WeftmeshError: it was refused.
         """
-        # The log refuses a longer note, and a note is for people: its beginning says enough.
-        short = why if len(why) <= Limits.NOTE_CHARACTERS else f"{why[: Limits.NOTE_CHARACTERS - 3]}..."
+        # The log refuses a longer note, or one of several lines, and a note is for people: its beginning says enough.
+        short = quotable(why, Limits.NOTE_CHARACTERS)
         command = AbandonRound(job=job, coordinator=self.coordinator, round_id=round_id, why=short, cause=int(cause))
         await self.propose(abandon_round=command)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,13 +15,17 @@ from tests.fakes.learning import RATE, InProcessExchange, LeastSquares, VectorSt
 
 from weftmesh.coordinator.aggregated_round import RoundAbandonedError
 from weftmesh.coordinator.aggregating_grid import AggregatingGrid, AggregationSettings
-from weftmesh.coordinator.courier import Courier, LeadershipLostError
+from weftmesh.coordinator.courier import Courier, LeadershipLostError, quotable
 from weftmesh.coordinator.evaluation import FederatedEvaluation
 from weftmesh.coordinator.grid import MeshGrid
 from weftmesh.coordinator.strategy import SteppingFedAvg
 from weftmesh.coordinator.training_round import RoundResult, run_evaluation, run_round
 from weftmesh.core.aggregation.coordinator import StageTimeouts
+from weftmesh.core.aggregation.messages import KeyAdvertisement
+from weftmesh.core.aggregation.roster import SignedStatement
 from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.learning.model import Limits
+from weftmesh.core.learning.validate import note
 from weftmesh.runtime.flower import MessageType
 from weftmesh.runtime.masking import words_to_bytes
 from weftmesh.runtime.training_messages import ConfigValue, instruction
@@ -247,6 +251,37 @@ async def test_a_contribution_that_is_wrong_is_not_in_the_sum(
     await run(grid, MODEL, replies_min=1)
     assert why in grid.missing["node05"]
     assert "node05" not in grid.contributors
+
+
+async def test_a_refusal_is_quoted_in_a_line_that_the_log_takes() -> None:
+    mesh = Mesh(5)
+    liar = LearnerRefusal("ALREADY_ANSWERED", "one\ntwo\x1b[2J" + "x" * 1_000_000)
+    mesh.exchange.faults["node05"] = lambda _node, _payload: seal(liar)
+    grid = mesh.grid()
+    await run(grid, MODEL, replies_min=1)
+    assert grid.missing["node05"].startswith("ALREADY_ANSWERED: one?two?[2Jxxx")
+    assert len(grid.missing["node05"]) <= 300
+    assert note(quotable(f"given up:\n{grid.missing}", Limits.NOTE_CHARACTERS)).startswith("given up:?{")
+
+
+async def test_nobody_is_asked_for_the_certificate_of_another_whose_name_a_node_uses() -> None:
+    mesh = Mesh(5)
+    learner = mesh.exchange.learners["node05"]
+    asked: list[str] = []
+
+    def steal(_node: str, payload: bytes) -> bytes:
+        letter = unseal(learner(payload))
+        return seal(replace(letter, contributor="node01") if isinstance(letter, KeyAdvertisement) else letter)
+
+    def verify(statements: Sequence[SignedStatement]) -> Sequence[bool]:
+        asked.extend(one.contributor for one in statements)
+        return mesh.side.identities.verify(statements)
+
+    mesh.exchange.faults["node05"] = steal
+    grid = AggregatingGrid(mesh.courier(), mesh.exchange.trainers, mesh.log, verify, SETTINGS)
+    await run(grid, MODEL, replies_min=1)
+    assert "in the name of another" in grid.missing["node05"]
+    assert sorted(asked) == ["node01", "node02", "node03", "node04"]
 
 
 async def test_a_refused_intent_abandons_the_round() -> None:
