@@ -272,7 +272,7 @@ class AggregatedRound:
         self._asked.clear()
 
     def _advertised(self, answer: Answer) -> KeyAdvertisement | None:
-        """The keys in an answer; none in the name of another node, whose certificate nobody shall be made to ask for."""
+        """The keys in an answer; none in the name of another node, whose certificate nobody shall be made to fetch."""
         if answer.cancelled() or answer.exception() is not None:
             return None
         letter = answer.result()
