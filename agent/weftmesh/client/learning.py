@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +26,8 @@ MODEL_TIMEOUT_S: Final = 60.0
 """For a model on its way to or from other nodes."""
 LISTING_TIMEOUT_S: Final = 60.0
 """For all cycle times of a project."""
+STATEMENTS_BYTES: Final = 1024 * 1024
+"""In one call. Each names all contributors of its round: those of 256 nodes with long names are 4.6 MiB together."""
 GRACE_S: Final = 5.0
 """A call outlasts by this the time that its own request names, so that the node's refusal arrives."""
 
@@ -94,10 +96,12 @@ class LearningApi:
             InvalidInputError: they are too many, or one is no statement of learning.
             DataCorruptionError: the node did not answer for each of them.
         """
-        rows = [
-            learning_pb2.SignedStatement(node=one.contributor, statement=one.statement, signature=one.signature)
-            for one in statements
-        ]
+        verdicts: list[bool] = []
+        for part in _parts_of(statements):
+            verdicts += await self._checked(part, timeout_s)
+        return verdicts
+
+    async def _checked(self, rows: Sequence[learning_pb2.SignedStatement], timeout_s: float | None) -> list[bool]:
         request = learning_pb2.CheckStatementsRequest(statements=rows)
         answer = await self._calls.read(self._stub.CheckStatements, request, timeout_s)
         if len(answer.verdicts) != len(rows):
@@ -211,4 +215,19 @@ async def _parts(model: bytes) -> AsyncIterator[learning_pb2.ModelPart]:
         part = learning_pb2.ModelPart(data=model[begin : begin + PART_BYTES])
         if begin == 0:
             part.sha256, part.size_bytes = digest, size_bytes
+        yield part
+
+
+def _parts_of(statements: Sequence[SignedStatement]) -> Iterator[list[learning_pb2.SignedStatement]]:
+    """The statements in order, so many at a time as one message carries."""
+    part: list[learning_pb2.SignedStatement] = []
+    size_bytes = 0
+    for one in statements:
+        row = learning_pb2.SignedStatement(node=one.contributor, statement=one.statement, signature=one.signature)
+        if part and size_bytes + row.ByteSize() > STATEMENTS_BYTES:
+            yield part
+            part, size_bytes = [], 0
+        part.append(row)
+        size_bytes += row.ByteSize()
+    if part:
         yield part

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ from tests.fakes.attended_node import ScriptedNode
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client import connect
-from weftmesh.core.aggregation.messages import UnmaskIntent
+from weftmesh.core.aggregation.keys import key_statement
+from weftmesh.core.aggregation.messages import KeyAdvertisement, UnmaskIntent
+from weftmesh.core.aggregation.roster import SignedStatement
+from weftmesh.core.aggregation.terms import CONTRIBUTORS_MAX, RoundTerms
 from weftmesh.core.learning.model import RoundKind
 from weftmesh.learner.local_node import LABELLED, LocalNode, view_of
 from weftmesh.learner.node import JobView
 from weftmesh.learning.v1 import command_pb2, learning_pb2, learning_pb2_grpc, row_pb2
+from weftmesh.runtime.rpc import MESSAGE_BYTES_MAX
 
 ROUND_ID = bytes(16)
 ROW = row_pb2.UnmaskIntent(
@@ -69,6 +75,14 @@ class Node(ScriptedNode):
         known = (request.job, request.round_kind, request.round_id) == ("estimates", 1, ROUND_ID)
         return learning_pb2.AwaitIntentResponse(intent=ROW if known else None)
 
+    async def CheckStatements(self, request: Any, context: Any) -> learning_pb2.CheckStatementsResponse:  # noqa: N802
+        verdicts = [learning_pb2.StatementVerdict(genuine=one.signature == signed(one)) for one in request.statements]
+        return learning_pb2.CheckStatementsResponse(verdicts=verdicts)
+
+
+def signed(one: learning_pb2.SignedStatement | SignedStatement) -> bytes:
+    return sha256(one.statement).digest()
+
 
 class Board(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]
     async def ListTasks(self, request: Any, context: Any) -> board_pb2.ListTasksResponse:  # noqa: N802
@@ -99,3 +113,24 @@ async def test_calls_of_the_worker_thread_are_carried_out_on_the_loop(tmp_path: 
     assert (first.effort, first.text.title, first.text.description) == (5.0, "a", "b")
     assert second.created_s == 7, "an imported task is as old as it was where it came from"
     assert "title" not in repr(first)
+
+
+async def test_the_roster_of_the_largest_round_with_the_longest_names_is_checked(tmp_path: Path) -> None:
+    names = tuple(f"{number:03}{'x' * 60}" for number in range(CONTRIBUTORS_MAX))
+    terms = RoundTerms(ROUND_ID, "estimates/training", 4, 9, names, 129, 3, 16_395)
+    claims = []
+    for number, name in enumerate(names):
+        keys = KeyAdvertisement(ROUND_ID, name, bytes(32), bytes(32), number.to_bytes(32, "big"), b"")
+        unsigned = SignedStatement(name, key_statement(terms, keys), b"")
+        claims.append(replace(unsigned, signature=b"forged" if number == 100 else signed(unsigned)))
+    assert sum(len(one.statement) for one in claims) > MESSAGE_BYTES_MAX
+    server = grpc.aio.server()
+    learning_pb2_grpc.add_LearningServiceServicer_to_server(Node(), server)
+    server.add_insecure_port(f"unix:{tmp_path}/api.sock")
+    await server.start()
+    async with connect(f"{tmp_path}/api.sock") as client:
+        node = LocalNode("n1", client, asyncio.get_running_loop())
+        genuine = await asyncio.to_thread(node.verify, claims)
+    await server.stop(None)
+    assert [number for number, one in enumerate(genuine) if not one] == [100]
+    assert len(genuine) == CONTRIBUTORS_MAX
