@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -80,17 +79,20 @@ class WordIndex:
     @classmethod
     def of(cls, rows: Sequence[SparseRow]) -> WordIndex:
         """Index the words of rows; their shape features are left out."""
-        buckets, places, values = array("i"), array("i"), array("d")
+        filled = [0] * BUCKETS
+        for row in rows:
+            for bucket in row.indices[:-SHAPES]:
+                filled[bucket] += 1
+        starts = array("i", accumulate(filled, initial=0))
+        ends = list(starts)
+        places, values = array("i", [0]) * starts[-1], array("f", [0.0]) * starts[-1]
+        # Each entry to its place, one by one: a sort of all is one call, which other threads would wait for.
         for place, row in enumerate(rows):
-            buckets.extend(row.indices[:-SHAPES])
-            places.extend([place] * (len(row.indices) - SHAPES))
-            values.extend(row.values[:-SHAPES])
-        order = sorted(range(len(buckets)), key=buckets.__getitem__)
-        filled = Counter(buckets)
-        starts = array("i", accumulate((filled[bucket] for bucket in range(BUCKETS)), initial=0))
-        return cls(
-            starts, array("i", map(places.__getitem__, order)), array("f", map(values.__getitem__, order)), len(rows)
-        )
+            for bucket, value in zip(row.indices[:-SHAPES], row.values, strict=False):
+                at = ends[bucket]
+                places[at], values[at] = place, value
+                ends[bucket] = at + 1
+        return cls(starts, places, values, len(rows))
 
     def cosines(self, row: SparseRow) -> list[float]:
         """The cosine between the words of `row` and those of each task."""
