@@ -22,7 +22,8 @@ CONNECT_TIMEOUT_S: Final = 10.0
 def parse_arguments(arguments: Sequence[str] | None = None) -> ChildProcess:
     """Read the command line; ends the process with a usage message where it cannot."""
     parser = argparse.ArgumentParser(
-        prog="python -m weftmesh.coordinator", description="Leads learning while the local node leads the mesh."
+        prog="python -m weftmesh.coordinator",
+        description="Leads learning and judges agreements while the local node leads the mesh.",
     )
     parser.add_argument("--socket", required=True, help="the node's local socket")
     parser.add_argument("--log-level", choices=LEVELS, default="info")

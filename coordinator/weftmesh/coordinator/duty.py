@@ -1,4 +1,6 @@
-"""What a coordinator does with its time: nothing while its node does not lead, one job after another while it does."""
+"""What a coordinator does with its time: nothing while its node does not lead; while it does, one job after
+another, and a look at the agreements every five minutes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ log = structlog.get_logger("weftmesh.coordinator")
 
 
 class Coordinator:
-    """The duties of learning beside one node.
+    """The duties of whoever leads, beside one node: learning and agreements.
 
     Args:
         connect: makes a client of the local node.
@@ -54,24 +56,27 @@ class Coordinator:
         while True:
             try:
                 async with self._connect() as client:
-                    await self._follow(client.learning, backoff)
+                    await self._follow(client, backoff)
             except* WeftmeshError as errors:
                 log.info("the node does not answer", why="; ".join(map(str, errors.exceptions)))
             await asyncio.sleep(backoff.next_pause_s())
 
-    async def _follow(self, learning: LearningApi, backoff: Backoff) -> None:
+    async def _follow(self, client: Client, backoff: Backoff) -> None:
         """Lead whenever the node does, until it is gone."""
         # The group ends this process if leading fails in a way that nobody foresaw: it must not stop unnoticed.
-        async with asyncio.TaskGroup() as group, aclosing(learning.watch_duty()) as duties:
-            leading: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as group, aclosing(client.learning.watch_duty()) as duties:
+            leading: list[asyncio.Task[None]] = []
             try:
                 async for duty in duties:
                     backoff.reset()
                     await _stopped(leading)
-                    leading = None
+                    leading = []
                     log.info("duty", leads=duty.leads, term=duty.term, leader=duty.leader)
                     if duty.leads:
-                        leading = group.create_task(self._lead(learning, duty.term))
+                        leading = [
+                            group.create_task(self._lead(client.learning, duty.term)),
+                            group.create_task(_see_to_agreements(client)),
+                        ]
             finally:
                 await _stopped(leading)
 
@@ -133,8 +138,15 @@ class Coordinator:
             log.info("a job rests", job=job, why=why)
 
 
-async def _stopped(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
+async def _see_to_agreements(client: Client) -> None:
+    # Calendars take a few MiB, which a coordinator beside a node that never leads does not need.
+    from weftmesh.coordinator.ola.duty import OlaDuty
+
+    await OlaDuty(client).run()
+
+
+async def _stopped(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

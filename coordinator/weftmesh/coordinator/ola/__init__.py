@@ -1,0 +1,1 @@
+"""Agreements, judged by the node that leads: breaches, classes, and tasks that tell people."""

@@ -1,0 +1,63 @@
+"""A breach between real nodes: one task, whoever leads, and it is closed with the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.integration.test_ola import CALL_S, applying
+from tests.unit.core.ola_machine.agreed import PAYMENTS
+
+from weftmesh.board.v1 import board_pb2
+from weftmesh.cli.dev_mesh import DevMesh
+from weftmesh.client import Client
+from weftmesh.coordinator.ola.duty import OlaDuty
+from weftmesh.core.ola.model import OpenTask, RaiseClass, ServiceClass
+from weftmesh.ola.v1 import agreement_pb2, command_pb2, ola_pb2
+from weftmesh.runtime.clock import wall_ms
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+
+AGREED = replace(PAYMENTS, on_breach=(RaiseClass(ServiceClass.CRITICAL), OpenTask("OPS", "payments burns its budget")))
+
+
+async def tasks(client: Client) -> list[board_pb2.Task]:
+    request = board_pb2.ListTasksRequest(parent="projects/OPS", consistency=board_pb2.READ_CONSISTENCY_LINEARIZABLE)
+    return list((await client.board.list_tasks(request, timeout_s=CALL_S)).tasks)
+
+
+async def raised_to(client: Client, revision: int) -> list[int]:
+    request = ola_pb2.GetAgreementsRequest(min_revision=revision)
+    return [one.raised_to for one in (await client.ola.get_agreements(request, timeout_s=CALL_S)).standings]
+
+
+async def test_a_breach_opens_one_task_whoever_leads_and_closes_it_with_evidence(mesh: DevMesh) -> None:
+    first = mesh.node(await mesh.settled())
+    second = next(node for node in mesh.nodes.values() if node is not first)
+    async with first.client() as client, second.client() as other:
+        project = board_pb2.CreateProjectRequest(project_id="OPS", project=board_pb2.Project(title="Operations"))
+        await client.board.create_project(project, timeout_s=CALL_S)
+        await client.ola.change_agreements(applying(AGREED), timeout_s=CALL_S)
+        newest_s = wall_ms() // 300_000 * 300 - 300
+        for number in range(12):
+            count = command_pb2.ObjectiveCount(name=AGREED.name, objective="uptime", good=900, total=1_000)
+            recorded = await client.ola.record_window(newest_s - number * 300, [count], timeout_s=CALL_S)
+
+        await OlaDuty(client).look()
+        (task,) = await tasks(client)
+        assert (task.title, list(task.labels)) == ("payments burns its budget", ["ola-breach"])
+        assert "payments-api uptime" in task.description
+        assert await raised_to(other, recorded.revision + 2) == [agreement_pb2.SERVICE_CLASS_CRITICAL]
+
+        await OlaDuty(other).look()
+        assert [one.name for one in await tasks(other)] == [task.name]
+
+        retirement = command_pb2.ApplyAgreements(retire=[command_pb2.Retirement(name=AGREED.name, seen=1)], why="moved")
+        request = ola_pb2.ChangeAgreementsRequest(apply_agreements=retirement)
+        await other.ola.change_agreements(request, timeout_s=CALL_S)
+        await OlaDuty(other).look()
+        (task,) = await tasks(client)
+        assert task.status == board_pb2.TASK_STATUS_DONE
+        assert task.description.endswith("over: the agreement was retired")
+        (breach,) = (await other.ola.get_agreements(timeout_s=CALL_S)).breaches
+        assert breach.ended_s
