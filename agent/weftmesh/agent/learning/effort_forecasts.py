@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from weftmesh.agent.board.homes import Home
 from weftmesh.agent.learning.served_model import Served, ServedModel
-from weftmesh.agent.learning.team_cache import TeamCache
+from weftmesh.agent.learning.team_cache import TeamCache, in_turns
 from weftmesh.core.board.model import Status, Task
 from weftmesh.core.errors import NotFoundError, WeftmeshError
 from weftmesh.core.forecast.effort import Basis, EffortModel, fit_team, forecast_effort
 from weftmesh.core.forecast.explanation import explain_effort
-from weftmesh.core.forecast.features import RawFeatures, raw_features
+from weftmesh.core.forecast.features import raw_features
 from weftmesh.core.forecast.ordinal import LABELS_MIN, LABELS_NEWEST, TeamScale, fit_scale
 from weftmesh.core.forecast.precedents import TeamHistory
 from weftmesh.core.forecast.text import TaskText
@@ -90,16 +89,7 @@ def fit(model: EffortModel | None, tasks: list[Task]) -> TeamHistory | None:
         return None
     if model is None:
         return TeamHistory(replace(fit_scale([0.0] * len(efforts), efforts), thresholds=()), None)
-    return fit_team(model, _features(tasks), efforts)
-
-
-def _features(tasks: list[Task]) -> list[RawFeatures]:
-    """What most of a fit's time goes to."""
-    found = []
-    for task in tasks:
-        found.append(raw_features(text_of(task)))
-        os.sched_yield()  # lets go of the interpreter, for which the loop would wait 5 ms at every turn
-    return found
+    return fit_team(model, [raw_features(text_of(task)) for task in in_turns(tasks)], efforts)
 
 
 def _baseline(scale: TeamScale) -> learning_pb2.EffortForecast:

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from weftmesh.agent.board.homes import Home
 from weftmesh.agent.learning.finish_rows import TASKS_NEWEST, board_task
 from weftmesh.agent.learning.served_model import Served, ServedModel
-from weftmesh.agent.learning.team_cache import TeamCache
+from weftmesh.agent.learning.team_cache import TeamCache, in_turns
 from weftmesh.core.board.model import Status, Task
 from weftmesh.core.errors import NotFoundError, WeftmeshError
 from weftmesh.core.forecast.cycle_time import TaskTimes
@@ -89,10 +89,11 @@ def _view(served: Served[FinishModel] | None, team: _Team, task: Task, now_s: fl
 
 
 def _fit(model: FinishModel | None, tasks: list[Task], now_s: float) -> _Team:
-    rows = [row for task in tasks if (row := board_task(task)) is not None]
+    rows = [row for task in in_turns(tasks) if (row := board_task(task)) is not None]
     history = TeamHistory(rows)
     own_s = own_history_s([row.times for row in rows], now_s)
-    pace = None if model is None else team_pace(model, [(row.times, history.features(row)) for row in rows], now_s)
+    records = [] if model is None else [(row.times, history.features(row)) for row in in_turns(rows)]
+    pace = None if model is None else team_pace(model, records, now_s)
     baseline_s = tuple(empirical_quantile(own_s, level) for level in LEVELS) if own_s else None
     return _Team(history, pace, baseline_s, len(own_s))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -27,7 +28,9 @@ EVENTS_MAX: Final = 200
 WAITING_MAX: Final = 64
 """Forecasts that wait for a fit; one is made at a time."""
 AGE_MAX_S: Final = 3_600.0
+_TURN_ITEMS: Final = 4
 
+T = TypeVar("T")
 V = TypeVar("V")
 Relevant = Callable[[Task], object]
 """What counts of a task; None for nothing."""
@@ -122,6 +125,14 @@ class TeamCache(Generic[V]):
         tasks = await relevant_tasks(board, project_id, self._relevant, self._newest)
         value = await asyncio.to_thread(fit, tasks)
         return _Fit(board, model, value, len(tasks), self._clock_s(), revision)
+
+
+def in_turns(items: Iterable[T]) -> Iterator[T]:
+    """The items, for work in a thread that takes turns with the event loop."""
+    for number, item in enumerate(items):
+        if number % _TURN_ITEMS == 0:
+            os.sched_yield()  # lets go of the interpreter, for which the loop would wait 5 ms at every turn
+        yield item
 
 
 async def relevant_tasks(board: Board, project_id: str, relevant: Relevant, newest: int) -> list[Task]:
