@@ -258,7 +258,7 @@ async def test_a_call_that_is_made_to_wait_is_not_a_slow_one(servicer: Servicer,
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/slow.sock") as channel:
         with capture_logs() as logged:
-            await channel.unary_unary("/test.Test/AnswerLate")(b"", timeout=10)
+            await Caller(channel).answer(method="AnswerLate", timeout_s=10.0)
             await server.stop(grace=5)
     assert not [event for event in logged if event["event"] == "slow call"]
 
