@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from tests.integration.command_line import done, weftmesh
 from tests.unit.core.ola_machine.agreed import LEDGER, PAYMENTS
@@ -16,9 +17,14 @@ from tests.unit.core.ola_machine.agreed import LEDGER, PAYMENTS
 from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.core.errors import ForbiddenError
 from weftmesh.core.ola.model import Agreement
-from weftmesh.ola.v1 import command_pb2, ola_pb2
+from weftmesh.ola.v1 import command_pb2, ola_pb2, ola_pb2_grpc
 from weftmesh.runtime.clock import wall_ms
+from weftmesh.runtime.config import load_config
+from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel
+from weftmesh.runtime.identity.founding import identity_store
+from weftmesh.runtime.rpc import from_rpc_error
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -75,6 +81,22 @@ async def test_what_is_agreed_and_counted_is_on_all_nodes_and_survives_the_leade
         assert {one.node for one in history.confirmations} == {writer.name}
         assert {one.node for one in history.missing} == {leader.name, reader.name}
     await mesh.restart(leader.name)
+
+
+async def test_a_member_reads_and_changes_nothing(mesh: DevMesh) -> None:
+    node, to = list(mesh.nodes.values())[:2]
+    identity = NodeIdentity(identity_store(load_config(node.config_path, environment={}).node.data_dir).load())
+    async with open_channel(identity, to.name, to.listen) as channel:
+        stub: Any = ola_pb2_grpc.OlaServiceStub(channel)
+        await stub.GetAgreements(ola_pb2.GetAgreementsRequest(), timeout=CALL_S)
+        for method, request in (
+            (stub.ChangeAgreements, applying(LEDGER)),
+            (stub.RecordWindow, ola_pb2.RecordWindowRequest(starts_s=300)),
+            (stub.ConfirmWindow, ola_pb2.ConfirmWindowRequest(starts_s=300)),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await method(request, timeout=CALL_S)
+            assert isinstance(from_rpc_error(error.value), ForbiddenError)
 
 
 WEB = """apiVersion: weftmesh/v1

@@ -111,6 +111,17 @@ def test_counts_of_what_is_not_in_force_are_left_out() -> None:
     assert [one.counts for one in machine.read.windows()] == [(uptime(1, 2),)]
 
 
+def test_what_is_counted_follows_the_generation_in_force() -> None:
+    machine = applied(APPLIED, window("n1", 0, uptime(1, 2)))
+    machine.apply(applying(replace(PAYMENTS, objectives=PAYMENTS.objectives[1:]), seen=1))
+    machine.apply(window("n1", 1, uptime(1, 2)))
+    assert [one.counts for one in machine.read.windows()] == [(uptime(1, 2),), ()]
+    machine.apply(applying(PAYMENTS, seen=2))
+    machine.apply(window("n1", 2, uptime(1, 2)))
+    assert machine.read.windows()[-1].counts == (uptime(1, 2),)
+    machine.check()
+
+
 def test_counts_that_are_none_are_refused() -> None:
     machine = applied(APPLIED)
     for counts in ((uptime(3, 2),), (uptime(-1, 2),), (uptime(1, 2), uptime(1, 2)), (uptime(1, 2**41),)):

@@ -53,6 +53,8 @@ class Store:
         self.event_floor = revision
         """Events up to this revision may be gone."""
         self.hash_sum = 0
+        self._objective_keys: dict[str, tuple[int, frozenset[str]]] = {}
+        """By agreement, with the generation that they are of: a window asks for all of them."""
         self._tables: Final[Mapping[type[Row], Table[Any, Any]]] = {
             Standing: self.standings,
             Generation: self.generations,
@@ -77,6 +79,8 @@ class Store:
     def drop(self, row: Row) -> None:
         """Removes a row that is here."""
         self._add(self._tables[type(row)].drop(_key(row)))
+        if isinstance(row, Standing):
+            self._objective_keys.pop(row.name, None)  # its name may come back, with a generation 1 that says otherwise
 
     def count(self, starts_s: int, counts: tuple[ObjectiveCount, ...]) -> None:
         """Adds a node's window to history, which gets as much older as the window is newer than those before."""
@@ -120,6 +124,18 @@ class Store:
     def all_in_force(self) -> list[Generation]:
         """All that are not retired, in the order in which their names came."""
         return [self.generations[one.name, one.generation] for one in self.standings if not one.retired]
+
+    def objective_keys(self, name: str) -> frozenset[str]:
+        """The keys of the objectives of an agreement in force; none of one that is not."""
+        standing = self.standings.get(name)
+        if standing is None or standing.retired:
+            return frozenset()
+        number, keys = self._objective_keys.get(name, (0, frozenset()))
+        if number != standing.generation:
+            agreement = self.generations[name, standing.generation].agreement
+            keys = frozenset(one.key for one in agreement.objectives)
+            self._objective_keys[name] = (standing.generation, keys)
+        return keys
 
     def exclusions_of(self, name: str) -> list[AddedExclusion]:
         """What was added to an agreement, the oldest first."""

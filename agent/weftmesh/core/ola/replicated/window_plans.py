@@ -133,8 +133,7 @@ def _check_nodes(store: Store, node: str) -> None:
 
 def _known(store: Store, counts: Iterable[ObjectiveCount]) -> Iterable[ObjectiveCount]:
     for one in counts:
-        found = store.in_force(one.name)
-        if one.total and found is not None and found.agreement.objective(one.objective) is not None:
+        if one.total and one.objective in store.objective_keys(one.name):
             yield one
 
 
