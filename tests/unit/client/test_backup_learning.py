@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.client.test_backup_files import Parts, Shelf, board_of, found_node
 from tests.unit.core.learning.facts import FIRST, JOB, founded, opening
+from tests.unit.core.ola_machine.agreed import EVERYTHING, applied, applying, confirming, window
 
 from weftmesh.agent.board.machines import LogMachines
 from weftmesh.client.backup.opening import open_backup
@@ -19,18 +20,19 @@ from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2, raft_pb2
 from weftmesh.runtime.wire.backup_parts import FORMAT, closing_of
 from weftmesh.runtime.wire.learning_rows import learning_rows
-from weftmesh.runtime.wire.machine_rows import LEARNING, wrapped
+from weftmesh.runtime.wire.machine_rows import LEARNING, OLA, wrapped
+from weftmesh.runtime.wire.ola_rows import ola_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader, encode
 from weftmesh.runtime.wire.snapshot_rows import rows_of
 
 
-def parts_with(learned: Iterable[bytes]) -> Parts:
-    """What a node with these learning rows would stream."""
+def parts_with(learned: Iterable[bytes], agreed: Iterable[bytes] = ()) -> Parts:
+    """What a node with these rows of learning and of agreements would stream."""
     state = board_of(1)
     opening_part = backup_pb2.BackupOpening(format=FORMAT, cluster="old", node="n1", version="1")
     opening_part.boards.add(home="mesh", revision=state.revision, state_hash=state.state_hash.hex(), applied_index=40)
     header = raft_pb2.SnapshotHeader(format=1, last_index=40, last_term=7, cluster="old")
-    pieces = list(encode(header, chain(rows_of(state), wrapped(LEARNING, learned))))
+    pieces = list(encode(header, chain(rows_of(state), wrapped(LEARNING, learned), wrapped(OLA, agreed))))
     digest = hashlib.sha256(b"".join(pieces))
     data = [backup_pb2.BackupPart(data=backup_pb2.BackupData(board=0, data=piece)) for piece in pieces]
     return [backup_pb2.BackupPart(opening=opening_part), *data, closing_of(digest, sum(map(len, pieces)))]
@@ -70,4 +72,23 @@ def test_a_backup_whose_learning_rows_are_not_whole_is_refused(tmp_path: Path) -
     rows = list(learning_rows(founded().learning.freeze()))
     path = shelf.put(parts_with(rows[:-1]))
     with pytest.raises(DataCorruptionError, match="state hash"), open_backup(path, shelf.identity):
+        pass
+
+
+def test_a_restored_mesh_has_the_agreements_and_what_was_counted(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    agreements = applied(applying(EVERYTHING), window("n1", 0), confirming("n1", 0))
+    path = shelf.put(parts_with((), ola_rows(agreements.freeze())))
+
+    machines = restored(path, shelf, found_node(tmp_path / "data"))
+
+    assert machines.agreements.freeze() == agreements.freeze()
+
+
+def test_a_backup_whose_agreements_are_not_what_their_hash_says_is_refused(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    rows = list(ola_rows(applied(applying(EVERYTHING), window("n1", 0)).freeze()))
+    path = shelf.put(parts_with((), rows[:-1]))
+
+    with pytest.raises(DataCorruptionError), open_backup(path, shelf.identity, scratch=tmp_path):
         pass
