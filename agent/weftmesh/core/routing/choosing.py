@@ -27,7 +27,7 @@ PENALTY_S: Final = 0.5
 SCAN_MAX: Final = 16
 """Up to so many endpoints all are looked at, beyond that a sample."""
 SAMPLE: Final = 8
-NOISE: Final = 0.1
+NOISE: Final = 0.03
 REFRESH_S: Final = 0.1
 STALE_S: Final = 1.0
 """A working time that a request confirmed within this time is taken as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from weftmesh.core.routing import weights
 from weftmesh.core.routing.ejecting import conditions
@@ -29,12 +30,10 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     turning = [row.direction < 0 and inputs.time_s - row.turned_s < inputs.settings.turn_s for row in rows]
     forced = weights.without(now, targets, gone, turning) if any(gone) else now
     reached, held = _moved(inputs, rows, forced, targets, any(ordered))
-    after = []
-    for at, row in enumerate(rows):
-        moved = _with_weight(inputs.time_s, row, reached[at])
-        moved = replace(moved, target=targets[at], admission=_admission(moved, ramps[at], natural[at], ordered[at]))
-        after.append(_explained(inputs, moved, known[at], ordered[at], held[at]))
-    return tuple(after)
+    return tuple(
+        _row(inputs, row, known[at], reached[at], targets[at], (ramps[at], natural[at]), ordered[at], held[at])
+        for at, row in enumerate(rows)
+    )
 
 
 def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[Row, ...]:
@@ -97,7 +96,7 @@ def joined(inputs: Inputs, before: Sequence[Row]) -> list[Row]:
             for row, value in zip(rows, values, strict=True)
         ]
     values = weights.normalised([row.weight for row in rows])
-    return [replace(row, weight=value) for row, value in zip(rows, values, strict=True)]
+    return [row if row.weight == value else replace(row, weight=value) for row, value in zip(rows, values, strict=True)]
 
 
 def _ordered(inputs: Inputs, natural: Sequence[float]) -> tuple[list[Reason | None], list[float]]:
@@ -140,36 +139,65 @@ def _stuck(inputs: Inputs, row: Row) -> bool:
     return now_s - row.moved_s < settings.hold_down_s or now_s - row.turned_s < settings.turn_s
 
 
-def _with_weight(now_s: float, row: Row, weight: float) -> Row:
+def _row(
+    inputs: Inputs,
+    row: Row,
+    reading: Reading | None,
+    weight: float,
+    target: float,
+    let_in: tuple[float, float],
+    ordered: Reason | None,
+    held: bool,
+) -> Row:
+    """The new row. Built in one go, since each `replace` costs as much as all the rest of a decision."""
     change = weight - row.weight
-    if abs(change) < weights.MOVE_MIN:
-        return replace(row, weight=weight)
-    direction = 1 if change > 0.0 else -1
-    turned_s = now_s if direction == -row.direction else row.turned_s
-    return replace(row, weight=weight, direction=direction, moved_s=now_s, turned_s=turned_s)
+    direction, moved_s, turned_s = row.direction, row.moved_s, row.turned_s
+    if abs(change) >= weights.MOVE_MIN:
+        direction, moved_s = (1 if change > 0.0 else -1), inputs.time_s
+        turned_s = moved_s if direction == -row.direction else turned_s
+    reason = ordered or (Reason.HELD if held and row.reason is Reason.SHARE else row.reason)
+    if row.detail and change == 0.0 and reason is row.reason:
+        detail = row.detail
+    else:
+        detail = _detail(inputs, row, reading, target, reason)
+    return Row(
+        row.endpoint,
+        weight,
+        target,
+        _admission(weight, *let_in, ordered),
+        row.condition,
+        reason,
+        detail,
+        row.since_s,
+        row.until_s,
+        row.ejections,
+        direction,
+        moved_s,
+        turned_s,
+    )
 
 
-def _admission(row: Row, ramp: float, natural: float, ordered: Reason | None) -> float:
+def _admission(weight: float, ramp: float, natural: float, ordered: Reason | None) -> float:
     """For who chooses per request: orders empty an endpoint as its weight falls, all else follows the ramp."""
     if ordered is None:
         return ramp
-    if row.weight <= 0.0:
+    if weight <= 0.0:
         return 0.0
-    return min(1.0, row.weight / natural) if natural > 0.0 else 1.0
+    return min(1.0, weight / natural) if natural > 0.0 else 1.0
 
 
-def _explained(inputs: Inputs, row: Row, reading: Reading | None, ordered: Reason | None, held: bool) -> Row:
-    """The row with the reason that people are shown."""
+def _detail(inputs: Inputs, row: Row, reading: Reading | None, target: float, reason: Reason) -> str:
+    """The reason that people are shown."""
     seen = "never read" if reading is None else _seen(reading)
-    if ordered is not None:
-        override = next(one for one in inputs.overrides if one.kind.value in (_ORDERS[ordered],))
-        return replace(row, reason=ordered, detail=f"{override.actor}: {override.why}; {seen}")
+    if reason in _ORDERS:
+        override = next(one for one in inputs.overrides if one.kind is _ORDERS[reason])
+        return f"{override.actor}: {override.why}; {seen}"
     if row.condition is Condition.EJECTED:
         times = "" if row.ejections == 1 else f", time {row.ejections}"
-        return replace(row, detail=f"{seen}; out until {row.until_s:.1f} s at the earliest{times}")
-    if row.reason is Reason.SHARE and held:
-        return replace(row, reason=Reason.HELD, detail=f"{seen}; wanted {row.target:.3f}, turned too recently")
-    return replace(row, detail=seen)
+        return f"{seen}; out until {row.until_s:.1f} s at the earliest{times}"
+    if reason is Reason.HELD:
+        return f"{seen}; wanted {target:.3f}, moved too recently"
+    return seen
 
 
 def _seen(reading: Reading) -> str:
@@ -180,4 +208,4 @@ def _seen(reading: Reading) -> str:
     )
 
 
-_ORDERS = {Reason.DRAINED: OverrideKind.DRAIN.value, Reason.PINNED: OverrideKind.PIN.value}
+_ORDERS: Final = {Reason.DRAINED: OverrideKind.DRAIN, Reason.PINNED: OverrideKind.PIN}

@@ -37,7 +37,7 @@ def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
     _call_back(inputs, after, usable, readings)
     for at in wanted:
         limit = _limit(inputs, after, at, usable, readings)
-        after[at] = replace(after[at], reason=limit) if limit else _ejected(inputs, after[at], readings)
+        after[at] = replace(after[at], reason=limit, detail="") if limit else _ejected(inputs, after[at], readings)
     return after
 
 
@@ -83,7 +83,7 @@ def _advanced(inputs: Inputs, row: Row, reading: Reading | None) -> Row:
     if row.condition is Condition.RETURNING and now_s - row.since_s >= settings.slow_start_s:
         return replace(row, condition=Condition.ACTIVE, reason=Reason.SHARE, since_s=now_s, detail="")
     reason = Reason.SLOW_START if row.condition is Condition.RETURNING else Reason.SHARE
-    return replace(row, reason=reason, detail="")
+    return row if row.reason is reason else replace(row, reason=reason, detail="")
 
 
 def _why(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> Reason | None:
@@ -135,4 +135,5 @@ def _ejected(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> Row:
         since_s=now_s,
         until_s=now_s + settings.ejection_s * times,
         ejections=times,
+        detail="",
     )

@@ -22,18 +22,18 @@ BAD_PRIOR: Final = 0.005
 _PRIOR_SAMPLES: Final = 2.0
 SLOW_TAU_S: Final = 20.0
 """Time constant of the mean that weights follow."""
-SERVICE_TAU_S: Final = 2.0
+SERVICE_TAU_S: Final = 4.0
 """An endpoint that says how long it works means the mean of about so long."""
-OTHERS_TAU_S: Final = 0.5
+OTHERS_TAU_S: Final = 2.0
 """How long the load that others put on an endpoint is believed."""
-BAD_TAU_S: Final = 6.0
+BAD_TAU_S: Final = 4.0
 """How fast bad requests are forgotten."""
 FORGET_TAU_S: Final = 8.0
 """How fast a working time that no request confirms is taken for the usual one: what makes a recovery noticed."""
 EXCESS_S: Final = 0.1
 """An answer that took this much longer on the way than the path usually does was held up there."""
-CONFIDENCE_Z: Final = 1.3
-"""Of the one-sided lower bound: 90 %."""
+CONFIDENCE_Z: Final = 1.0
+"""Of the one-sided lower bound: 84 %."""
 DEAD_PROBES: Final = 3
 """So many probes without an answer in a row."""
 

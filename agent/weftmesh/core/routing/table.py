@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from weftmesh.core.routing import orders
@@ -258,9 +258,24 @@ def _deadline(inputs: Inputs, in_force: tuple[Row, ...], after: tuple[Row, ...])
 
 
 def _same(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
-    """Whether two tables differ in words only."""
-    plain = [tuple(replace(row, detail="", target=0.0) for row in rows) for rows in (one, other)]
-    return plain[0] == plain[1]
+    """Whether two tables differ in words and aims only."""
+    return [_plain(row) for row in one] == [_plain(row) for row in other]
+
+
+def _plain(row: Row) -> tuple[object, ...]:
+    return (
+        row.endpoint,
+        row.weight,
+        row.admission,
+        row.condition,
+        row.reason,
+        row.since_s,
+        row.until_s,
+        row.ejections,
+        row.direction,
+        row.moved_s,
+        row.turned_s,
+    )
 
 
 def _alike(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
