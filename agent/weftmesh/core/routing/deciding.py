@@ -26,10 +26,10 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     natural = weights.shares(inputs.endpoints, known, ramps, inputs.settings)
     ordered, targets = _ordered(inputs, natural)
     now = [row.weight for row in rows]
-    gone = [row.condition is Condition.EJECTED and not one for row, one in zip(rows, ordered, strict=True)]
-    turning = [row.direction < 0 and inputs.time_s - row.turned_s < inputs.settings.turn_s for row in rows]
-    forced = weights.without(now, targets, gone, turning) if any(gone) else now
-    reached, held = _moved(inputs, rows, forced, targets, any(ordered))
+    gone = [row.condition is Condition.EJECTED and not target for row, target in zip(rows, targets, strict=True)]
+    forced = weights.without(now, targets, gone, _falling(inputs, rows, ordered, targets)) if any(gone) else now
+    pressing = any(one and target != weight for one, target, weight in zip(ordered, targets, forced, strict=True))
+    reached, held = _moved(inputs, rows, forced, targets, pressing)
     return tuple(
         _row(inputs, row, known[at], reached[at], targets[at], (ramps[at], natural[at]), ordered[at], held[at])
         for at, row in enumerate(rows)
@@ -76,25 +76,13 @@ def joined(inputs: Inputs, before: Sequence[Row]) -> list[Row]:
     """The rows of before for the endpoints of now. One that is new to a table begins slowly, a new table does not."""
     old = {row.endpoint: row for row in before}
     now_s = inputs.time_s
+    beginning = Condition.RETURNING if any(one.name in old for one in inputs.endpoints) else Condition.ACTIVE
     rows = [
-        old.get(one.name)
-        or Row(
-            one.name,
-            0.0,
-            0.0,
-            condition=Condition.RETURNING if old else Condition.ACTIVE,
-            since_s=now_s,
-        )
-        for one in inputs.endpoints
+        old.get(one.name) or Row(one.name, 0.0, 0.0, condition=beginning, since_s=now_s) for one in inputs.endpoints
     ]
     if not any(row.weight for row in rows):
         values = weights.normalised([one.capacity for one in inputs.endpoints])
-        return [
-            replace(row, weight=value, condition=Condition.ACTIVE)
-            if row.condition is Condition.RETURNING
-            else replace(row, weight=value)
-            for row, value in zip(rows, values, strict=True)
-        ]
+        return [replace(row, weight=value) for row, value in zip(rows, values, strict=True)]
     values = weights.normalised([row.weight for row in rows])
     return [row if row.weight == value else replace(row, weight=value) for row, value in zip(rows, values, strict=True)]
 
@@ -116,14 +104,14 @@ def _ordered(inputs: Inputs, natural: Sequence[float]) -> tuple[list[Reason | No
 
 
 def _moved(
-    inputs: Inputs, rows: Sequence[Row], now: Sequence[float], targets: Sequence[float], ordered: bool
+    inputs: Inputs, rows: Sequence[Row], now: Sequence[float], targets: Sequence[float], pressing: bool
 ) -> tuple[list[float], list[bool]]:
-    """The weights after a bounded step, and which of them were held back."""
+    """The weights after a bounded step, and which of them were held back; orders that are under way hold nothing."""
     nothing = [False] * len(rows)
     if weights.near(now, targets, inputs.settings):
         return list(now), nothing
     aim: Sequence[float] | None = targets
-    if not ordered:
+    if not pressing:
         aim = weights.held(now, targets, [(row.direction, _stuck(inputs, row)) for row in rows])
     if aim is None:
         return list(now), [True] * len(rows)
@@ -132,6 +120,17 @@ def _moved(
         for at_target, aimed, one in zip(targets, aim, now, strict=True)
     ]
     return weights.step(now, aim, inputs.settings.step_max), held
+
+
+def _falling(
+    inputs: Inputs, rows: Sequence[Row], ordered: Sequence[Reason | None], targets: Sequence[float]
+) -> list[bool]:
+    """Who should not rise because others are ejected: it would be a flap, or against an order."""
+    soon_s = inputs.time_s - inputs.settings.turn_s
+    return [
+        (row.direction < 0 and row.turned_s > soon_s) or (one is not None and target == 0.0)
+        for row, one, target in zip(rows, ordered, targets, strict=True)
+    ]
 
 
 def _stuck(inputs: Inputs, row: Row) -> bool:

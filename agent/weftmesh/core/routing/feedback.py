@@ -145,7 +145,7 @@ class EndpointFeedback:
 
     def abandoned(self) -> None:
         """A request was given up by whoever made it: no word about the endpoint."""
-        self.in_flight -= 1
+        self.in_flight = max(0, self.in_flight - 1)
 
     def answered(self, now_s: float, latency_s: float, ok: bool, server_s: float | None, load: Load | None) -> None:
         """A request ended.
@@ -157,7 +157,7 @@ class EndpointFeedback:
             server_s: how long the endpoint held it, if the answer says so.
             load: what the endpoint says of itself, if the answer says so.
         """
-        self.in_flight -= 1
+        self.in_flight = max(0, self.in_flight - 1)
         if not ok:
             self._count(now_s, 1.0)
             return

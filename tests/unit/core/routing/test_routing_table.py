@@ -143,6 +143,30 @@ def test_a_drain_goes_to_0_in_bounded_steps_and_stays_there() -> None:
     assert table.weights[1] == 0.0
 
 
+def test_a_drained_endpoint_does_not_rise_when_another_is_ejected() -> None:
+    table = Table(4)
+    table.order(OverrideKind.DRAIN, "e1")
+    before = table.weights[1]
+    table.see(bad(0), good(1), good(2), good(3))
+    assert table.weights[0] == 0.0
+    assert table.weights[1] < before
+
+
+def test_while_an_endpoint_is_drained_the_others_still_make_no_flap() -> None:
+    table = Table(4)
+    table.order(OverrideKind.DRAIN, "e3")
+    table.run(30.0)
+    turns, last, before = 0, 0, table.weights[0]
+    for second in range(55):
+        table.now_s += 1.0
+        table.see(good(0, 0.01 if second // 7 % 2 else 0.06), good(1), good(2))
+        change, before = table.weights[0] - before, table.weights[0]
+        if abs(change) >= 0.002:
+            turns += last * change < 0.0
+            last = 1 if change > 0.0 else -1
+    assert turns <= 2
+
+
 def test_a_pin_takes_everything() -> None:
     table = Table(4)
     table.order(OverrideKind.PIN, "e2")
