@@ -51,7 +51,7 @@ peers: ## Installs the programs that tests run against, where root and apt-get a
 
 .PHONY: test
 test: $(SETUP) peers check ## Everything that belongs to every change
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --durations=20
 
 .PHONY: test-slow
 test-slow: $(SETUP) ## The longer tiers: minutes

@@ -279,7 +279,8 @@ async def test_three_learners_count_train_and_are_judged_and_say_no_word_of_thei
         layout = ContributionLayout(0, ("model_loss", "baseline_loss"))
         judged = layout.unpack((await coordinator.round(RoundKind.EVALUATION, base, model, layout)).total)
         assert judged.weight == pytest.approx(3 * LABELS * 0.2)
-        assert judged.metrics["model_loss"] == pytest.approx(judged.metrics["baseline_loss"]), "it was not trained yet"
+        losses = judged.metrics["model_loss"], judged.metrics["baseline_loss"]
+        assert 0 < losses[0] < losses[1], "with no weights yet, tasks with the same words tell, and the median does not"
 
         assert len(coordinator.told) >= 3 * (3 + 3 + 3 + 2), "the last answer of a round is not waited for"
         said = [one for one in coordinator.told if CANARY.encode() in one or b"HOME" in one]

@@ -17,7 +17,12 @@ from weftmesh.core.learning.privacy import sum_cost_nano_rho
 from weftmesh.learning.v1 import command_pb2, learning_pb2
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 JOB, GOAL, SETTLE_S = "private", 4, 150.0
 SUMS = 4

@@ -18,7 +18,12 @@ from weftmesh.learner.memory_file import MemoryFile
 from weftmesh.learning.v1.learning_pb2 import JobSpec
 from weftmesh.runtime.files import make_private_directory
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 SETTLE_S = 120.0
 JOB = "effort"
