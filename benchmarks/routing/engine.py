@@ -8,6 +8,7 @@ error at that time, and an endpoint does not begin to work on one that nobody wa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final, Protocol
@@ -133,13 +134,13 @@ class World:
         self.servers = [Server(capacity) for capacity in scenario.capacity]
 
 
-def run(world: World, policies: list[Policy]) -> Result:
+def run(world: World, policies: Sequence[Policy]) -> Result:
     """Serve all requests of a scenario; one policy for each client."""
     return _Run(world, policies).run()
 
 
 class _Run:
-    def __init__(self, world: World, policies: list[Policy]) -> None:
+    def __init__(self, world: World, policies: Sequence[Policy]) -> None:
         self.scenario, self.servers, self.policies = world.scenario, world.servers, policies
         self.result = Result()
         count = len(world.scenario.requests.at_s)
