@@ -318,7 +318,14 @@ def _bind(path: Path, mode: int, group: str | None) -> socket.socket:
         if group is not None:
             os.chown(path, -1, grp.getgrnam(group).gr_gid)
         path.chmod(mode)
-    except (KeyError, OSError) as error:
+    except KeyError as error:
+        listener.close()
+        path.unlink(missing_ok=True)
+        raise ConfigError(
+            f"there is no group {group} to give the socket {path} to; make it with `groupadd --system {group}`, or set "
+            "[mesh] group to one that is there"
+        ) from error
+    except OSError as error:
         listener.close()
         path.unlink(missing_ok=True)
         raise ConfigError(f"cannot give the socket {path} to group {group}, mode {mode:o}: {error}") from error
