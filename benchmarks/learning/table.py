@@ -62,22 +62,21 @@ def cold_start_lines(found: Sequence[ColdStart]) -> Iterator[str]:
 
 
 def comparison_rows(found: Comparison) -> list[Row]:
-    """Federated beside each peer: project by project, and the means."""
-    rows = []
+    """Federated beside each peer: the means over the projects, how often it is better, and project by project."""
+    ours = found.errors("federated")
+    rows = [Row(f"macro {TITLES['federated']}", "mae", fmean(ours), _UNIT)]
     for method in METHODS:
         if method == "federated":
             continue
-        peer = TITLES[method]
+        peer, theirs = TITLES[method], found.errors(method)
+        rows.append(_row(f"macro {peer}", "mae", fmean(theirs), TITLES["federated"], fmean(ours)))
+        rows.append(Row(f"wins against {peer}", "wins", wins(ours, theirs), "projects"))
         rows += [_row(one.project, "mae", one.errors["federated"], peer, one.errors[method]) for one in found.projects]
-        ours, theirs = found.errors("federated"), found.errors(method)
-        rows.append(_row("mean of projects", "mae", fmean(ours), peer, fmean(theirs)))
-        rows.append(Row("projects", "wins", wins(ours, theirs), "projects", peer))
     following, rolling = _following(found)
     rows.append(_row("as served, thresholds following", "mae", fmean(following), "rolling median", fmean(rolling)))
     for place, name in enumerate(("P85", "P95")):
         rows.append(Row(name, "coverage", fmean(one.covered[place] for one in found.projects), "1"))
-    federated = fmean(found.errors("federated"))
-    rows.append(_row("mean of projects", "mae", federated, "federated in one process", found.in_process))
+    rows.append(_row("macro federated in one process", "mae", found.in_process, TITLES["federated"], fmean(ours)))
     rows.append(Row("60 rounds, 16 nodes, one process", "cpu", found.training_s, "s"))
     return rows
 
