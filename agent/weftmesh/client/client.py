@@ -23,7 +23,7 @@ from weftmesh.client.privacy import PrivacyApi
 from weftmesh.client.recovery import RecoveryApi
 from weftmesh.client.requests import Write, as_write
 from weftmesh.client.stream import Answer, WriteStream
-from weftmesh.client.target import Identity, default_target, open_channel
+from weftmesh.client.target import Identity, default_target, open_channel, somebody_listens
 from weftmesh.client.watching import WatchCursor, watch
 from weftmesh.core.errors import WeftmeshError
 
@@ -210,7 +210,9 @@ async def _connected(channel: grpc.aio.Channel, target: str, timeout_s: float, w
     try:
         async with asyncio.timeout(timeout_s):
             while (state := channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-                if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and not wait:
+                # A node under load may drop a connection that it could not take in time; one that is gone refuses it.
+                failed = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+                if failed and not wait and not somebody_listens(target):
                     raise unreachable(target, "connection refused")
                 await channel.wait_for_state_change(state)
     except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,8 +33,8 @@ class Identity:
 
 def default_target() -> str:
     """`WEFTMESH_SOCKET`, else the socket in the run_dir of the configuration (`WEFTMESH_CONFIG`, or /etc)."""
-    if socket := os.environ.get(SOCKET_ENV):
-        return socket
+    if path := os.environ.get(SOCKET_ENV):
+        return path
     from weftmesh.runtime.config import load_config
 
     return str(load_config(None, environment=os.environ).node.run_dir / SOCKET_NAME)
@@ -42,6 +43,20 @@ def default_target() -> str:
 def is_local(target: str) -> bool:
     """Whether `target` is a local socket: `unix:PATH`, or a path."""
     return target.startswith((_UNIX, "/", ".")) or "/" in target
+
+
+def somebody_listens(target: str) -> bool:
+    """Whether a process listens on the local socket `target`; of a mesh port nothing is known, so no."""
+    if not is_local(target):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(target.removeprefix(_UNIX))
+        except BlockingIOError:
+            return True  # it has many callers waiting
+        except OSError:
+            return False
+    return True
 
 
 def open_channel(target: str, identity: Identity | None) -> grpc.aio.Channel:

@@ -75,6 +75,27 @@ async def test_connect_can_wait_for_a_node_that_is_about_to_start(tmp_path: Path
     await (await starting).stop()
 
 
+async def test_a_connection_that_a_living_node_drops_is_made_again(server: BoardServer, tmp_path: Path) -> None:
+    accepted = count()
+
+    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65_536):
+            sink.write(data)
+        sink.close()
+
+    async def hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if next(accepted) == 0:
+            writer.close()
+            return
+        node_reader, node_writer = await asyncio.open_unix_connection(server.socket)
+        await asyncio.gather(copy(reader, node_writer), copy(node_reader, writer))
+
+    async with await asyncio.start_unix_server(hand_on, tmp_path / "front.sock"):
+        async with connect(str(tmp_path / "front.sock"), timeout_s=30) as client:
+            assert (await client.mesh.get_status()).node == "fake"
+        assert next(accepted) > 1
+
+
 async def test_a_mesh_port_needs_an_identity() -> None:
     with pytest.raises(InvalidInputError, match="Identity"):
         async with connect("127.0.0.1:7450"):
