@@ -40,6 +40,8 @@ async def fill(node: DevNode, number: int, labels: int = 40) -> None:
             requests.append(board_pb2.CreateTaskRequest(parent=f"projects/{project}", task=task))
         for answer in await client.write_many(requests, timeout_s=30.0):
             assert not isinstance(answer, WeftmeshError), answer
+    # A round reads as of a whole second: what was written in this one is not in it yet.
+    await asyncio.sleep(1.0)
 
 
 async def define(node: DevNode, job: str, spec: learning_pb2.JobSpec, version: int = 0) -> None:
