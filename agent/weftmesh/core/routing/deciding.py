@@ -11,6 +11,8 @@ from weftmesh.core.routing import weights
 from weftmesh.core.routing.ejecting import conditions
 from weftmesh.core.routing.model import NEVER_S, Condition, Inputs, OverrideKind, Reading, Reason, Row
 
+SAMPLES_HEARD: Final = 3.0
+"""Of an endpoint with fewer requests or probes of late nothing is known yet."""
 Policy = Callable[[Inputs, tuple[Row, ...]], tuple[Row, ...]]
 """Computes the table after from the inputs and the table before."""
 
@@ -21,7 +23,7 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
         return ()
     rows = conditions(inputs, joined(inputs, before))
     readings = {one.endpoint: one for one in inputs.readings}
-    known = [readings.get(row.endpoint) for row in rows]
+    known = [_heard(readings.get(row.endpoint)) for row in rows]
     ramps = [weights.ramp(row, inputs.time_s, inputs.settings) for row in rows]
     natural = weights.shares(inputs.endpoints, known, ramps, inputs.settings)
     ordered, targets = _ordered(inputs, natural)
@@ -34,6 +36,11 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
         _row(inputs, row, known[at], reached[at], targets[at], (ramps[at], natural[at]), ordered[at], held[at])
         for at, row in enumerate(rows)
     )
+
+
+def _heard(reading: Reading | None) -> Reading | None:
+    """The reading, unless next to nothing stands behind it."""
+    return reading if reading is not None and reading.samples >= SAMPLES_HEARD else None
 
 
 def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[Row, ...]:

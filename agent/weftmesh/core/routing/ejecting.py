@@ -2,8 +2,9 @@
 
 An endpoint is ejected when surely too many of its requests go bad, or when it answers no probes. It is not ejected when
 it is the last one that may be used, when as many as `Settings.max_ejection_percent` allows are ejected already, or when
-what remains could not carry the load: then it keeps its place, and per-request penalties do what can be done. An
-ejection ends when its time is over, the endpoint looks well again and the move up does not make a flap.
+those that are left and well could not carry the load: then it keeps its place, and per-request penalties do what can be
+done. So nobody is ejected where everybody looks bad, as when this node's own network is at fault. An ejection ends when
+its time is over, the endpoint looks well again and the move up does not make a flap.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ SAMPLES_MIN: Final = 5.0
 """Fewer requests say nothing."""
 EJECTIONS_MAX: Final = 10
 """An ejection lasts at most so many times `Settings.ejection_s`."""
+RECALL_FILL: Final = 0.95
+"""Above this part of the remaining capacity ejections end early. They leave more room, so the two do not alternate."""
 
 
 def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
@@ -30,13 +33,12 @@ def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
     readings = {one.endpoint: one for one in inputs.readings}
     usable = {one.name for one in inputs.endpoints} - _closed(inputs)
     after = [_advanced(inputs, row, readings.get(row.endpoint)) for row in rows]
-    wanted = [
-        at for at, row in enumerate(after) if row.condition is not Condition.EJECTED and _why(inputs, row, readings)
-    ]
-    wanted.sort(key=lambda at: _badness(after[at], readings), reverse=True)
     _call_back(inputs, after, usable, readings)
+    wanted = [at for at, row in enumerate(after) if _is_wanted(inputs, row, readings)]
+    wanted.sort(key=lambda at: _badness(after[at], readings), reverse=True)
+    well = usable - {after[at].endpoint for at in wanted}
     for at in wanted:
-        limit = _limit(inputs, after, at, usable, readings)
+        limit = _limit(inputs, after, at, usable, well, readings)
         after[at] = replace(after[at], reason=limit, detail="") if limit else _ejected(inputs, after[at], readings)
     return after
 
@@ -49,7 +51,8 @@ def _call_back(inputs: Inputs, rows: list[Row], usable: set[str], readings: Mapp
             out = [at for at in out if rows[at].endpoint in usable]
         elif len(out) <= ejections_max(len(rows), inputs.settings):
             # Who answers no probes cannot carry anything.
-            out = [] if carries(inputs, left, readings) else [at for at in out if _lives(rows[at], readings)]
+            full = not carries(inputs, left, readings, RECALL_FILL)
+            out = [at for at in out if full and _lives(rows[at], readings)]
         if not out:
             return
         at = min(out, key=lambda one: _badness(rows[one], readings))
@@ -61,10 +64,10 @@ def load(endpoints: Sequence[Endpoint], readings: Mapping[str, Reading]) -> floa
     return sum(min(readings[one.name].in_flight, one.capacity) for one in endpoints if one.name in readings)
 
 
-def carries(inputs: Inputs, left: set[str], readings: Mapping[str, Reading]) -> bool:
-    """Whether the endpoints that are left have room for the load."""
+def carries(inputs: Inputs, left: set[str], readings: Mapping[str, Reading], fill_max: float) -> bool:
+    """Whether the load fills at most this part of what the endpoints that are left can hold."""
     capacity = sum(one.capacity for one in inputs.endpoints if one.name in left)
-    return load(inputs.endpoints, readings) <= inputs.settings.fill_max * capacity
+    return load(inputs.endpoints, readings) <= fill_max * capacity
 
 
 def _closed(inputs: Inputs) -> set[str]:
@@ -82,7 +85,11 @@ def _advanced(inputs: Inputs, row: Row, reading: Reading | None) -> Row:
         return row
     if row.condition is Condition.RETURNING and now_s - row.since_s >= settings.slow_start_s:
         return replace(row, condition=Condition.ACTIVE, reason=Reason.SHARE, since_s=now_s, detail="")
-    reason = Reason.SLOW_START if row.condition is Condition.RETURNING else Reason.SHARE
+    if row.condition is Condition.RETURNING:
+        # Who was called back stays until it had its chance.
+        reason = Reason.CAPACITY if row.reason is Reason.CAPACITY else Reason.SLOW_START
+    else:
+        reason = Reason.SHARE
     return row if row.reason is reason else replace(row, reason=reason, detail="")
 
 
@@ -96,6 +103,13 @@ def _why(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> Reason | 
     return Reason.ERRORS if surely else None
 
 
+def _is_wanted(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> bool:
+    """Whether it should be ejected, limits aside."""
+    why = _why(inputs, row, readings)
+    called_back = row.condition is Condition.RETURNING and row.reason is Reason.CAPACITY
+    return row.condition is not Condition.EJECTED and why is not None and (why is Reason.DEAD or not called_back)
+
+
 def _lives(row: Row, readings: Mapping[str, Reading]) -> bool:
     reading = readings.get(row.endpoint)
     return reading is not None and reading.alive
@@ -107,14 +121,20 @@ def _badness(row: Row, readings: Mapping[str, Reading]) -> tuple[bool, float]:
 
 
 def _limit(
-    inputs: Inputs, rows: Sequence[Row], at: int, usable: set[str], readings: Mapping[str, Reading]
+    inputs: Inputs,
+    rows: Sequence[Row],
+    at: int,
+    usable: set[str],
+    well: set[str],
+    readings: Mapping[str, Reading],
 ) -> Reason | None:
     """What forbids the ejection of a row, looking at the table as it would be afterwards."""
     ejected = {row.endpoint for row in rows if row.condition is Condition.EJECTED} | {rows[at].endpoint}
     left = usable - ejected
     if not left or len(ejected) > ejections_max(len(rows), inputs.settings):
         return Reason.EJECTION_LIMIT
-    if readings[rows[at].endpoint].alive and not carries(inputs, left, readings):
+    room = carries(inputs, left & well, readings, inputs.settings.fill_max)
+    if readings[rows[at].endpoint].alive and not (left & well and room):
         return Reason.CAPACITY
     return None
 

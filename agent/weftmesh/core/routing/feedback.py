@@ -24,6 +24,8 @@ SLOW_TAU_S: Final = 20.0
 """Time constant of the mean that weights follow."""
 SERVICE_TAU_S: Final = 4.0
 """An endpoint that says how long it works means the mean of about so long."""
+HELD_TAU_S: Final = 5.0
+"""Time constant of the mean load that ejections look at: what comes and goes within a second is none."""
 OTHERS_TAU_S: Final = 2.0
 """How long the load that others put on an endpoint is believed."""
 BAD_TAU_S: Final = 4.0
@@ -103,6 +105,7 @@ class EndpointFeedback:
     __slots__ = (
         "_bad",
         "_bad_at_s",
+        "_held",
         "_probes_missed",
         "_samples",
         "_service_slow",
@@ -134,6 +137,7 @@ class EndpointFeedback:
         self.outlook = 1.0
         """What a predictor expects `service_s` to be multiplied by; 1 without one."""
         self._service_slow = DecayingMean(SLOW_TAU_S, SERVICE_PRIOR_S)
+        self._held = DecayingMean(HELD_TAU_S)
         self._bad = 0.0
         self._samples = 0.0
         self._bad_at_s = now_s
@@ -200,7 +204,7 @@ class EndpointFeedback:
             self._service_slow.value,
             self.rtt_s,
             self.refresh(now_s),
-            self.in_flight + self.others,
+            self._held.value if self._held.weight else float(self.in_flight),
             self._samples,
             self._probes_missed < DEAD_PROBES,
         )
@@ -227,6 +231,7 @@ class EndpointFeedback:
         if not (0.0 <= load.in_flight < math.inf and 0.0 < load.capacity < math.inf):
             return
         self.others = max(0.0, load.in_flight - self.in_flight)
+        self._held.add(now_s, load.in_flight)
         self.heard_at_s = now_s
         self.capacity = max(1.0, load.capacity)
         if load.service_s != self.service_s:

@@ -84,7 +84,7 @@ class Reading:
         service_s: slow mean of the time that it works on one request.
         rtt_s: of the path.
         bad_lower: lower confidence bound of the share of requests that the path or the endpoint spoils, 0 to 1.
-        in_flight: requests of everybody that it holds, as it last said.
+        in_flight: mean number of requests, of everybody, that it held of late.
         samples: how many requests stand behind `bad_lower`, old ones counting less.
         alive: whether it answers probes.
     """
@@ -164,7 +164,7 @@ class Settings:
 
     threshold_s: float = 0.15
     max_ejection_percent: float = 50.0
-    eject_bad_lower: float = 0.3
+    eject_bad_lower: float = 0.4
     ejection_s: float = 10.0
     fill_max: float = 0.8
     slow_start_s: float = 10.0

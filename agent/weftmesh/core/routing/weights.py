@@ -27,6 +27,8 @@ def shares(
 ) -> list[float]:
     """Weights in proportion to what each endpoint can serve well: capacity over working time, times how sure it is.
 
+    None is meant to carry more of the present load (Little's law) than `Settings.fill_max` of what it can serve.
+
     Args:
         endpoints: of a route.
         readings: of each; None is taken for the middle of the others.
@@ -37,20 +39,39 @@ def shares(
         Weights that sum to 1. Where all are closed, in proportion to capacity.
     """
     known = sorted(one.service_s for one in readings if one is not None)
-    middle_s = known[len(known) // 2] if known else 1.0
-    raw = []
+    middle_s = max(_TIME_MIN_S, known[len(known) // 2]) if known else 1.0
+    rates, raw = [], []
     for endpoint, reading, ramp in zip(endpoints, readings, ramps, strict=True):
-        service_s = max(_TIME_MIN_S, middle_s if reading is None else reading.service_s)
+        service_s = middle_s if reading is None else max(_TIME_MIN_S, reading.service_s)
         sure = 1.0 if reading is None else _good(reading, service_s, settings.threshold_s)
-        raw.append(ramp * endpoint.capacity / service_s * sure**GOOD_POWER)
-    open_at = [at for at, ramp in enumerate(ramps) if ramp > 0.0]
-    if not open_at:
+        rates.append(ramp * endpoint.capacity / service_s)
+        raw.append(rates[-1] * sure**GOOD_POWER)
+    count = sum(ramp > 0.0 for ramp in ramps)
+    if not count:
         return normalised([one.capacity for one in endpoints])
-    total = sum(raw)
-    trickle = min(settings.trickle, 0.2 / len(open_at))
-    if total <= 0.0:
-        return normalised([1.0 if ramp > 0.0 else 0.0 for ramp in ramps])
-    return normalised([max(one / total, trickle) if ramp > 0.0 else 0.0 for one, ramp in zip(raw, ramps, strict=True)])
+    if math.fsum(raw) <= 0.0:
+        return normalised(rates)
+    trickle = min(settings.trickle, 0.2 / count)
+    wanted = [max(one, trickle) if rate > 0.0 else 0.0 for one, rate in zip(normalised(raw), rates, strict=True)]
+    held = sum(min(one.in_flight, end.capacity) for one, end in zip(readings, endpoints, strict=True) if one)
+    return bounded(wanted, [settings.fill_max * rate * middle_s / max(held, 1e-9) for rate in rates])
+
+
+def bounded(wanted: Sequence[float], limits: Sequence[float]) -> list[float]:
+    """Weights that sum to 1 and keep their limits; what is above one goes to the others, by the room that they have.
+
+    Args:
+        wanted: weights; a 0 stays 0.
+        limits: what each endpoint can carry of the whole; where they sum to less than 1, weights follow them.
+    """
+    wanted = normalised(wanted)
+    limits = [limit if one > 0.0 else 0.0 for one, limit in zip(wanted, limits, strict=True)]
+    if math.fsum(limits) <= 1.0:
+        return normalised(limits)
+    kept = [min(one, limit) for one, limit in zip(wanted, limits, strict=True)]
+    room = [limit - one for one, limit in zip(kept, limits, strict=True)]
+    part = (1.0 - math.fsum(kept)) / max(math.fsum(room), 1e-12)
+    return normalised([one + part * more for one, more in zip(kept, room, strict=True)])
 
 
 def ramp(row: Row, now_s: float, settings: Settings) -> float:

@@ -79,7 +79,7 @@ def test_an_hour_of_grey_failure_makes_no_flap(share: float, by_weight: bool) ->
         assert all(sum(one <= other < one + 60 for other in times) <= 2 for one in times), (at, times)
 
 
-@pytest.mark.parametrize(("by_weight", "part_max"), [(False, 0.06), (True, 0.15)])
+@pytest.mark.parametrize(("by_weight", "part_max"), [(False, 0.06), (True, 0.2)])
 def test_while_it_fails_it_gets_little(by_weight: bool, part_max: float) -> None:
     hour = Hour(8, 0.6, by_weight)
     hour.run()

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.core.routing.routes import ROUTE, Table, bad, dead, endpoints, good
 
 from weftmesh.core.routing.events import ClearOverride, Observe, OutcomeKind, Refusal, SetMode, SetRoute, Suggested
-from weftmesh.core.routing.model import Condition, Mode, OverrideKind, Reason, Settings
+from weftmesh.core.routing.model import Condition, Mode, OverrideKind, Reading, Reason, Settings
 
 
 def ejected(table: Table) -> list[str]:
@@ -52,8 +52,8 @@ def test_the_last_endpoint_is_never_ejected() -> None:
 
 
 def test_no_more_are_ejected_than_the_agreement_allows() -> None:
-    table = Table(6, settings=Settings(max_ejection_percent=34.0))
-    table.see(*(bad(at) for at in range(6)))
+    table = Table(8, settings=Settings(max_ejection_percent=25.0))
+    table.see(*(bad(at) for at in range(3)), *(good(at) for at in range(3, 8)))
     assert len(ejected(table)) == 2
 
 
@@ -71,6 +71,25 @@ def test_when_load_outgrows_what_is_left_an_ejection_ends_early() -> None:
     table.now_s += 1.0
     table.see(bad(0), *(good(at, in_flight=4.0) for at in (1, 2, 3)))
     assert ejected(table) == []
+    table.now_s += 1.0
+    table.see(bad(0), *(good(at, in_flight=1.0) for at in (1, 2, 3)))
+    assert ejected(table) == [], "called back, it has its chance before it is ejected again"
+
+
+def test_where_everybody_looks_bad_nobody_is_ejected() -> None:
+    table = Table(5, settings=Settings(max_ejection_percent=100.0))
+    table.see(*(bad(at, lower=0.6 + at / 20) for at in range(5)))
+    assert ejected(table) == []
+    assert {row.reason for row in table.rows.values()} == {Reason.CAPACITY}
+
+
+def test_no_endpoint_is_meant_to_carry_more_than_it_can_serve() -> None:
+    table = Table(4)
+    far = [Reading(f"e{at}", 0.02, 0.5, 0.0, 2.0, 50.0) for at in (1, 2, 3)]
+    table.see(good(0, in_flight=4.0), *far)
+    table.run(60.0)
+    load, capacity, fill_max = 4.0 + 3 * 2.0, 4.0, table.settings.fill_max
+    assert 0.25 < table.weights[0] <= fill_max * capacity / load * 1.15
 
 
 def test_an_ejected_endpoint_that_all_others_left_alone_is_called_back() -> None:
