@@ -11,6 +11,7 @@ from benchmarks.routing.intervals import Interval, mean, ratio_of_means
 
 PRODUCT: Final = OURS_PREDICTING
 """What a node runs: the predictor is there, behind its gate."""
+REVERSALS_MAX: Final = 2
 Results = Mapping[str, Sequence[Mapping[str, Figures]]]
 """For each family, for each seed, the figures of each policy."""
 
@@ -39,6 +40,11 @@ def p50_ratio(results: Results, policy: str) -> dict[str, Interval]:
 def reversals(results: Results, policy: str) -> int:
     """The most turns of one weight within a minute, in any scenario, on any client."""
     return max(one[policy].reversals for seeds in results.values() for one in seeds)
+
+
+def flapping(results: Results, policy: str) -> int:
+    """In how many scenarios some weight on some client turned more often within a minute than it should."""
+    return sum(one[policy].reversals > REVERSALS_MAX for seeds in results.values() for one in seeds)
 
 
 def rows(results: Results) -> list[Row]:
@@ -92,7 +98,7 @@ def lines(results: Results, *, summary: bool = True) -> list[str]:
 def _held(results: Results, policy: str, suffix: str) -> list[Row]:
     ratios, p50 = against_baseline(results, policy), p50_ratio(results, policy)
     worst = max(ratios.values(), key=lambda one: one.value)
-    families = len(ratios)
+    families, count = len(ratios), sum(len(seeds) for seeds in results.values())
     halved = sum(one.value <= 0.5 for one in ratios.values())
     surely = sum(one.high <= 0.5 for one in ratios.values())
     slowest = max(p50.values(), key=lambda one: one.value)
@@ -102,7 +108,8 @@ def _held(results: Results, policy: str, suffix: str) -> list[Row]:
         Row(f"worst family{suffix}", "ratio", worst.value, "ratio", BASELINE, 1.0, worst.value),
         Row(f"worst family high{suffix}", "ratio", max(one.high for one in ratios.values()), "ratio", BASELINE, 1.0),
         Row(f"p50, worst family{suffix}", "ratio", slowest.value, "ratio", BASELINE, 1.0, slowest.value),
-        Row(f"reversals{suffix}", "count", reversals(results, policy), "1/min"),
+        Row(f"reversals{suffix}", "count", reversals(results, policy), "1/min", "hold", REVERSALS_MAX),
+        Row(f"reversals, scenarios above{suffix}", "count", flapping(results, policy), "scenarios", "all", count),
     ]
 
 
