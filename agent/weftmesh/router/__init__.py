@@ -1,0 +1,1 @@
+"""The router: probes endpoints, takes reports, decides where requests go, and says so on router.sock."""

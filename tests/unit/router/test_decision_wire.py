@@ -1,0 +1,30 @@
+"""Decisions go over the wire and come back as they were."""
+
+from dataclasses import replace
+
+from weftmesh.core.routing.events import Decided, Event, Observe, SetMode, SetOverride, SetRoute
+from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Reading
+from weftmesh.core.routing.table import RoutingTable
+from weftmesh.routing.v1 import decision_pb2
+from weftmesh.runtime.wire.decisions import decision_message, decision_of
+
+
+def test_decisions_come_back_as_they_were() -> None:
+    table = RoutingTable()
+    events: tuple[Event, ...] = (
+        SetRoute("pay", (Endpoint("a", "127.0.0.1:1", 4.0, "z"), Endpoint("b", "127.0.0.1:2"))),
+        SetMode("pay", Mode.ACT),
+        Observe("pay", (Reading("a", 0.02, 0.001, 0.3, 2.0, 9.0), Reading("b", 0.03, 0.001, alive=False))),
+        SetOverride("pay", Override(OverrideKind.DRAIN, "b", "ann@node1", "patching")),
+    )
+    decided = [
+        effect.decision
+        for at, event in enumerate(events)
+        for effect in table.apply(event, 1_000.0 + at)[1]
+        if isinstance(effect, Decided)
+    ]
+    assert len(decided) >= 2
+    for one in decided:
+        data = decision_message(one).SerializeToString()
+        assert decision_of(decision_pb2.Decision.FromString(data)) == one
+    assert decision_of(decision_message(replace(decided[0], before=()))).before == ()
