@@ -82,7 +82,11 @@ def _advanced(inputs: Inputs, row: Row, reading: Reading | None) -> Row:
         steady = now_s - row.turned_s >= settings.turn_s and now_s - row.moved_s >= settings.hold_down_s
         if now_s >= row.until_s and well and steady:
             return replace(row, condition=Condition.RETURNING, reason=Reason.SLOW_START, since_s=now_s, detail="")
-        return row
+        if row.reason in (Reason.DEAD, Reason.ERRORS):
+            return row
+        # An order stood in place of the cause, and may be over by now.
+        dead = reading is not None and not reading.alive
+        return replace(row, reason=Reason.DEAD if dead else Reason.ERRORS, detail="")
     if row.condition is Condition.RETURNING and now_s - row.since_s >= settings.slow_start_s:
         return replace(row, condition=Condition.ACTIVE, reason=Reason.SHARE, since_s=now_s, detail="")
     if row.condition is Condition.RETURNING:

@@ -108,6 +108,15 @@ def test_an_ejected_endpoint_is_called_back_when_the_last_other_one_is_drained()
     assert ejected(table) == []
 
 
+def test_after_a_pin_an_ejected_endpoint_says_again_why_it_is_out() -> None:
+    table = Table(4)
+    table.order(OverrideKind.PIN, "e1")
+    table.see(dead(2))
+    assert table.rows["e2"].reason is Reason.PINNED
+    table.send(ClearOverride(ROUTE, OverrideKind.PIN, "e1"))
+    assert (table.rows["e2"].condition, table.rows["e2"].reason) == (Condition.EJECTED, Reason.DEAD)
+
+
 def test_an_ejected_endpoint_returns_slowly_once_it_is_well() -> None:
     table = Table(4)
     table.see(bad(0), good(1), good(2), good(3))
