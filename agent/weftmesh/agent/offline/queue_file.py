@@ -14,9 +14,9 @@ from typing import Final, Self
 
 import structlog
 
-from weftmesh.agent.offline.frames import frames, read_frames
 from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.runtime.files import PRIVATE_FILE_MODE, make_private_directory, write_atomic
+from weftmesh.runtime.frames import frames, read_frames
 
 FILE_NAME: Final = "writes.queue"
 DAMAGED_PREFIX: Final = "damaged-"

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from weftmesh.agent.offline.frames import HEADER_BYTES, frames
 from weftmesh.agent.privacy.reading import Part, file_name, ledger_paths, size_of
 from weftmesh.agent.privacy.recovery import NOTE_NAME, pack_note
 from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.core.privacy.chain import Head
 from weftmesh.runtime.files import PRIVATE_FILE_MODE
+from weftmesh.runtime.frames import HEADER_BYTES, frames
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 """Beyond it a file is sealed; also what a start has to read, and what a verification keeps in memory."""

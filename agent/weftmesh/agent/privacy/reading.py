@@ -1,6 +1,6 @@
 """The ledger's files, read one after another: every record, and every part that is none. Nothing here writes.
 
-A file is a run of records in frames (`offline.frames`), named after the first sequence in it, so that names sort as the
+A file is a run of records in frames (`runtime.frames`), named after the first sequence in it, so that names sort as the
 chain runs. Only one file is in memory at a time, however long the ledger is. The calls block.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from weftmesh.agent.offline.frames import pieces
 from weftmesh.core.privacy.chain import Head, Record, hash_of, unpack
+from weftmesh.runtime.frames import pieces
 
 SUFFIX: Final = ".egress"
 READ_BYTES_MAX: Final = 16 * 1024 * 1024

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.fakes.disk import FaultyDisk
 
-from weftmesh.agent.offline.frames import HEADER_BYTES, frames, read_frames
 from weftmesh.agent.offline.queue_file import DAMAGED_PREFIX, FILE_NAME, QueueFile
 from weftmesh.agent.raft.log.disk import SystemDisk
+from weftmesh.runtime.frames import HEADER_BYTES, frames, read_frames
 
 PAYLOADS = [b"first", b"", b"third " * 100, b"fourth"]
 DISK = SystemDisk(fsync=False)

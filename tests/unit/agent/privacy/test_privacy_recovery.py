@@ -20,12 +20,12 @@ from tests.unit.agent.privacy.ledger_cases import (
     whys,
 )
 
-from weftmesh.agent.offline.frames import HEADER_BYTES
 from weftmesh.agent.privacy.ledger import EgressLedger
 from weftmesh.agent.privacy.reading import Part, ledger_paths, read_part
 from weftmesh.agent.privacy.recovery import NOTE_NAME, pack_note
 from weftmesh.core.errors import PreconditionError
 from weftmesh.core.privacy.chain import Head
+from weftmesh.runtime.frames import HEADER_BYTES
 
 RECORDS = 8
 

@@ -1,4 +1,4 @@
-"""How records follow one another in the queue's file: found again behind a damaged one, and never mistaken.
+"""How records follow one another in a file: found again behind a damaged one, and never mistaken.
 
 A record is a header and a payload. The header is a mark, the payload's length and its CRC-32, and the CRC-32 of all
 that. Both sums begin with the record's place in the file, so that a copy of a record inside another one, which a task's
