@@ -75,13 +75,13 @@ async def until(node: DevNode, job: str, settled: Callable[[JobState], bool], ti
             await asyncio.sleep(POLL_S)
 
 
-async def eventually(happened: Callable[[], Awaitable[bool]], timeout_s: float) -> None:
+async def eventually(happened: Callable[[], Awaitable[bool]], timeout_s: float, *, poll_s: float = POLL_S) -> None:
     """Return once it has happened."""
     async with asyncio.timeout(timeout_s):
         while True:
             if await happened():
                 return
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(poll_s)
 
 
 async def connected(leader: str, mesh: DevMesh) -> None:
