@@ -19,6 +19,31 @@ class SetRoute:
 
 
 @record(frozen=True, slots=True)
+class RestoreRoute:
+    """A route is there again, as it was when the process before this one ended.
+
+    Attributes:
+        route: its name; it is not there yet.
+        endpoints: as it had them.
+        settings: as it had them.
+        mode: as it was.
+        overrides: as they were.
+        rows: the table in force then, a row for each endpoint.
+        version: how often the table had changed.
+        decided: the number of the latest decision.
+    """
+
+    route: str
+    endpoints: tuple[Endpoint, ...]
+    settings: Settings
+    mode: Mode
+    overrides: tuple[Override, ...]
+    rows: tuple[Row, ...]
+    version: int
+    decided: int
+
+
+@record(frozen=True, slots=True)
 class RemoveRoute:
     """A route is no longer there."""
 
@@ -63,7 +88,7 @@ class Wake:
     """Time passed: what `next_deadline` asked for."""
 
 
-Event: TypeAlias = SetRoute | RemoveRoute | Observe | SetMode | SetOverride | ClearOverride | Wake
+Event: TypeAlias = SetRoute | RestoreRoute | RemoveRoute | Observe | SetMode | SetOverride | ClearOverride | Wake
 
 
 class OutcomeKind(StrEnum):

@@ -176,6 +176,19 @@ class EndpointFeedback:
         if load is not None:
             self._hear(now_s, load)
 
+    def counted(self, now_s: float, good: int, bad: int) -> None:
+        """Requests of others ended, and nobody said how long they took.
+
+        Args:
+            now_s: when.
+            good: how many were answered.
+            bad: how many were errors or not answered in time.
+        """
+        self.refresh(now_s)
+        self._bad += bad
+        self._samples += good + bad
+        self.refresh(now_s)
+
     def probed(self, now_s: float, rtt_s: float | None, ok: bool, load: Load | None) -> None:
         """A probe ended; `rtt_s` is None when nothing came back. It counts as a request, but not for `service_s`."""
         if rtt_s is None or not ok:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from weftmesh.core.routing import orders
@@ -25,6 +25,7 @@ from weftmesh.core.routing.events import (
     OutcomeKind,
     Refusal,
     RemoveRoute,
+    RestoreRoute,
     SetMode,
     SetOverride,
     SetRoute,
@@ -90,6 +91,7 @@ class RoutingTable:
         self._now_s = -math.inf
         self._handlers: Mapping[type, Callable[..., Answer]] = {
             RemoveRoute: self._remove,
+            RestoreRoute: self._restore,
             SetRoute: self._set_route,
             Observe: self._observe,
             SetMode: self._set_mode,
@@ -103,7 +105,7 @@ class RoutingTable:
     def apply(self, event: Event, now_s: float) -> Answer:
         """Take an event in; the effects are to be carried out in their order."""
         self._now_s = max(self._now_s, now_s)
-        if not isinstance(event, SetRoute | Wake) and event.route not in self._routes:
+        if not isinstance(event, SetRoute | RestoreRoute | Wake) and event.route not in self._routes:
             return _refused(
                 Refusal.NO_SUCH_ROUTE, f"there is no route {event.route[:80]!r} on this node; `route table` lists them"
             )
@@ -147,7 +149,34 @@ class RoutingTable:
         one = self._routes.get(route)
         return tuple(one.decisions) if one is not None else ()
 
+    def inputs(self, route: str) -> Inputs | None:
+        """What the next decision is computed from, as things stand; None for a route that is not there."""
+        one = self._routes.get(route)
+        return self._inputs(one) if one is not None else None
+
     # Events
+
+    def _restore(self, event: RestoreRoute) -> Answer:
+        try:
+            check_rows(event.endpoints, event.settings, event.rows)
+        except AssertionError as error:
+            return _refused(Refusal.INVALID, f"route {event.route}: what was kept of it is no table: {error}")
+        if event.route in self._routes or len(self._routes) >= ROUTES_MAX or not event.rows:
+            return _refused(Refusal.INVALID, f"route {event.route} is there already, or empty; nothing is restored")
+        rows = tuple(_not_after(row, self._now_s) for row in event.rows)
+        self._routes[event.route] = Route(
+            event.route,
+            event.endpoints,
+            event.settings,
+            event.mode,
+            event.overrides,
+            rows=rows,
+            version=event.version,
+            decided=event.decided,
+            proposed=rows,
+            deadline_s=self._now_s,
+        )
+        return _APPLIED, (TableChanged(event.route, event.version, rows),)
 
     def _set_route(self, event: SetRoute) -> Answer:
         names = [one.name for one in event.endpoints]
@@ -217,8 +246,8 @@ class RoutingTable:
 
     # Decisions
 
-    def _evaluate(self, route: Route, *, rows_must_change: bool = False) -> tuple[Effect, ...]:
-        inputs = Inputs(
+    def _inputs(self, route: Route) -> Inputs:
+        return Inputs(
             route.name,
             self._now_s,
             route.mode,
@@ -227,6 +256,9 @@ class RoutingTable:
             route.overrides,
             tuple(route.readings[one.name] for one in route.endpoints if one.name in route.readings),
         )
+
+    def _evaluate(self, route: Route, *, rows_must_change: bool = False) -> tuple[Effect, ...]:
+        inputs = self._inputs(route)
         before, after = route.rows, self._policy(inputs, route.rows)
         in_force = after if inputs.takes_effect or not before else kept(inputs, before, after)
         route.deadline_s = _deadline(inputs, in_force, after)
@@ -289,6 +321,12 @@ def _alike(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
 
 def _weights(rows: tuple[Row, ...]) -> list[tuple[str, float, float]]:
     return [(row.endpoint, row.weight, row.admission) for row in rows]
+
+
+def _not_after(row: Row, now_s: float) -> Row:
+    """The row without times to come, such as a clock that was set back leaves; the end of an ejection is one."""
+    moved_s = min(row.moved_s, now_s)
+    return replace(row, since_s=min(row.since_s, now_s), moved_s=moved_s, turned_s=min(row.turned_s, moved_s))
 
 
 def _sane(reading: Reading) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.core.routing.routes import endpoints
@@ -112,3 +113,12 @@ def test_what_an_endpoint_says_that_cannot_be_is_not_believed() -> None:
         one.probed(1.0, 0.001, True, load)
     assert math.isfinite(one.service_s)
     assert (one.others, one.capacity) == (1.0, 4.0)
+
+
+def test_counted_requests_weigh_as_single_ones_do() -> None:
+    one, other = known(), known()
+    one.counted(1.0, good=3, bad=5)
+    for at in range(8):
+        other.probed(1.0, 0.001 if at < 3 else None, at < 3, None)
+    assert one.refresh(1.0) == pytest.approx(other.refresh(1.0))
+    assert one.service_s == other.service_s, "nobody said how long they took"
