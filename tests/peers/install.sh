@@ -17,6 +17,7 @@ want etcd etcd-server
 want haproxy haproxy
 want ip iproute2
 want nft nftables
+want ping iputils-ping
 want strace strace
 
 [ -z "$missing" ] && exit 0
