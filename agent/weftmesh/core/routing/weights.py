@@ -15,6 +15,8 @@ from weftmesh.core.routing.model import Condition, Endpoint, Reading, Row, Setti
 GOOD_POWER: Final = 4.0
 """How much a weight shuns answers that break the agreement."""
 SLOW_START_SHARE: Final = 0.1
+TAKEN_MAX: Final = 2.0
+"""Rather a flap than more than so many times the load at once for those that make none."""
 MOVE_MIN: Final = 0.002
 """A smaller move of a weight is none."""
 DEAD_BAND_MIN: Final = 0.01
@@ -101,15 +103,15 @@ def without(
         weights: the present ones.
         targets: where they should go, for when nobody else has a weight.
         gone: who is ejected.
-        turning: who would rise so soon after a turn that it makes a flap; they get nothing while the others, who take
-            it, have at least half of what is left.
+        turning: who would rise so soon after a turn that it makes a flap; they get nothing unless the others, who take
+            it, would then have more than TAKEN_MAX times what they had.
     """
     kept = [0.0 if out else one for one, out in zip(weights, gone, strict=True)]
     left = math.fsum(kept)
     if left <= 0.0:
         return list(targets)
     takers = math.fsum(one for one, turns in zip(kept, turning, strict=True) if not turns)
-    if takers < 0.5 * left:
+    if takers <= 0.0 or takers + 1.0 - left > TAKEN_MAX * takers:
         return normalised(kept)
     scale = (takers + 1.0 - left) / takers
     return [one if turns else one * scale for one, turns in zip(kept, turning, strict=True)]
