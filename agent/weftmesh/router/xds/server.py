@@ -1,0 +1,119 @@
+"""The xDS server of a router: tables in, clients follow; their load reports come out as samples."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import grpc
+import structlog
+
+from weftmesh.core.errors import ConfigError, PreconditionError
+from weftmesh.router.samples import Samples
+from weftmesh.router.xds.admission import Admission, Admits, every_node
+from weftmesh.router.xds.catalog import next_catalog
+from weftmesh.router.xds.clients import ClientState
+from weftmesh.router.xds.discovery import Discovery
+from weftmesh.router.xds.loads import EndpointId, Loads
+from weftmesh.router.xds.snapshot import RouteSnapshot
+from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
+from weftmesh.runtime.rpc import ErrorInterceptor, server_options
+
+MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""The first response about clusters lists all of them."""
+STOP_GRACE_S: Final = 0.5
+"""Streams stay open until they are cut; clients keep what they have and come back."""
+SOCKET_MODE: Final = 0o660
+
+_log = structlog.stdlib.get_logger("weftmesh.xds")
+
+
+class XdsServer:
+    """Serves xDS v3 (LDS, RDS, CDS, EDS over ADS, both forms) and LRS. Belongs to one event loop.
+
+    Args:
+        samples: takes what clients report of their requests.
+        socket: where programs of this machine connect, without TLS: its mode and directory say who may.
+        listen: host:port for everybody else, under mutual TLS 1.3; port 0 takes a free one.
+        identity: this node's, for `listen`.
+        admits: whether a node may follow the tables over `listen`, asked again with each change.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        *,
+        socket: Path | None = None,
+        listen: str | None = None,
+        identity: NodeIdentity | None = None,
+        admits: Admits = every_node,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if socket is None and listen is None:
+            raise ConfigError("xDS needs a socket or an address to listen on")
+        if listen is not None and identity is None:
+            raise ConfigError(f"xDS on {listen} needs this node's certificate; there is no listening without TLS")
+        self._socket = socket
+        self._listen = listen
+        self._identity = identity
+        self._clock = clock
+        admission = Admission(identity.cluster if identity is not None else None, admits)
+        self._discovery = Discovery(admission, clock)
+        self._loads = Loads(admission, lambda: self._discovery.catalog, samples, clock)
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+        """Of `listen`, once started."""
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            PreconditionError: the socket or the address cannot be listened on.
+        """
+        # A server that was stopped cannot be started again.
+        options = [*server_options(MESSAGE_BYTES_MAX)]
+        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+        server.add_generic_rpc_handlers((self._discovery.handler(), self._loads.handler()))
+        try:
+            self._bind(server)
+        except (RuntimeError, OSError) as error:
+            where = " and ".join(str(one) for one in (self._socket, self._listen) if one is not None)
+            raise PreconditionError(f"xDS cannot listen on {where}: {error}; free it, or choose another one") from error
+        await server.start()
+        self._server = server
+
+    def _bind(self, server: grpc.aio.Server) -> None:
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
+            server.add_insecure_port(f"unix:{self._socket}")
+            self._socket.chmod(SOCKET_MODE)
+        if self._listen is not None and self._identity is not None:
+            self.port = server.add_secure_port(self._listen, server_credentials(self._identity))
+
+    def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
+        """Tell all clients; at once, on the loop. Routes that are absent are gone.
+
+        A route that cannot be told keeps what was told of it before, and is logged.
+        """
+        catalog, refused = next_catalog(self._discovery.catalog, routes.values())
+        for one in refused:
+            _log.warning("a table cannot be told to xDS clients", route=one.route, error=str(one.error))
+        self._discovery.publish(catalog)
+
+    def clients(self) -> tuple[ClientState, ...]:
+        """Who follows the tables now, and how quickly."""
+        return self._discovery.clients.states(self._clock())
+
+    def in_progress(self) -> Counter[EndpointId]:
+        """Requests under way by route and endpoint, as clients last reported."""
+        return self._loads.in_progress()
+
+    async def stop(self) -> None:
+        """Cut all streams; clients go on with what they were told last."""
+        if self._server is not None:
+            await self._server.stop(STOP_GRACE_S)
+            self._server = None
