@@ -71,7 +71,11 @@ def _idle_percentiles(agreement: Agreement) -> Iterator[Problem]:
 
 def _window(agreement: Agreement) -> Iterator[Problem]:
     if agreement.window_s % COUNT_PART_S:
-        yield Problem(("window",), "history is counted in parts of 5 minutes, and this is no multiple", "window: 28d")
+        yield Problem(
+            ("window",),
+            "history is counted in parts of 5 minutes, and this is no multiple",
+            "use whole 5 minutes, such as 28d",
+        )
 
 
 def _unseen(agreement: Agreement) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ counts: a metric source of type `weftmesh` with `spec: {metric: requests}`, on t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -35,6 +35,13 @@ EVERYONE: Final = "everyone"
 PROVIDER: Final = "weftmesh/provider"
 CONSUMER: Final = "weftmesh/consumer"
 _WRITE_SOURCE: Final = "use metricSource: {type: weftmesh, spec: {metric: requests}}; docs/ola.md has an example"
+_WINDOW: Final = ("spec", "timeWindow", 0, "duration")
+PLACES: Final[Mapping[str, Location]] = {
+    "window": _WINDOW,
+    "provider": ("metadata", "annotations", PROVIDER),
+    "consumer": ("metadata", "annotations", CONSUMER),
+}
+"""Where that is written which an OLA has as a key of its own."""
 _ALERTS: Final = ("AlertCondition", "AlertPolicy", "AlertNotificationTarget")
 _parse_threshold = duration("us", limits.THRESHOLD_US, "60ms")
 _parse_window = duration("s", limits.WINDOW_S, "28d")
@@ -128,7 +135,14 @@ class Catalogue:
 
     def _keep(self, name: str, indicator: _Indicator, findings: Findings) -> None:
         """Keep an SLI, with a warning if no SLO can use it."""
-        self._indicators[name] = indicator
+        before = self._indicators.setdefault(name, indicator)
+        if before is not indicator:
+            where = f"{before.document.source.name}:{mark_at(before.document.root, ('metadata', 'name')).line}"
+            mark = mark_at(indicator.document.root, ("metadata", "name"))
+            message = f"the SLI {name} is there already, in {where}"
+            fix = "give it another name, or leave it out"
+            findings.add(Finding(indicator.document.source, mark, Code.DUPLICATE, message, fix))
+            return
         try:
             _good_within_us(indicator)
         except _UnsupportedError as error:
@@ -197,9 +211,14 @@ def _window_parts(document: OpenSloDocument, window: TimeWindowForm) -> Iterator
         yield error.finding
     if window.duration[-1] in "MQY":
         error = _UnsupportedError(
-            document, (*at, "duration"), "months, quarters and years differ in length", "write days, such as 28d"
+            document, _WINDOW, "months, quarters and years differ in length", "write days, such as 28d"
         )
         yield error.finding
+        return
+    try:
+        _parse_window(window.duration)
+    except PydanticCustomError as refusal:
+        yield _UnsupportedError(document, _WINDOW, *_both_halves(refusal)).finding
 
 
 def _objective(indicator: _Indicator, objective: ObjectiveForm, document: OpenSloDocument, at: Location) -> Objective:
@@ -250,6 +269,10 @@ def _counted(indicator: _Indicator, source: MetricSourceForm, at: Location) -> i
     try:
         return _parse_threshold(source.spec["within"])
     except PydanticCustomError as error:
-        context = error.context or {}
-        where = (*at, "spec", "within")
-        raise _UnsupportedError(indicator.document, where, str(context["message"]), str(context["fix"])) from error
+        raise _UnsupportedError(indicator.document, (*at, "spec", "within"), *_both_halves(error)) from error
+
+
+def _both_halves(error: PydanticCustomError) -> tuple[str, str]:
+    """What a validator of a single value says: what is wrong, and what to do."""
+    context = error.context or {}
+    return str(context["message"]), str(context["fix"])

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Final
+from fractions import Fraction
+from typing import Annotated, Final, Self
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from weftmesh.core.ola.model import WHOLE_PPB
 from weftmesh.runtime.ola_files import fields
@@ -44,9 +45,9 @@ def _span(value: object) -> str:
 
 def _ratio(value: object) -> int:
     if isinstance(value, int | Decimal) and not isinstance(value, bool) and 0 < value < 1:
-        ppb = Decimal(value) * WHOLE_PPB
-        if ppb == int(ppb):
-            return int(ppb)
+        ppb = Fraction(value) * WHOLE_PPB
+        if ppb.denominator == 1:
+            return ppb.numerator
         raise refused(f"{shown(value)} is finer than can be told", "write at most 9 digits behind the point")
     raise refused(f"{shown(value)} is no ratio between 0 and 1", "write it as in 0.999, or as targetPercent: 99.9")
 
@@ -143,6 +144,12 @@ class ObjectiveForm(Form):
     indicator_ref: AnyText = ""
     composite_weight: Number | None = None
 
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.target is not None and self.target_percent is not None:
+            raise refused("this has two targets", "keep either `target` or `targetPercent`")
+        return self
+
 
 class SloSpecForm(Form):
     """An objective of a service."""
@@ -157,6 +164,12 @@ class SloSpecForm(Form):
     budgeting_method: AnyText = Field(examples=["Occurrences"])
     objectives: list[ObjectiveForm] = Field(min_length=1, examples=[[{"target": 0.999}]])
     alert_policies: list[object] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_indicator(self) -> Self:
+        if self.indicator is not None and self.indicator_ref:
+            raise refused("this has two indicators", "keep either `indicator` or `indicatorRef`")
+        return self
 
 
 class ServiceSpecForm(Form):

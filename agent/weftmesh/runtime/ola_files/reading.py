@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,8 +16,8 @@ from weftmesh.runtime.ola_files.agreements import agreement_of
 from weftmesh.runtime.ola_files.explaining import findings_of
 from weftmesh.runtime.ola_files.findings import Code, Finding, Findings, FindingsFullError, Severity, Source
 from weftmesh.runtime.ola_files.forms import OlaForm
-from weftmesh.runtime.ola_files.nodes import ListNode, MapNode, Node, mark_at, plain, text_at
-from weftmesh.runtime.ola_files.openslo import Catalogue, OpenSloDocument
+from weftmesh.runtime.ola_files.nodes import ListNode, Location, MapNode, Node, mark_at, plain, text_at
+from weftmesh.runtime.ola_files.openslo import PLACES, Catalogue, OpenSloDocument
 from weftmesh.runtime.ola_files.openslo_forms import OPENSLO_VERSION
 from weftmesh.runtime.ola_files.yaml_reader import FILE_BYTES_MAX, read_documents
 
@@ -32,15 +32,24 @@ class FileText:
 
 @dataclass(frozen=True, slots=True)
 class ReadAgreement:
-    """An agreement, and where it stands."""
+    """An agreement, and where it stands.
+
+    Attributes:
+        agreement: what it says.
+        source: the file.
+        root: the document.
+        places: of keys below `spec` that this kind of document has elsewhere.
+    """
 
     agreement: Agreement
     source: Source
     root: Node
+    places: Mapping[str, Location] = field(default_factory=dict)
 
     def finding(self, problem: Problem) -> Finding:
         """The place in the file of what is wrong with it."""
-        steps = problem.path if problem.path[:1] == ("metadata",) else ("spec", *problem.path)
+        first = str(problem.path[0])
+        steps = self.places.get(first) or (problem.path if first == "metadata" else ("spec", *problem.path))
         return Finding(self.source, mark_at(self.root, steps), Code.CONTRADICTION, problem.message, problem.fix)
 
 
@@ -106,7 +115,7 @@ class _Reader:
         for document in self._catalogue.objectives:
             agreement = self._catalogue.agreement_of(document, self.findings)
             if agreement is not None:
-                self._take(ReadAgreement(agreement, document.source, document.root))
+                self._take(ReadAgreement(agreement, document.source, document.root, PLACES))
 
     def _document(self, source: Source, root: Node) -> None:
         if not isinstance(root, MapNode):

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
 from pydantic_core import PydanticCustomError
@@ -108,10 +109,10 @@ def percent(*, suspicious: bool) -> Callable[[object], int]:
         if suspicious and value <= 1:
             meant = f": {(Decimal(value) * 100).normalize():f}" if 0 < value < 1 else ""
             raise refused(f"{shown(value)} percent is hardly meant", f"write percent, not a ratio{meant}")
-        ppb = Decimal(value) * _PPB_A_PERCENT
-        if ppb != int(ppb):
+        ppb = Fraction(value) * _PPB_A_PERCENT  # a Decimal would be rounded to 28 digits
+        if ppb.denominator != 1:
             raise refused(f"{shown(value)} is finer than can be told", "write at most 7 digits behind the point")
-        return int(ppb)
+        return ppb.numerator
 
     return parse
 

@@ -84,6 +84,37 @@ def test_what_is_not_counted_is_refused_by_name(good: str, total: str) -> None:
     assert error.mark.line in (13, 14)
 
 
+@pytest.mark.parametrize(
+    ("written", "instead", "code", "key"),
+    [
+        ("4w", "5m", Code.UNSUPPORTED, "timeWindow"),
+        ("4w", "400d", Code.UNSUPPORTED, "timeWindow"),
+        ("4w", "67m", Code.CONTRADICTION, "timeWindow"),
+        ("weftmesh/consumer: team-shop", "weftmesh/consumer: ' '", Code.CONTRADICTION, "annotations"),
+        ("target: 0.999", "target: 0.99, targetPercent: 99.9", Code.BAD_VALUE, "objectives"),
+        ("  indicator:\n", "  indicatorRef: quick\n  indicator:\n", Code.BAD_VALUE, "spec"),
+        ("target: 0.999", "target: 0.99900000000000000000000000000000001", Code.BAD_VALUE, "objectives"),
+        ("target: 0.999", "targetPercent: 99.900000000000000000000000000000001", Code.BAD_VALUE, "objectives"),
+    ],
+)
+def test_what_an_slo_says_is_neither_guessed_nor_rounded(written: str, instead: str, code: Code, key: str) -> None:
+    text = slo().replace(written, instead)
+    (error,) = read(text).errors
+    assert error.code == code
+    assert text.splitlines()[error.mark.line - 1].strip().startswith(key)
+
+
+def test_two_indicators_of_one_name_are_refused() -> None:
+    sli = (
+        "{apiVersion: openslo/v1, kind: SLI, metadata: {name: quick}, spec: {ratioMetric: {"
+        "good: {metricSource: {type: weftmesh, spec: {metric: requests%s}}}, "
+        "total: {metricSource: {type: weftmesh, spec: {metric: requests}}}}}}"
+    )
+    (error,) = read(sli % "", sli % ", within: 1s").errors
+    assert (error.source.name, error.code) == ("1.yaml", Code.DUPLICATE)
+    assert "0.yaml:1" in error.message
+
+
 def test_other_kinds_are_read_and_said_to_change_nothing() -> None:
     unasked = "{apiVersion: openslo/v1, kind: DataSource, metadata: {name: p}, spec: {type: Prometheus}}"
     condition = "{kind: burnrate, op: gte, threshold: 2, lookbackWindow: 1h, alertAfter: 5m}"
