@@ -118,6 +118,4 @@ def _requests(sample: Sample) -> Events:
 
 
 def _good(sample: Sample) -> int:
-    if not sample.ok:
-        return 0
-    return sample.answered if sample.source is Source.PROBE else sample.sent
+    return sample.answered if sample.ok else 0
