@@ -8,8 +8,7 @@ told again; whoever asks once more for what it has is told once more.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final
+from dataclasses import field
 
 from weftmesh.core.records import record
 from weftmesh.router.xds.catalog import Catalog
@@ -17,8 +16,6 @@ from weftmesh.router.xds.checking import check_subscriptions
 from weftmesh.router.xds.kinds import Entry, Kind
 from weftmesh.router.xds.receipts import Receipts, Verdict
 from weftmesh.router.xds.subscription import WILDCARD, Subscription, warm
-
-_NONE_KNOWN: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @record(frozen=True, slots=True)
@@ -28,7 +25,7 @@ class DeltaRequest:
     kind: Kind
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    known: Mapping[str, str] = _NONE_KNOWN
+    known: Mapping[str, str] = field(default_factory=dict)
     nonce: str = ""
     error: str | None = None
 
