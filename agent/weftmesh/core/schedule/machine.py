@@ -120,6 +120,10 @@ class Scheduler:
         """How many jobs of a class wait for a turn."""
         return len(self._queues[service_class])
 
+    def known(self, job: int) -> bool:
+        """Whether there is such a job, and it has not ended."""
+        return job in self._jobs
+
     def backlogged(self) -> bool:
         """Whether any job waits for a turn."""
         return any(self._queues.values())
@@ -134,14 +138,14 @@ class Scheduler:
         job = event.job
         if job.id in self._jobs:
             return _refused(Refusal.ALREADY_EXISTS, f"job {job.name[:80]!r}: there is a job {job.id} already")
-        if math.isnan(job.deadline_s):
+        if math.isnan(job.within_s):
             return _refused(Refusal.INVALID, f"job {job.name[:80]!r}: its deadline is no time")
         if len(self._jobs) >= self.settings.jobs_max:
             return _refused(
                 Refusal.LIMIT_REACHED,
                 f"job {job.name[:80]!r}: {len(self._jobs)} jobs have not ended; submit it again when some have",
             )
-        known = self._jobs[job.id] = Known(job, State.READY, self._class_of(job))
+        known = self._jobs[job.id] = Known(job, State.READY, self._class_of(job), self._now_s + job.within_s)
         self._queue(known)
         return _APPLIED, ()
 
@@ -155,7 +159,7 @@ class Scheduler:
         self._virtual = queue.tag
         self._jobs[waiting.job.id].state = State.RUNNING
         self._turn = waiting.job.id, service_class
-        late_s = max(0.0, self._now_s - waiting.job.deadline_s)
+        late_s = max(0.0, self._now_s - waiting.deadline_s)
         return _APPLIED, (Run(waiting.job, service_class, self._now_s - waiting.since_s, late_s, turn),)
 
     def _ran(self, event: Ran) -> Answer:
@@ -246,7 +250,9 @@ class Scheduler:
 
     def _queue(self, known: Known) -> None:
         self._order += 1
-        self._caught_up(known.runs_in).add(Waiting(known.job, self._now_s, self._order))
+        if known.deadline_s < self._now_s:
+            known.deadline_s = self._now_s + known.job.within_s
+        self._caught_up(known.runs_in).add(Waiting(known.job, known.deadline_s, self._now_s, self._order))
 
     def _caught_up(self, service_class: ServiceClass) -> ClassQueue:
         """A class's queue; a class that had nothing to do begins where the others are."""

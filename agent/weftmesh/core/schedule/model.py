@@ -51,14 +51,15 @@ class Job:
         id: its own among the jobs that have not ended.
         name: for people.
         service_class: of its own; a service that burns its budget runs one class above.
-        deadline_s: by when its next turn should come, in the clock of the events.
+        within_s: its deadline is so long after it was submitted. A job that becomes ready past its deadline, because it
+            has not ended by then, gets a new one so long from there: an old one would put it before all others.
         service: whose budget moves it; empty: nobody's.
     """
 
     id: int
     name: str
     service_class: ServiceClass
-    deadline_s: float
+    within_s: float
     service: str = ""
 
 

@@ -16,6 +16,7 @@ class Waiting:
     """A job in a queue; `order` is that in which jobs became ready, and settles equal deadlines."""
 
     job: Job
+    deadline_s: float
     since_s: float
     order: int
 
@@ -27,6 +28,7 @@ class Known:
     job: Job
     state: State
     runs_in: ServiceClass
+    deadline_s: float
 
 
 class ClassQueue:
@@ -53,7 +55,7 @@ class ClassQueue:
     def add(self, waiting: Waiting) -> None:
         """Queue a job that became ready after all that are queued."""
         self._by_age[waiting.job.id] = waiting
-        heapq.heappush(self._by_deadline, (waiting.job.deadline_s, waiting.order, waiting.job.id))
+        heapq.heappush(self._by_deadline, (waiting.deadline_s, waiting.order, waiting.job.id))
 
     def merge(self, others: Iterable[Waiting]) -> None:
         """Queue jobs that come from another class, each at its age."""
@@ -87,5 +89,5 @@ class ClassQueue:
                 return waiting, Turn.DEADLINE
 
     def _rebuild(self) -> None:
-        self._by_deadline = [(one.job.deadline_s, one.order, one.job.id) for one in self._by_age.values()]
+        self._by_deadline = [(one.deadline_s, one.order, one.job.id) for one in self._by_age.values()]
         heapq.heapify(self._by_deadline)

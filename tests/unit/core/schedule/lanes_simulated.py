@@ -29,9 +29,7 @@ class Simulated:
     def submit(self, service_class: ServiceClass, deadline_s: float = 1.0, service: str = "") -> Job:
         """Submit a job whose deadline is so far from now."""
         self._next_id += 1
-        job = Job(
-            self._next_id, f"{service_class.name}-{self._next_id}", service_class, self.now_s + deadline_s, service
-        )
+        job = Job(self._next_id, f"{service_class.name}-{self._next_id}", service_class, deadline_s, service)
         assert self.machine.apply(Submit(job), self.now_s)[0].kind == "applied"
         return job
 

@@ -73,7 +73,7 @@ def test_a_class_that_was_idle_saved_nothing_up() -> None:
 def test_who_waits_too_long_gets_every_second_turn_of_its_class() -> None:
     lanes = Simulated()
     old = lanes.submit(NORMAL, deadline_s=1e6)
-    urgent = lanes.submit(NORMAL, deadline_s=0.0)
+    urgent = lanes.submit(NORMAL, deadline_s=0.1)
     while lanes.now_s < 0.6:
         run = lanes.turn()
         assert run is not None
@@ -85,6 +85,16 @@ def test_who_waits_too_long_gets_every_second_turn_of_its_class() -> None:
     following = lanes.turn()
     assert following is not None
     assert following.job == urgent
+
+
+def test_a_job_that_has_not_ended_by_its_deadline_does_not_go_before_all_others_for_ever() -> None:
+    lanes = Simulated()
+    long = lanes.submit(NORMAL, deadline_s=0.05)
+    others = [lanes.submit(NORMAL, deadline_s=0.06) for _ in range(3)]
+    runs = [run for _ in range(24) if (run := lanes.turn())]
+    assert [run.job for run in runs[:10]] == [long] * 10
+    assert {run.job for run in runs} == {long, *others}
+    assert {run.turn for run in runs} == {Turn.DEADLINE}
 
 
 def test_a_missed_deadline_is_told_with_the_turn() -> None:

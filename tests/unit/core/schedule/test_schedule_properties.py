@@ -101,7 +101,7 @@ def test_turns_of_a_class_are_in_the_order_of_deadlines_but_for_the_old(
     assert len(lanes.runs) == len(jobs)
     for service_class in ServiceClass:
         of_class = [run for run in lanes.runs if run.service_class is service_class]
-        by_deadline = [run.job.deadline_s for run in of_class if run.turn is Turn.DEADLINE]
+        by_deadline = [run.job.within_s for run in of_class if run.turn is Turn.DEADLINE]
         assert by_deadline == sorted(by_deadline)
         aged = [run for run in of_class if run.turn is Turn.AGE]
         assert all(run.waited_s > 0.05 for run in aged)
