@@ -64,7 +64,13 @@ async def test_what_is_agreed_and_counted_is_on_all_nodes_and_survives_the_leade
         assert [one.why for one in controls.overrides] == ["incident"]
         await changes.aclose()
         confirmed = [command_pb2.ConfirmedAgreement(name="payments-api", generation=1, workflow=b"hash")]
-        await at_writer.ola.confirm_window(window, confirmed, timeout_s=CALL_S)
+        signed = await at_writer.ola.confirm_window(window, confirmed, timeout_s=CALL_S)
+        for client in (at_writer, at_reader):
+            request = ola_pb2.GetAgreementsRequest(min_revision=signed.revision)
+            await client.ola.get_agreements(request, timeout_s=CALL_S)
+            history = await client.ola.get_history("payments-api", check_signatures=True, timeout_s=CALL_S)
+            (check,) = history.checks
+            assert (check.node, check.verdict) == (writer.name, ola_pb2.SIGNATURE_VERDICT_GENUINE), check.why
 
     await mesh.kill(leader.name)
     await mesh.settled()
@@ -93,6 +99,7 @@ async def test_a_member_reads_and_changes_nothing(mesh: DevMesh) -> None:
             (stub.ChangeAgreements, applying(LEDGER)),
             (stub.RecordWindow, ola_pb2.RecordWindowRequest(starts_s=300)),
             (stub.ConfirmWindow, ola_pb2.ConfirmWindowRequest(starts_s=300)),
+            (stub.GetHistory, ola_pb2.GetHistoryRequest(name="ledger", check_signatures=True)),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as error:
                 await method(request, timeout=CALL_S)
@@ -153,6 +160,11 @@ async def test_the_command_line_plans_applies_and_explains(mesh: DevMesh, tmp_pa
     (uptime,) = status["objectives"]
     assert (uptime["good"], uptime["total"], uptime["health"]) == (10_800, 12_000, "missed")
     assert {one["node"] for one in status["missing_confirmations"]} == {node.name}
+    assert "  0 of " in await done(other, "ola", "status", "web")
+    async with node.client() as client:
+        confirmed = [command_pb2.ConfirmedAgreement(name="web", generation=2, workflow=b"hash")]
+        await client.ola.confirm_window(wall_ms() // 300_000 * 300 - 1_800, confirmed, timeout_s=CALL_S)
+    await seen(other, "  1 of ", "ola", "status", "web")
     explained = await done(other, "ola", "explain", "web")
     assert f"{node.name}  uptime" in explained
     assert "1200 of 12000 events were bad" in explained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,7 @@ from weftmesh.core.ola import plan_words as words
 from weftmesh.core.ola.model import Agreement
 from weftmesh.core.ola.plan import Added, Affected, Change, Changed, Plan
 from weftmesh.core.ola.status import ObjectiveStatus
+from weftmesh.ola.v1 import ola_pb2
 
 
 def change_lines(change: Change) -> Iterator[str]:
@@ -65,7 +67,7 @@ def status_row(judged: Judged, one: ObjectiveStatus) -> list[str]:
         share(one.budget.left),
         share(one.budget_with_everything.left),
         *(_rate(rates[long_s].rate, low=rates[long_s].low_traffic) if long_s in rates else "" for long_s in RATES_S),
-        str(len(judged.history.missing)),
+        confirmed(judged.history),
     ]
 
 
@@ -84,7 +86,35 @@ def status_json(judged: Judged) -> dict[str, Any]:
         "health": judged.status.health.name.lower(),
         "objectives": [_objective_json(one) for one in judged.status.objectives],
         "missing_confirmations": [{"node": one.node, "starts_s": one.starts_s} for one in judged.history.missing],
+        "confirmations": [
+            {"node": one.node, "starts_s": one.starts_s, "verdict": VERDICTS.get(one.verdict, ""), "why": one.why}
+            for one in judged.history.checks
+        ],
     }
+
+
+VERDICTS = {
+    ola_pb2.SIGNATURE_VERDICT_GENUINE: "genuine",
+    ola_pb2.SIGNATURE_VERDICT_WRONG: "wrong",
+    ola_pb2.SIGNATURE_VERDICT_UNKNOWN: "unknown",
+}
+
+
+def confirmed(history: ola_pb2.History) -> str:
+    """How many of the last hour's windows their nodes signed, and what is wrong with the others."""
+    if not history.windows:
+        return "-"
+    verdicts = Counter(VERDICTS.get(one.verdict, "unknown") for one in history.checks)
+    signed = f"{verdicts['genuine']} of {len(history.windows)}"
+    others = [f"{verdicts[one]} {one}" for one in ("wrong", "unknown") if verdicts[one]]
+    return ", ".join([signed, *others])
+
+
+def doubt_lines(history: ola_pb2.History) -> Iterator[str]:
+    """A line for each node whose confirmations are not genuine, or cannot be told to be."""
+    doubts = Counter((one.node, one.verdict, one.why) for one in history.checks if one.why)
+    for (node, verdict, why), windows in sorted(doubts.items()):
+        yield f"{node}: the signatures of {windows} windows are {VERDICTS.get(verdict, 'unknown')}: {why}"
 
 
 def _objective_json(one: ObjectiveStatus) -> dict[str, Any]:

@@ -40,18 +40,21 @@ class OlaApi:
         finally:
             call.cancel()
 
-    async def get_history(self, name: str, from_s: int = 0, *, timeout_s: float | None = None) -> ola_pb2.History:
+    async def get_history(
+        self, name: str, from_s: int = 0, *, check_signatures: bool = False, timeout_s: float | None = None
+    ) -> ola_pb2.History:
         """What was counted and confirmed of an agreement.
 
         Args:
             name: of the agreement.
             from_s: since when, Unix seconds; 0 for the agreement's window.
+            check_signatures: also whether nodes signed their confirmations; on the local socket only.
             timeout_s: see the class.
 
         Raises:
             NotFoundError: there is no such agreement.
         """
-        request = ola_pb2.GetHistoryRequest(name=name, from_s=from_s)
+        request = ola_pb2.GetHistoryRequest(name=name, from_s=from_s, check_signatures=check_signatures)
         answer: ola_pb2.History = await self._calls.read(self._stub.GetHistory, request, timeout_s)
         return answer
 

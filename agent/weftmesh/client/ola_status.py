@@ -87,13 +87,21 @@ def held_agreements(view: ola_pb2.AgreementsView, *, retired: bool = False) -> l
     ]
 
 
-async def judge(ola: OlaApi, now_s: int, names: Iterable[str] = (), *, timeout_s: float | None = None) -> list[Judged]:
+async def judge(
+    ola: OlaApi,
+    now_s: int,
+    names: Iterable[str] = (),
+    *,
+    check_signatures: bool = False,
+    timeout_s: float | None = None,
+) -> list[Judged]:
     """How agreements in force are doing.
 
     Args:
         ola: of the node.
         now_s: Unix time.
         names: which; none for all.
+        check_signatures: also whether nodes signed their confirmations; on the local socket only.
         timeout_s: for each call.
 
     Raises:
@@ -105,9 +113,11 @@ async def judge(ola: OlaApi, now_s: int, names: Iterable[str] = (), *, timeout_s
     for name in wanted:
         if name not in held:
             raise NotFoundError(f"no agreement {name!r} is in force; see `weftmesh ola ls`")
-    return [
-        judged(held[name], await ola.get_history(name, timeout_s=timeout_s), now_s) for name in dict.fromkeys(wanted)
-    ]
+    found = []
+    for name in dict.fromkeys(wanted):
+        history = await ola.get_history(name, check_signatures=check_signatures, timeout_s=timeout_s)
+        found.append(judged(held[name], history, now_s))
+    return found
 
 
 def judged(held: Held, history: ola_pb2.History, now_s: int) -> Judged:

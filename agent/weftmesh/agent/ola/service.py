@@ -9,6 +9,7 @@ from weftmesh.agent.ola.access import Access
 from weftmesh.agent.ola.changing import Changes
 from weftmesh.agent.ola.following import Following
 from weftmesh.agent.ola.replica import Replica
+from weftmesh.agent.ola.verifying import WindowVerifier
 from weftmesh.agent.serving.callers import Context
 from weftmesh.agent.serving.requests import call_of
 from weftmesh.core.errors import NotFoundError
@@ -24,10 +25,11 @@ EVENTS_MAX: Final = 1_000
 class OlaServicer(ola_pb2_grpc.OlaServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.ola.v1.OlaService; ola.proto documents each method."""
 
-    def __init__(self, access: Access, replica: Replica, changes: Changes) -> None:
+    def __init__(self, access: Access, replica: Replica, changes: Changes, verifier: WindowVerifier) -> None:
         self._access = access
         self._replica = replica
         self._changes = changes
+        self._verifier = verifier
         self._following = Following(replica)
 
     async def GetAgreements(  # noqa: N802
@@ -54,13 +56,16 @@ class OlaServicer(ola_pb2_grpc.OlaServiceServicer):  # type: ignore[misc]  # gen
         self, request: ola_pb2.GetHistoryRequest, context: Context
     ) -> ola_pb2.History:
         """See ola.proto."""
-        self._access.reader(context)
+        caller = self._access.person(context) if request.check_signatures else self._access.reader(context)
         machine = self._replica.agreements
         generation = machine.read.generation(request.name)
         if generation is None:
             raise NotFoundError(f"there is no agreement {request.name[:63]!r}; see `weftmesh ola ls`")
         from_s = request.from_s or machine.read.newest_s + WINDOW_S - generation.agreement.window_s
-        return history_view(machine, generation, from_s)
+        history = history_view(machine, generation, from_s)
+        if request.check_signatures:
+            history.checks.extend(await self._verifier.check(request.name, call_of(caller, context).remaining_s / 2))
+        return history
 
     async def ChangeAgreements(  # noqa: N802
         self, request: ola_pb2.ChangeAgreementsRequest, context: Context

@@ -85,8 +85,8 @@ async def status(session: Session, names: tuple[str, ...]) -> None:
     """Show each objective's error budget and how fast it is spent; of the agreements named, or of all.
 
     LEFT leaves out exclusions and closed hours, ALL does not. A rate of 1x spends the budget just over the window; few
-    says that there were too few events to tell. MISSING counts windows of the last hour that a node recorded and did
-    not confirm.
+    says that there were too few events to tell. CONFIRMED says how many windows of the last hour their nodes signed:
+    wrong are signatures that are not of the node, unknown those of nodes that cannot be asked for their certificates.
     """
     from weftmesh.cli.ola_text import status_json, status_row
 
@@ -94,8 +94,9 @@ async def status(session: Session, names: tuple[str, ...]) -> None:
     if session.output.as_json:
         session.output.json({"agreements": [status_json(one) for one in found]})
         return
-    titles = ("TARGET", "HEALTH", "ATTAINED", "LEFT", "ALL", "1H", "6H", "3D", "MISSING")
+    titles = ("TARGET", "HEALTH", "ATTAINED", "LEFT", "ALL", "1H", "6H", "3D")
     columns = [Column("AGREEMENT"), Column("OBJECTIVE"), *(Column(one, right=one != "HEALTH") for one in titles)]
+    columns.append(Column("CONFIRMED"))
     session.output.table(columns, [status_row(one, objective) for one in found for objective in one.status.objectives])
 
 
@@ -143,10 +144,13 @@ async def _judged(session: Session, names: tuple[str, ...]) -> list[Judged]:
     from weftmesh.runtime.clock import wall_ms
 
     async with session.client() as client:
-        return await judge(client.ola, wall_ms() // MILLISECONDS, names, timeout_s=session.timeout_s)
+        now_s = wall_ms() // MILLISECONDS
+        return await judge(client.ola, now_s, names, check_signatures=True, timeout_s=session.timeout_s)
 
 
 def _show_explanation(output: Output, found: Judged) -> None:
+    from weftmesh.cli.ola_text import doubt_lines
+
     held = found.held
     raised = f", raised: {held.standing.raised_why}" if held.standing.raised_to else ", as agreed"
     output.data(f"{held.generation.name}: class {held.service_class.name.lower()}{raised}")
@@ -165,6 +169,8 @@ def _show_explanation(output: Output, found: Judged) -> None:
     for node in sorted({one.node for one in found.history.missing}):
         windows = [moment(one.starts_s) for one in found.history.missing if one.node == node]
         output.data(f"{node} did not confirm {len(windows)} windows, the latest from {max(windows)}")
+    for line in doubt_lines(found.history):
+        output.data(line)
     _show_left_out(output, found)
 
 
