@@ -9,6 +9,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ import structlog
 import uvloop
 
 from weftmesh.agent.compose import Node
+from weftmesh.agent.reloading import Reloading
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.config import Config, load_config
 from weftmesh.runtime.memory import share_heaps
@@ -32,13 +34,29 @@ DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.E
 """What a full or failing disk says."""
 
 
-async def run_node(config: Config) -> None:
-    """Run a node until SIGTERM or SIGINT."""
+async def run_node(config: Config, read: Callable[[], Config]) -> None:
+    """Run a node until SIGTERM or SIGINT; SIGHUP makes it read its configuration again."""
     node = Node(config)
     loop = asyncio.get_running_loop()
+
+    def apply(changed: Config) -> None:
+        start_logging(changed)
+        node.apply_live(changed)
+
+    reloading = Reloading(config, read, apply)
+    loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+    following = loop.create_task(reloading.run(node.ready))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stopping.set)
-    await node.run()
+    try:
+        await node.run()
+    finally:
+        following.cancel()
+
+
+def start_logging(config: Config) -> None:
+    """Log as the configuration says, from now on."""
+    configure_logging(config.log.level, "json" if config.log.format == "json" else "console")
 
 
 def main() -> None:
@@ -46,17 +64,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="weftmeshd", description="Runs one weftmesh node.")
     parser.add_argument("--config", type=Path, help="the configuration file; default /etc/weftmesh/weftmesh.toml")
     arguments = parser.parse_args()
+
+    def read() -> Config:
+        return load_config(arguments.config, environment=os.environ)
+
     try:
-        config = load_config(arguments.config, environment=os.environ)
+        config = read()
     except WeftmeshError as error:
         print(f"weftmeshd: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
-    configure_logging(config.log.level, "json" if config.log.format == "json" else "console")
+    start_logging(config)
     share_heaps()
     # A full collection walks every task: rarely, and never because a few requests came and went.
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        uvloop.run(run_node(config))
+        uvloop.run(run_node(config, read))
     except WeftmeshError as error:
         structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
         sys.exit(EXIT_FAILED)

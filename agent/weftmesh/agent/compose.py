@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -33,6 +34,7 @@ from weftmesh.agent.raft.snapshots.store import SnapshotStore
 from weftmesh.agent.recovery_service import Abandoned
 from weftmesh.agent.rooms import Ground, Room
 from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.liveness import Liveness
 from weftmesh.agent.serving.local_socket import LocalSocketRelay
 from weftmesh.agent.serving.servers import Servers
 from weftmesh.agent.standing import Standing
@@ -47,6 +49,7 @@ from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.founding import NodeRecord, identity_store, load_seeds
 from weftmesh.runtime.memory import give_back
 from weftmesh.runtime.notify import notify
+from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
 
 HAND_OVER_S: Final = 2.0
 """For the next leader to take over when this one stops."""
@@ -60,6 +63,7 @@ class Node:
     """One node of the mesh.
 
     Attributes:
+        ready: set once the node serves.
         stopping: set to stop the node; set by the node itself when it has left the mesh or cannot go on.
         fatal: why the node cannot go on, if so.
     """
@@ -73,6 +77,7 @@ class Node:
         self._random = secrets.SystemRandom()
         self._clock = HybridClock()
         self.stopping = asyncio.Event()
+        self.ready = asyncio.Event()
         self.fatal: BaseException | None = None
         self._leaving = False
         self._abandoned = Abandoned(config.node.data_dir / "abandoned.json")
@@ -86,6 +91,7 @@ class Node:
         """
         async with AsyncExitStack() as stack:
             await self._start(stack)
+            self.ready.set()
             notify("READY=1")
             await self.stopping.wait()
             notify("STOPPING=1")
@@ -95,6 +101,12 @@ class Node:
             log.info("left the mesh; the data is kept", directory=str(kept))
         if self.fatal is not None:
             raise self.fatal
+
+    def apply_live(self, config: Config) -> None:
+        """Take over the settings that a node that is ready can change, of a configuration that holds."""
+        self._board.servicer.watchers_max = config.limits.watchers
+        for home in self._homes.all():
+            home.writer.queued_max = config.limits.max_pending_writes
 
     async def _start(self, stack: AsyncExitStack) -> None:
         data_dir, run_dir = self._config.node.data_dir, self._config.node.run_dir
@@ -114,7 +126,10 @@ class Node:
         await self._open(stack, servers, relay)
         await admission.start()
         stack.push_async_callback(admission.stop)
-        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers)):
+        liveness = Liveness(upstream)
+        stack.push_async_callback(liveness.close)
+        beating = keep_beating(watchdog_limit_s(os.environ), liveness.answers)
+        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), beating):
             self._supervise(stack, work)
         for work in (one for room in rooms for one in room.work()):
             self._supervise(stack, work)
@@ -129,7 +144,7 @@ class Node:
             stack.push_async_callback(room.close)
             return room
 
-        board = closed_at_the_end(BoardRoom(ground))
+        self._board = board = closed_at_the_end(BoardRoom(ground))
         audit = closed_at_the_end(AuditRoom(ground))
         privacy = closed_at_the_end(PrivacyRoom(ground))
         learning = closed_at_the_end(

@@ -116,6 +116,8 @@ class Key:
     name: str
     kind: Kind
     default: Callable[[str], SettingValue]
+    live: bool = False
+    """Whether a running node takes a change over when it is told to reload."""
 
 
 def _rows() -> Iterator[Key]:
@@ -133,10 +135,10 @@ def _rows() -> Iterator[Key]:
     yield Key("raft", "election_timeout_ms", _span(50, 60_000), lambda _: (1000, 1500))
     yield Key("raft", "snapshot_every_entries", _integer(100, 10_000_000), lambda _: 10_000)
     yield Key("limits", "max_message_bytes", _integer(65_536, 64 * MIB), lambda _: 4 * MIB)
-    yield Key("limits", "max_pending_writes", _integer(1, 1_000_000), lambda _: 20_000)
-    yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256)
-    yield Key("log", "level", _choice("debug", "info", "warning", "error"), lambda _: "info")
-    yield Key("log", "format", _choice("console", "json"), lambda _: "console")
+    yield Key("limits", "max_pending_writes", _integer(1, 1_000_000), lambda _: 20_000, live=True)
+    yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256, live=True)
+    yield Key("log", "level", _choice("debug", "info", "warning", "error"), lambda _: "info", live=True)
+    yield Key("log", "format", _choice("console", "json"), lambda _: "console", live=True)
 
 
 KEYS: Final = {(key.section, key.name): key for key in _rows()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import secrets
 import signal
 from collections.abc import Sequence
@@ -14,7 +15,9 @@ from weftmesh.client import connect
 from weftmesh.coordinator.children import ChildProcess
 from weftmesh.coordinator.duty import Coordinator
 from weftmesh.runtime.memory import share_heaps
+from weftmesh.runtime.notify import notify
 from weftmesh.runtime.telemetry import LEVELS, configure_logging
+from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
 
 CONNECT_TIMEOUT_S: Final = 10.0
 
@@ -38,10 +41,13 @@ async def coordinate(child: ChildProcess) -> None:
         lambda: connect(child.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True), child, secrets.SystemRandom()
     )
     running = asyncio.create_task(coordinator.run())
+    beating = asyncio.create_task(keep_beating(watchdog_limit_s(os.environ)))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    notify("READY=1")
     with suppress(asyncio.CancelledError):
         await running
+    beating.cancel()
 
 
 def main() -> None:

@@ -94,11 +94,14 @@ class CommandWriter:
     A write that is alone leaves at once; one that comes while another is under way waits a moment for company.
 
     Every command must carry a request id: that is what makes trying again safe.
+
+    Attributes:
+        queued_max: further writes are refused; may be changed at any time.
     """
 
     def __init__(self, engine: RaftEngine, queued_max: int, company_wait_max_s: float = COMPANY_WAIT_MAX_S) -> None:
         self._engine = engine
-        self._queued_max = queued_max
+        self.queued_max = queued_max
         self._company_wait_max_s = company_wait_max_s
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
@@ -125,8 +128,8 @@ class CommandWriter:
         Raises:
             OverloadedError: too many writes wait already.
         """
-        if len(self._queue) >= self._queued_max:
-            raise OverloadedError(f"{self._queued_max} writes wait on this node already; try again in a second")
+        if len(self._queue) >= self.queued_max:
+            raise OverloadedError(f"{self.queued_max} writes wait on this node already; try again in a second")
         size_bytes = command.ByteSize()
         if self._queue and self._queued_bytes + size_bytes > QUEUED_BYTES_MAX:
             raise OverloadedError(f"{self._queued_bytes >> 20} MiB of writes wait on this node; try again in a second")

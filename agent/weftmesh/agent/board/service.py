@@ -54,7 +54,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
-    """Serves weftmesh.board.v1.BoardService; the protos document each method."""
+    """Serves weftmesh.board.v1.BoardService; the protos document each method.
+
+    Attributes:
+        watchers: connected now.
+        watchers_max: further ones are refused; may be changed at any time.
+    """
 
     def __init__(
         self, homes: Homes, writes: BoardWrites, offline: OfflineWrites, callers: Callers, watchers_max: int
@@ -63,7 +68,7 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         self._writes = writes
         self._offline = offline
         self._callers = callers
-        self._watchers_max = watchers_max
+        self.watchers_max = watchers_max
         self.watchers = 0
 
     async def _write_project(self, request: Any, context: Context) -> board_pb2.Project:
@@ -230,8 +235,8 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
     ) -> AsyncIterator[board_pb2.WatchResponse]:
         """See board.proto."""
         self._callers.of(context)
-        if self.watchers >= self._watchers_max:
-            raise OverloadedError(f"{self._watchers_max} watchers are connected to this node already; use another node")
+        if self.watchers >= self.watchers_max:
+            raise OverloadedError(f"{self.watchers_max} watchers are connected to this node already; use another node")
         self.watchers += 1
         try:
             home, project_id = await self._watched(request)

@@ -68,7 +68,7 @@ def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_ru
     if dry_run:
         return
     session.output.note(f"configuration: {config}" + (" (new)" if written else ""))
-    session.output.note("next: systemctl enable --now weftmeshd; then: weftmesh status")
+    session.output.note("next: systemctl enable --now weftmesh.target; then: weftmesh status")
 
 
 @command(None, "init")

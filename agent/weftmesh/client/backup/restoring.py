@@ -61,7 +61,7 @@ def check_fresh(data_dir: Path) -> NodeRecord:
         if any(path.is_file() for kind in ("wal", "snapshots") for path in (data_dir / name / kind).glob("*")):
             raise PreconditionError(
                 f"{data_dir / name} holds entries: {record.node} has run, and a backup is only restored onto a node "
-                f"that never ran. Make a fresh one: stop weftmeshd, move {data_dir} away, run `weftmesh init "
+                f"that never ran. Make a fresh one: stop weftmesh-agent, move {data_dir} away, run `weftmesh init "
                 "--cluster NAME`, and restore before the first start",
                 reason="NODE_NOT_FRESH",
             )

@@ -354,6 +354,6 @@ def _lock(directory: Path) -> int:
     except BlockingIOError:
         os.close(fd)
         raise PreconditionError(
-            f"{directory} is in use by another process; stop that one first (`systemctl stop weftmeshd`)"
+            f"{directory} is in use by another process; stop that one first (`systemctl stop weftmesh-agent`)"
         ) from None
     return fd
