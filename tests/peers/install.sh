@@ -19,6 +19,7 @@ want ip iproute2
 want nft nftables
 want ping iputils-ping
 want strace strace
+want systemd-analyze systemd
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
