@@ -149,6 +149,16 @@ class RoutingTable:
         one = self._routes.get(route)
         return tuple(one.decisions) if one is not None else ()
 
+    def proposed(self, route: str) -> tuple[Row, ...]:
+        """What the latest decision computed, in force or not; empty for a route that is not there."""
+        one = self._routes.get(route)
+        return one.proposed if one is not None else ()
+
+    def decided(self, route: str) -> int:
+        """The number of the latest decision; 0 for a route that is not there."""
+        one = self._routes.get(route)
+        return one.decided if one is not None else 0
+
     def inputs(self, route: str) -> Inputs | None:
         """What the next decision is computed from, as things stand; None for a route that is not there."""
         one = self._routes.get(route)

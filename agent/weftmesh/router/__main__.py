@@ -1,0 +1,83 @@
+"""`python -m weftmesh.router`: beside a node; decides where the requests of this machine go."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvloop
+
+from weftmesh.core.errors import ConfigError, PreconditionError, WeftmeshError
+from weftmesh.router.app import Router
+from weftmesh.router.config import RouterConfig, parse_arguments
+from weftmesh.runtime.files import make_private_directory
+from weftmesh.runtime.memory import share_heaps
+from weftmesh.runtime.telemetry import configure_logging
+
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 78
+"""EX_CONFIG of sysexits.h: restarting will not help."""
+log = structlog.get_logger("weftmesh.router")
+
+
+async def route(config: RouterConfig) -> None:
+    """Go on until SIGTERM or SIGINT.
+
+    Raises:
+        WeftmeshError: it cannot begin.
+        OSError: the state directory cannot be used.
+    """
+    router = Router(config, secrets.SystemRandom())
+    running = asyncio.create_task(router.run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+@contextmanager
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Keep other routers out of the state directory while the block runs.
+
+    Raises:
+        PreconditionError: another one is there.
+    """
+    make_private_directory(state_dir)
+    with (state_dir / "lock").open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PreconditionError(
+                f"another router uses {state_dir}; end that one, or give this one a --state-dir of its own",
+                reason="ROUTER_RUNS",
+            ) from None
+        yield
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    try:
+        config = parse_arguments()
+    except WeftmeshError as error:
+        print(f"weftmesh.router: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+    configure_logging(config.log_level, "json" if config.log_format == "json" else "console")
+    share_heaps()
+    try:
+        with only_one(config.state_dir):
+            uvloop.run(route(config))
+    except (WeftmeshError, OSError) as error:
+        log.critical("the router stopped", why=str(error))
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()

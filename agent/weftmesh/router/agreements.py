@@ -1,0 +1,103 @@
+"""The agreements and controls that this node's agent last spoke of, put together from its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.ola.model import Agreement, ServiceClass
+from weftmesh.core.ola.replicated.rows import Override
+from weftmesh.core.records import record
+from weftmesh.ola.v1 import ola_pb2
+from weftmesh.runtime.wire.learning_records import read
+
+_log = structlog.get_logger("weftmesh.router")
+
+
+@record(frozen=True, slots=True)
+class Followed:
+    """An agreement in force.
+
+    Attributes:
+        agreement: what it says.
+        generation: which one of it.
+        service_class: in force now, agreed or raised.
+    """
+
+    agreement: Agreement
+    generation: int
+    service_class: ServiceClass
+
+
+class Agreements:
+    """What is in force, by the messages of `OlaService.WatchAgreements`.
+
+    Attributes:
+        revision: of the agent's state that was heard of last; 0 before the first word.
+    """
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._messages: dict[str, ola_pb2.AgreementInForce] = {}
+        self._read: dict[str, Followed] = {}
+        self._controls = ola_pb2.RouteControls()
+
+    def take(self, change: ola_pb2.AgreementsChange) -> None:
+        """Take a message in. An agreement that cannot be read is left as it was known before, and logged."""
+        self.revision = change.revision
+        if change.everything:
+            self._messages, self._read = {}, {}
+            self._controls = ola_pb2.RouteControls()
+        for message in change.agreements:
+            self._put(message)
+        if change.HasField("in_force"):
+            names = set(change.in_force.names)
+            for name in self._messages.keys() - names:
+                self._messages.pop(name)
+                self._read.pop(name)
+        if change.HasField("controls"):
+            self._controls = ola_pb2.RouteControls()
+            self._controls.CopyFrom(change.controls)
+
+    def restore(
+        self, revision: int, agreements: Iterable[ola_pb2.AgreementInForce], controls: ola_pb2.RouteControls
+    ) -> None:
+        """Begin with what was kept; see `messages`."""
+        self.take(
+            ola_pb2.AgreementsChange(revision=revision, everything=True, agreements=agreements, controls=controls)
+        )
+
+    @property
+    def messages(self) -> tuple[list[ola_pb2.AgreementInForce], ola_pb2.RouteControls]:
+        """What is to be kept."""
+        return list(self._messages.values()), self._controls
+
+    @property
+    def in_force(self) -> tuple[Followed, ...]:
+        """Every agreement in force, by name."""
+        return tuple(self._read[name] for name in sorted(self._read))
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """What operators ordered, the oldest first; an order of a kind that is not known here is left out."""
+        found = []
+        for message in self._controls.overrides:
+            try:
+                found.append(read(Override, message))
+            except InvalidInputError as error:
+                _log.warning("an order cannot be followed", route=message.route, why=str(error))
+        return tuple(sorted(found, key=lambda one: one.stamp))
+
+    def _put(self, message: ola_pb2.AgreementInForce) -> None:
+        name = message.agreement.name
+        try:
+            agreement = read(Agreement, message.agreement)
+            followed = Followed(agreement, message.generation, ServiceClass(message.service_class))
+        except (InvalidInputError, ValueError) as error:
+            _log.warning("an agreement cannot be read", agreement=name[:63], why=str(error))
+            return
+        kept = ola_pb2.AgreementInForce()
+        kept.CopyFrom(message)
+        self._messages[name], self._read[name] = kept, followed

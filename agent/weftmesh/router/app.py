@@ -1,0 +1,187 @@
+"""One router, put together: what hears, what decides, what keeps, and what answers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import structlog
+
+from weftmesh.client import connect
+from weftmesh.core.ola.model import ProbeKind
+from weftmesh.ola.v1 import agreement_pb2, ola_pb2
+from weftmesh.router.agreements import Agreements
+from weftmesh.router.clock import Clock
+from weftmesh.router.config import RouterConfig
+from weftmesh.router.contact import Contact
+from weftmesh.router.counting import Counting, InForce
+from weftmesh.router.deciding import Deciding
+from weftmesh.router.decision_log import DecisionLog
+from weftmesh.router.following import Following
+from weftmesh.router.keeping import Keeping
+from weftmesh.router.last_table import LastTable
+from weftmesh.router.node_records import NodeRecords
+from weftmesh.router.probing.health import HealthProber
+from weftmesh.router.probing.http import HttpProber
+from weftmesh.router.probing.icmp import IcmpProber
+from weftmesh.router.probing.scheduling import Probing
+from weftmesh.router.probing.tcp import TcpProber
+from weftmesh.router.reports import Reports
+from weftmesh.router.samples import Sample
+from weftmesh.router.service import RoutingService
+from weftmesh.router.serving import Serving
+from weftmesh.router.tables import Tables
+from weftmesh.router.tickets import Tickets
+from weftmesh.router.wanted import wanted_routes
+from weftmesh.router.watching import Watching
+from weftmesh.router.window_store import WindowStore
+from weftmesh.router.windows import Windows
+from weftmesh.router.xds.server import XdsServer
+from weftmesh.router.xds_feed import XdsFeed
+from weftmesh.routing.v1 import routing_pb2
+from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.identity.store import IdentityStore
+from weftmesh.runtime.lanes.cooperative import Lanes
+
+CONNECT_TIMEOUT_S = 10.0
+_log = structlog.get_logger("weftmesh.router")
+
+
+class Router:
+    """A router, from its first breath to its last. Belongs to one running loop.
+
+    Args:
+        config: of the process.
+        rng: for choices, jitter and pauses.
+
+    Raises:
+        WeftmeshError: a file that the configuration names cannot be used.
+        OSError: the state directory cannot be used.
+    """
+
+    def __init__(self, config: RouterConfig, rng: random.Random) -> None:
+        self._config = config
+        self._clock = Clock()
+        self._decision_log = DecisionLog(config.state_dir / "decisions")
+        self._tables = Tables(self._clock, rng, self._decision_log)
+        self._agreements = Agreements()
+        self._contact = Contact(self._clock)
+        self._keeping = Keeping(LastTable(config.state_dir), self._agreements, self._tables, self._contact)
+        self._following = Following(
+            lambda: connect(config.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True),
+            self._take_change,
+            self._contact.heard,
+            rng,
+            self._keeping.restore(),
+        )
+        store = WindowStore(config.state_dir / "windows")
+        self._counting = Counting(store.open_counts())
+        self._counted: dict[str, InForce] = {}
+        records = NodeRecords(self._following)
+        self._windows = Windows(records, self._counting, store, self._clock.wall_ms, rng)
+        self._lanes = Lanes()
+        self._probing = Probing(self._lanes, self, self._clock, rng, _probers(config))
+        self._tickets = Tickets(self._abandon)
+        self._deciding = Deciding(self._tables, self._tickets, self._lanes, self._clock)
+        self._serving = Serving(config.listen, config.group, self._service())
+        self._xds = _xds_server(config, self)
+        if self._agreements.revision:
+            self._follow_agreements()
+
+    async def run(self) -> None:
+        """Go on until cancelled.
+
+        Raises:
+            WeftmeshError: a socket cannot be listened on.
+        """
+        try:
+            await self._serving.start()
+            await self._xds.start()
+            XdsFeed(self._tables, self._xds)
+            _log.info("the router answers", socket=str(self._config.listen), routes=len(self._tables.names()))
+            async with asyncio.TaskGroup() as tasks:
+                for part in (self._following, self._probing, self._deciding, self._keeping, self._windows):
+                    tasks.create_task(part.run(), name=type(part).__name__)
+        finally:
+            await self._end()
+
+    def take(self, sample: Sample) -> None:
+        """Hand a sample to the tables and to the counts; implements `samples.Samples`."""
+        self._tables.take(sample)
+        self._counting.take(sample)
+
+    async def _end(self) -> None:
+        await self._serving.stop()
+        await self._xds.stop()
+        await self._lanes.stop()
+        await self._keeping.write()
+        try:
+            await self._windows.save()
+        except OSError as error:
+            _log.error("what was counted since the last save is lost", why=str(error))
+        await asyncio.to_thread(self._decision_log.close)
+
+    def _take_change(self, change: ola_pb2.AgreementsChange) -> None:
+        self._agreements.take(change)
+        self._follow_agreements()
+
+    def _follow_agreements(self) -> None:
+        routes = wanted_routes(self._agreements.in_force, self._agreements.overrides)
+        self._tables.want(routes)
+        self._probing.follow(routes)
+        counted: dict[str, InForce] = {}
+        for one in self._agreements.in_force:
+            name, known = one.agreement.name, self._counted.get(one.agreement.name)
+            # The hash of a workflow takes a while, and most agreements stay as they are.
+            same = known is not None and (known.generation, known.agreement) == (one.generation, one.agreement)
+            counted[name] = known if known is not None and same else InForce.of(one.agreement, one.generation)
+        self._counted = counted
+        self._counting.set_agreements(counted.values())
+
+    def _abandon(self, route: str, endpoint: str) -> None:
+        live = self._tables.live(route)
+        if live is not None:
+            live.abandoned(endpoint)
+
+    def _service(self) -> RoutingService:
+        return RoutingService(
+            self._tables,
+            self._tickets,
+            Reports(self._tables, self._tickets, self, self._clock),
+            Watching(self._tables, self._contact),
+            self._contact,
+            self._clock,
+            self._probing.states,
+            self._lane_delays,
+            lambda route, after: [one for one in self._tables.decisions(route) if one.number > after],
+        )
+
+    def _lane_delays(self) -> routing_pb2.Lanes:
+        message = routing_pb2.Lanes()
+        for one in self._lanes.delays():
+            message.lanes.add(
+                service_class=agreement_pb2.ServiceClass.Name(one.service_class),
+                waiting=one.waiting,
+                started=one.turns,
+                p50_us=int(one.wait_p50_us or 0.0),
+                p99_us=int(one.wait_p99_us or 0.0),
+                max_us=int(one.wait_max_us or 0.0),
+                late=one.late,
+            )
+        return message
+
+
+def _probers(config: RouterConfig) -> dict[ProbeKind, TcpProber | HttpProber | HealthProber | IcmpProber]:
+    return {
+        ProbeKind.TCP: TcpProber(),
+        ProbeKind.HTTP: HttpProber(config.probe_ca),
+        ProbeKind.GRPC: HealthProber(config.probe_ca),
+        ProbeKind.ICMP: IcmpProber(),
+    }
+
+
+def _xds_server(config: RouterConfig, router: Router) -> XdsServer:
+    identity = None
+    if config.xds and config.identity is not None:
+        identity = NodeIdentity(IdentityStore(config.identity).load())
+    return XdsServer(router, socket=config.xds_socket, listen=config.xds or None, identity=identity)

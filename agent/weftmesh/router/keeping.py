@@ -1,0 +1,93 @@
+"""Keeps agreements and tables on disk as they change, and begins with them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from weftmesh.router.agreements import Agreements
+from weftmesh.router.contact import Contact
+from weftmesh.router.last_table import LastTable
+from weftmesh.router.tables import Tables
+from weftmesh.router.wanted import wanted_routes
+from weftmesh.routing.v1 import kept_pb2
+
+TICK_S: Final = 0.5
+"""A router that is killed loses so much, and what it writes meanwhile."""
+HEARD_S: Final = 30.0
+"""How exact a new process is about when the node was last heard of."""
+_log = structlog.get_logger("weftmesh.router")
+
+
+class Keeping:
+    """Writes what changed, twice a second at most.
+
+    Args:
+        file: where.
+        agreements: in force.
+        tables: of this node.
+        contact: when the node was heard of.
+    """
+
+    def __init__(self, file: LastTable, agreements: Agreements, tables: Tables, contact: Contact) -> None:
+        self._file = file
+        self._agreements = agreements
+        self._tables = tables
+        self._contact = contact
+        self._kept: dict[str, kept_pb2.KeptTable] = {}
+        self._changed: set[str] = set()
+        self._written = (0, 0.0)
+        """Revision, and when the node was heard of in seconds, as they are on disk."""
+        tables.on_change(self._changed.add)
+
+    def restore(self) -> int:
+        """Begin with what is kept; the revision of its agreements, 0 for none."""
+        found = self._file.read()
+        if found is None:
+            return 0
+        self._agreements.restore(found.revision, found.agreements, found.controls)
+        self._contact.restore(found.heard_ms)
+        routes = wanted_routes(self._agreements.in_force, self._agreements.overrides)
+        self._tables.restore(found.tables, routes)
+        _log.info("routing begins by what was kept", routes=len(routes), stale_s=self._contact.stale_ms() // 1_000)
+        return found.revision
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self.write()
+
+    async def write(self) -> None:
+        """Write what changed since the last time."""
+        heard_s = self._contact.heard_ms / 1e3
+        revision, heard_before_s = self._written
+        if not self._changed and revision == self._agreements.revision and heard_s - heard_before_s < HEARD_S:
+            return
+        changed, present = set(self._changed), set(self._tables.names())
+        self._changed.clear()
+        for route in changed:
+            if route in present:
+                self._kept[route] = self._tables.kept(route)
+                await asyncio.sleep(0)  # a table of a thousand rows takes milliseconds
+            else:
+                self._kept.pop(route, None)
+        state = self._state()
+        try:
+            await asyncio.to_thread(self._file.write, state)
+            self._written = (state.revision, heard_s)
+        except OSError as error:
+            self._changed |= changed
+            _log.error("tables cannot be kept: after a restart older ones are in force", why=str(error))
+
+    def _state(self) -> kept_pb2.KeptState:
+        agreements, controls = self._agreements.messages
+        return kept_pb2.KeptState(
+            revision=self._agreements.revision,
+            heard_ms=self._contact.heard_ms,
+            agreements=agreements,
+            controls=controls,
+            tables=self._kept.values(),
+        )

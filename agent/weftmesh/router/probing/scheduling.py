@@ -1,0 +1,204 @@
+"""Asks every endpoint when it is due: by class, through the lanes, with bounds on how much is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import structlog
+
+from weftmesh.core.errors import OverloadedError
+from weftmesh.core.ola.model import ProbeKind, ServiceClass
+from weftmesh.ola.v1 import agreement_pb2
+from weftmesh.router.clock import Clock
+from weftmesh.router.probing.answers import Answer, Prober
+from weftmesh.router.probing.planning import Ask, Plan, asks
+from weftmesh.router.samples import Sample, Samples, Source
+from weftmesh.router.wanted import WantedRoute
+from weftmesh.routing.v1 import routing_pb2
+
+UNDER_WAY_MAX: Final = {ServiceClass.CRITICAL: 512, ServiceClass.NORMAL: 256, ServiceClass.BATCH: 64}
+"""Probes of a class that wait for answers; further ones come later than their period says."""
+GRACE_S: Final = 1.0
+"""A prober that goes on for so long after its timeout is given up."""
+_log = structlog.get_logger("weftmesh.router.probes")
+
+
+class Runner(Protocol):
+    """Runs jobs by class and deadline; `runtime.lanes.Lanes` does."""
+
+    def submit(
+        self,
+        service_class: ServiceClass,
+        deadline_s: float,
+        work: Coroutine[Any, Any, None],
+        *,
+        name: str,
+        service: str = "",
+    ) -> asyncio.Task[None]:
+        """Run `work`; see Lanes."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of one endpoint's probes of one kind.
+
+    Attributes:
+        sent: how many.
+        answered: of them.
+        latency_us: of the last one that was answered.
+        problem: of the last one; empty when it was well.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    latency_us: int | None = None
+    problem: str = ""
+
+
+class Probing:
+    """Probes endpoints for as long as it runs.
+
+    Args:
+        lanes: where jobs run.
+        samples: told of every answer.
+        clock: of the process.
+        rng: for jitter.
+        probers: one for each kind; closed with this.
+    """
+
+    def __init__(
+        self, lanes: Runner, samples: Samples, clock: Clock, rng: random.Random, probers: Mapping[ProbeKind, Prober]
+    ) -> None:
+        self._lanes = lanes
+        self._samples = samples
+        self._clock = clock
+        self._probers = probers
+        self._plans = {one: Plan(rng) for one in ServiceClass}
+        self._under_way = dict.fromkeys(ServiceClass, 0)
+        self._tallies: dict[tuple[str, str, ProbeKind], Tally] = {}
+        self._changed = asyncio.Event()
+        self._warned: set[str] = set()
+
+    def follow(self, routes: Mapping[str, WantedRoute]) -> None:
+        """Probe what these routes want from now on."""
+        wanted = asks(routes.values())
+        for service_class, plan in self._plans.items():
+            plan.follow({one for one in wanted if one.service_class is service_class}, self._clock.monotonic_s())
+        keys = {_key(one) for one in wanted}
+        self._tallies = {key: one for key, one in self._tallies.items() if key in keys}
+        self._changed.set()
+
+    def states(self, route: str) -> Iterable[routing_pb2.ProbeState]:
+        """What came of a route's probes so far."""
+        for (name, endpoint, kind), tally in sorted(self._tallies.items()):
+            if name == route:
+                yield routing_pb2.ProbeState(
+                    endpoint=endpoint,
+                    kind=agreement_pb2.ProbeKind.Name(kind),
+                    sent=tally.sent,
+                    answered=tally.answered,
+                    last_rtt_us=tally.latency_us,
+                    problem=tally.problem,
+                )
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        try:
+            while True:
+                now_s = self._clock.monotonic_s()
+                for service_class, plan in self._plans.items():
+                    free = UNDER_WAY_MAX[service_class] - self._under_way[service_class]
+                    for ask in plan.take_due(now_s, free):
+                        self._begin(ask, now_s)
+                await self._wait()
+        finally:
+            await asyncio.gather(*(one.close() for one in self._probers.values()))
+
+    async def _wait(self) -> None:
+        """Until something is due for which there is room, or something changed."""
+        times = [
+            due_s
+            for one, plan in self._plans.items()
+            if self._under_way[one] < UNDER_WAY_MAX[one] and (due_s := plan.next_due()) is not None
+        ]
+        self._changed.clear()
+        with suppress(TimeoutError):
+            timeout_s = max(0.0, min(times) - self._clock.monotonic_s()) if times else None
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+
+    def _begin(self, ask: Ask, now_s: float) -> None:
+        self._under_way[ask.service_class] += 1
+        deadline_s = ask.probe.timeout_ms / 1e3
+        try:
+            job = self._lanes.submit(
+                ask.service_class, deadline_s, self._ask(ask, now_s), name="probe", service=ask.route
+            )
+        except OverloadedError as error:
+            self._warn_once("lanes", str(error))
+            self._end(ask, now_s, None)
+            return
+        job.add_done_callback(lambda done: self._gone(done, ask, now_s))
+
+    def _gone(self, job: asyncio.Task[None], ask: Ask, asked_s: float) -> None:
+        """A job that failed must not stop the probes of its endpoint."""
+        if not job.cancelled() and (error := job.exception()) is not None:
+            _log.error("a probe failed", kind=ask.probe.kind.name, endpoint=ask.endpoint.address, exc_info=error)
+            self._end(ask, asked_s, None)
+        elif job.cancelled():
+            self._end(ask, asked_s, None)
+
+    async def _ask(self, ask: Ask, asked_s: float) -> None:
+        # In a task of its own: a lane makes each step wait for its turn, which is not the time of the network.
+        prober = self._probers[ask.probe.kind]
+        asking = asyncio.create_task(prober.ask(ask.endpoint, ask.probe))
+        try:
+            answer = await asyncio.wait_for(asking, ask.probe.timeout_ms / 1e3 + GRACE_S)
+        except TimeoutError:
+            answer = Answer(ok=False, latency_us=None, problem="the prober did not end in time")
+        self._end(ask, asked_s, answer)
+
+    def _end(self, ask: Ask, asked_s: float, answer: Answer | None) -> None:
+        self._under_way[ask.service_class] -= 1
+        now_s = self._clock.monotonic_s()
+        self._plans[ask.service_class].ended(ask, answer is None or answer.ok or not answer.counts, asked_s, now_s)
+        self._changed.set()
+        if answer is None:
+            return
+        tally = self._tallies.setdefault(_key(ask), Tally())
+        tally.problem = answer.problem
+        if not answer.counts:
+            self._warn_once(answer.problem, answer.problem)
+            return
+        answered = answer.latency_us is not None
+        tally.sent += 1
+        tally.answered += answered
+        tally.latency_us = answer.latency_us if answered else tally.latency_us
+        self._samples.take(
+            Sample(
+                ask.route,
+                ask.endpoint.name,
+                now_s,
+                self._clock.wall_ms(),
+                Source.PROBE,
+                answer.ok,
+                answer.latency_us,
+                answer.server_us,
+                answer.load,
+                ask.probe.kind,
+                answered=int(answered),
+            )
+        )
+
+    def _warn_once(self, key: str, why: str) -> None:
+        if key not in self._warned:
+            self._warned.add(key)
+            _log.warning("probes are left out", why=why)
+
+
+def _key(ask: Ask) -> tuple[str, str, ProbeKind]:
+    return ask.route, ask.endpoint.name, ask.probe.kind

@@ -1,0 +1,30 @@
+"""TCP: is the port open, and how long does a connection take?"""
+
+from __future__ import annotations
+
+import asyncio
+
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.ola.model import Probe
+from weftmesh.core.routing.model import Endpoint
+from weftmesh.router.probing.answers import Answer, refused, silent
+from weftmesh.router.probing.dialling import dialled, why
+
+
+class TcpProber:
+    """Connects and closes; the latency is one round trip."""
+
+    async def ask(self, endpoint: Endpoint, probe: Probe) -> Answer:
+        """See Prober."""
+        try:
+            async with asyncio.timeout(probe.timeout_ms / 1e3), dialled(endpoint.address) as (_, took_s):
+                return Answer(ok=True, latency_us=int(took_s * 1e6))
+        except TimeoutError:
+            return silent(probe.timeout_ms)
+        except OSError as error:
+            return refused(f"{endpoint.address}: {why(error)}")
+        except InvalidInputError as error:
+            return refused(str(error))
+
+    async def close(self) -> None:
+        """Nothing stays open."""
