@@ -14,7 +14,6 @@ from math import ceil
 from typing import Final, Protocol
 
 from weftmesh.core.ola.budget import Count, Counts
-from weftmesh.core.ola.calendar import Calendar
 from weftmesh.core.ola.calendar_spans import Span
 
 WHOLE_OR_NOT_S: Final = 3600
@@ -45,18 +44,16 @@ class Timeline:
 
     Args:
         parts: without overlaps, in any order.
-        calendar: of the agreement.
-
-    Raises:
-        InvalidInputError: as of the calendar.
+        counting: what counts of the time of all parts, as `Calendar.counted` has it. Objectives of an agreement share
+            it: to work it out costs more than all the rest.
     """
 
-    def __init__(self, parts: Iterable[Part], calendar: Calendar) -> None:
+    def __init__(self, parts: Iterable[Part], counting: Sequence[Span]) -> None:
         ordered = sorted(parts, key=lambda one: one.starts_s)
         self._starts = [one.starts_s for one in ordered]
         self._sums = [(0, 0, 0, 0, 0)]
         """Before each part and after the last one: seconds, good and all events, and of those that count the same."""
-        for one, counted in zip(ordered, _counted(ordered, calendar), strict=True):
+        for one, counted in zip(ordered, _counted(ordered, counting), strict=True):
             seconds, good, total, counted_good, counted_total = self._sums[-1]
             self._sums.append(
                 (
@@ -82,11 +79,8 @@ class Timeline:
         return tuple(late - early for early, late in zip(before, after, strict=True))
 
 
-def _counted(parts: Sequence[Part], calendar: Calendar) -> Iterator[Count]:
+def _counted(parts: Iterable[Part], spans: Sequence[Span]) -> Iterator[Count]:
     """What counts of each part."""
-    if not parts:
-        return
-    spans = calendar.counted(parts[0].starts_s, parts[-1].starts_s + parts[-1].part_s)
     first = 0
     for part in parts:
         while first < len(spans) and spans[first].end_s <= part.starts_s:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import takewhile
-from typing import Final
+from itertools import dropwhile, takewhile
 
 from dateutil.rrule import rrule
 
@@ -20,16 +19,12 @@ from weftmesh.core.ola.calendar_spans import Span, joined
 from weftmesh.core.ola.model import Exclusion
 from weftmesh.core.ola.recurrence import parse_rule, rule_parts
 
-OCCURRENCES_MAX: Final = 10_000
-"""So many beginnings of a rule are looked at: more than one an hour over a year are refused."""
-_YEAR: Final = Span(*(int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (2026, 2027)))
-
 
 def excluded_spans(exclusion: Exclusion, start_s: int, end_s: int) -> tuple[Span, ...]:
     """When the exclusion holds between two moments.
 
     Raises:
-        InvalidInputError: its time, time zone or rule cannot be read, or it begins too often.
+        InvalidInputError: its time, time zone or rule cannot be read.
     """
     zone = time_zone(exclusion.timezone)
     first = _local_time(exclusion.starts_at)
@@ -44,22 +39,6 @@ def excluded_spans(exclusion: Exclusion, start_s: int, end_s: int) -> tuple[Span
     return joined(spans)
 
 
-@lru_cache(maxsize=1024)
-def too_frequent(exclusion: Exclusion) -> bool:
-    """Whether so many beginnings of a year's would have to be looked at that they are refused.
-
-    Raises:
-        InvalidInputError: its time, time zone or rule cannot be read.
-    """
-    try:
-        excluded_spans(exclusion, _YEAR.start_s, _YEAR.end_s)
-    except InvalidInputError as error:
-        if error.reason != "RULE_TOO_FREQUENT":
-            raise
-        return True
-    return False
-
-
 def _local_time(text: str) -> datetime:
     try:
         local = datetime.fromisoformat(text)
@@ -71,25 +50,16 @@ def _local_time(text: str) -> datetime:
 
 
 def _beginnings(text: str, first: datetime, since: datetime, until: datetime) -> Iterator[datetime]:
-    """Of a rule, from about one moment to another."""
-    parts = rule_parts(text)
-    rule = _parsed(text, first)
+    """Of a rule, from about one moment to another; whatever the rule, those of a few years at most are looked at."""
+    parts, rule = rule_parts(text), _parsed(text, first)
     start = first if "COUNT" in parts or since <= first else _nearer(parts, first, since)
     times = rule if start == first else rule.replace(dtstart=start)
-    for seen, when in enumerate(takewhile(lambda when: when < until, times)):
-        if seen >= OCCURRENCES_MAX:
-            raise InvalidInputError(
-                f"{text!r} happens more than {OCCURRENCES_MAX} times: use a rarer rule with a longer duration",
-                reason="RULE_TOO_FREQUENT",
-            )
-        if when >= since:
-            yield when
+    return dropwhile(lambda when: when < since, takewhile(lambda when: when < until, times))
 
 
 def _nearer(parts: dict[str, str], first: datetime, since: datetime) -> datetime:
     """A start, not after `since`, from which the rule happens at the same times, so that those before need no look."""
     interval = int(parts.get("INTERVAL", "1"))
-    free_day = "BYDAY" in parts or "BYMONTHDAY" in parts
     before = since - timedelta(days=1)
     months = (before.year - first.year) * 12 + before.month - first.month
     years = (before.year - first.year) // interval * interval
@@ -97,13 +67,13 @@ def _nearer(parts: dict[str, str], first: datetime, since: datetime) -> datetime
         case "DAILY" | "WEEKLY":
             period = timedelta(days=interval * (7 if parts["FREQ"] == "WEEKLY" else 1))
             return first + (since - first) // period * period
-        case "MONTHLY" if free_day and months >= interval:
+        case "MONTHLY" if months >= interval:
             later = first.year * 12 + first.month - 1 + months // interval * interval
             return first.replace(year=later // 12, month=later % 12 + 1, day=1)
-        case "YEARLY" if free_day and years:
+        case "YEARLY" if years:
             return first.replace(year=first.year + years, month=1, day=1)
         case _:
-            return first  # the day is the first one's, so that there is at most one a month
+            return first
 
 
 @lru_cache(maxsize=1024)

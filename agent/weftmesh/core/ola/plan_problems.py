@@ -8,7 +8,6 @@ from typing import Final
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola import plan_words as words
-from weftmesh.core.ola.calendar_exclusions import OCCURRENCES_MAX, too_frequent
 from weftmesh.core.ola.calendar_hours import HoursGap, first_gap
 from weftmesh.core.ola.dependencies import DependencyGraph
 from weftmesh.core.ola.dependencies_bounds import ALL, Availability, Term, promised_uptime, series_time_us
@@ -41,7 +40,6 @@ def plan_problems(
     """Everything that is wrong, in the order of agreements and of places in them."""
     found = [*_unknown(agreements, graph), *_cycles(agreements, graph), *_routes(agreements)]
     for name, agreement in agreements.items():
-        found += [PlanProblem(name, one, blocks=True) for one in _frequent(agreement)]
         found += [PlanProblem(name, one) for one in _promise(agreement, agreements, expected)]
         found += [PlanProblem(name, one) for one in _response_times(agreement, agreements)]
         found += [PlanProblem(name, one) for one in _contradictions(agreement, agreements)]
@@ -94,18 +92,6 @@ def _routes(agreements: Mapping[str, Agreement]) -> Iterator[PlanProblem]:
             message = f"{first.name} says otherwise about the same service, {agreement.service}"
             fix = f"say the same as {first.name}, or name endpoints in one of the two only"
             yield PlanProblem(name, Problem((field,), message, fix), blocks=True)
-
-
-def _frequent(agreement: Agreement) -> Iterator[Problem]:
-    for index, exclusion in enumerate(agreement.exclusions):
-        try:
-            excessive = too_frequent(exclusion)
-        except InvalidInputError as error:
-            yield Problem(("exclusions", index), str(error), "mend the exclusion")
-            continue
-        if excessive:
-            message = f"it happens more than {OCCURRENCES_MAX} times within a year, or before it"
-            yield Problem(("exclusions", index, "rrule"), message, "use a rarer rule with a longer duration")
 
 
 def _promise(agreement: Agreement, agreements: Mapping[str, Agreement], expected: Availability) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
+from math import prod
 from typing import Final
 
 from dateutil.rrule import rrule, rrulestr
@@ -19,6 +20,9 @@ RULE_START: Final = "2024-01-01T00:00:00"
 """From when a rule holds that does not say it: a Monday, so that BYHOUR is on the hour."""
 RULE_CHARACTERS_MAX: Final = 200
 INTERVAL_MAX: Final = 366
+COUNT_MAX: Final = 10_000
+DAILY_MAX: Final = 24
+"""So often a rule may begin on one day: whoever needs more of them needs a longer duration."""
 START_YEARS: Final = range(2000, 2200)
 _FREQUENCIES: Final = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _DAY: Final = r"(MO|TU|WE|TH|FR|SA|SU)"
@@ -37,8 +41,8 @@ _PARTS: Final[Mapping[str, re.Pattern[str]]] = {
 _SHIFT_YEARS: Final = 7600
 """The calendar repeats every 400 years, and the library looks for the next time until the year 9999 if there is none.
 A rule is tried where that end is near."""
-_TRIED_MAX: Final = 16
-"""Occurrences that are looked at to see how far apart they are."""
+_TRIED_MAX: Final = 200
+"""So many occurrences without a pause in between are endless: half a year of days, or eight days of hours."""
 
 
 def parse_rule(text: str, starts_at: datetime) -> rrule:
@@ -60,15 +64,20 @@ def parse_rule(text: str, starts_at: datetime) -> rrule:
         raise InvalidInputError(f"{text!r} is no rule: {error}", reason="RULE_INVALID") from error
 
 
-def shortest_gap(text: str, starts_at: datetime) -> timedelta | None:
-    """The time between two beginnings in a row, the shortest of the first ones; None of a rule that happens once.
+def endless_gap(text: str, starts_at: datetime, duration: timedelta) -> timedelta | None:
+    """The longest time between two beginnings in a row, if there is never a pause after the duration; else None.
 
     Raises:
         InvalidInputError: as of `parse_rule`.
     """
     parse_rule(text, starts_at)
     tried = islice(_tried(rule_parts(text), starts_at), _TRIED_MAX)
-    return min((later - earlier for earlier, later in pairwise(tried)), default=None)
+    gaps = []
+    for earlier, later in pairwise(tried):
+        if later - earlier > duration:
+            return None
+        gaps.append(later - earlier)
+    return max(gaps) if len(gaps) == _TRIED_MAX - 1 else None
 
 
 def rule_parts(text: str) -> dict[str, str]:
@@ -91,9 +100,27 @@ def rule_parts(text: str) -> dict[str, str]:
         parts[name] = value
     if "FREQ" not in parts:
         raise InvalidInputError(f"{text!r} does not say how often: begin with FREQ=WEEKLY", reason="RULE_INVALID")
-    if int(parts.get("INTERVAL", "1")) > INTERVAL_MAX:
-        raise InvalidInputError(f"INTERVAL={parts['INTERVAL']} is above {INTERVAL_MAX}", reason="RULE_INVALID")
+    contradiction = next(_contradictions(parts), None)
+    if contradiction is not None:
+        raise InvalidInputError(contradiction, reason="RULE_INVALID")
     return parts
+
+
+def _contradictions(parts: Mapping[str, str]) -> Iterator[str]:
+    """What good parts do not mean together (RFC 5545, section 3.3.10), or ask for too much of."""
+    for name, most in (("INTERVAL", INTERVAL_MAX), ("COUNT", COUNT_MAX)):
+        if int(parts.get(name, "1")) > most:
+            yield f"{name}={parts[name]} is above {most}"
+    if "COUNT" in parts and "UNTIL" in parts:
+        yield "COUNT and UNTIL both say when it ends: keep one"
+    if parts["FREQ"] in ("DAILY", "WEEKLY") and re.search("[0-9]", parts.get("BYDAY", "")):
+        yield f"BYDAY={parts['BYDAY']} counts days of a month or a year: use FREQ=MONTHLY, or leave the number out"
+    if parts["FREQ"] in ("DAILY", "WEEKLY") and "BYMONTHDAY" in parts:
+        # the RFC lets it thin out days; the same is read much sooner as a rule of months
+        yield f"BYMONTHDAY does not go with FREQ={parts['FREQ']} here: use FREQ=MONTHLY"
+    times = [len(set(map(int, parts.get(name, "0").split(",")))) for name in ("BYHOUR", "BYMINUTE")]
+    if prod(times) > DAILY_MAX:
+        yield f"it begins {prod(times)} times a day, at most {DAILY_MAX} are read: use a longer duration"
 
 
 def _wrong_part(name: str, value: str, *, again: bool) -> str:
@@ -107,6 +134,9 @@ def _wrong_part(name: str, value: str, *, again: bool) -> str:
 
 
 def _rule(parts: Mapping[str, str], starts_at: datetime) -> rrule:
+    parts = {**parts, **_day_of(parts, starts_at)}
+    if "UNTIL" in parts:
+        parts["UNTIL"] = _last_moment(parts["UNTIL"])
     made = rrulestr(";".join(f"{name}={value}" for name, value in parts.items()), dtstart=starts_at)
     assert isinstance(made, rrule)  # noqa: S101, one rule makes no set of rules
     return made
@@ -118,12 +148,26 @@ def _tried(parts: Mapping[str, str], starts_at: datetime) -> Iterator[datetime]:
         return
     shifted = starts_at.replace(year=starts_at.year + _SHIFT_YEARS)
     rule = {name: value for name, value in parts.items() if name != "UNTIL"}
-    until = parts.get("UNTIL", "99991231")
-    last = until if "T" in until else until + "T235959"
+    last = _last_moment(parts.get("UNTIL", "99991231"))
     for when in _rule(rule, shifted):
         if f"{when.year - _SHIFT_YEARS:04d}{when:%m%dT%H%M%S}" > last:
             return
         yield when
+
+
+def _day_of(parts: Mapping[str, str], starts_at: datetime) -> dict[str, str]:
+    """The day of a rule of months or years that names none, written out: it is that of its start, wherever it is read
+    from.
+    """
+    if parts["FREQ"] not in ("MONTHLY", "YEARLY") or "BYDAY" in parts or "BYMONTHDAY" in parts:
+        return {}
+    month = {} if parts["FREQ"] == "MONTHLY" or "BYMONTH" in parts else {"BYMONTH": str(starts_at.month)}
+    return {**month, "BYMONTHDAY": str(starts_at.day)}
+
+
+def _last_moment(until: str) -> str:
+    """Of a day without a time, all of it belongs to the rule."""
+    return until if "T" in until else f"{until}T235959"
 
 
 def _a_month_has_the_day(parts: Mapping[str, str]) -> bool:

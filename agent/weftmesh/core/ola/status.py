@@ -108,11 +108,17 @@ def agreement_status(
         InvalidInputError: a time zone, a time or a rule of the agreement cannot be read.
     """
     end_s = now_s // COUNT_PART_S * COUNT_PART_S
+    start_s = end_s - agreement.window_s
     calendar = Calendar(agreement.hours, (*agreement.exclusions, *exclusions_added))
-    objectives = []
-    for one in agreement.objectives:
-        timeline = Timeline(parts(one.key, end_s - agreement.window_s, end_s), calendar)
-        objectives.append(_objective(one, agreement.window_s, timeline, end_s))
+    found = [tuple(parts(one.key, start_s, end_s)) for one in agreement.objectives]
+    counting = calendar.counted(
+        min((part.starts_s for of_one in found for part in of_one), default=end_s),
+        max((part.starts_s + part.part_s for of_one in found for part in of_one), default=end_s),
+    )
+    objectives = [
+        _objective(one, agreement.window_s, Timeline(of_one, counting), end_s)
+        for one, of_one in zip(agreement.objectives, found, strict=True)
+    ]
     return AgreementStatus(agreement.name, end_s, tuple(objectives))
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola.model import Agreement, Exclusion, Hours
 from weftmesh.core.ola.problems import Path, Problem
-from weftmesh.core.ola.recurrence import START_YEARS, parse_rule, shortest_gap
+from weftmesh.core.ola.recurrence import START_YEARS, endless_gap
 
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}")
 _LOCAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
@@ -97,14 +97,13 @@ def _exclusion(at: Path, exclusion: Exclusion) -> Iterator[Problem]:
 
 
 def _rule(at: Path, exclusion: Exclusion, starts_at: datetime) -> Iterator[Problem]:
+    duration = timedelta(seconds=exclusion.duration_s)
     try:
-        parse_rule(exclusion.rrule, starts_at)
-        gap = shortest_gap(exclusion.rrule, starts_at)
+        gap = endless_gap(exclusion.rrule, starts_at, duration)
     except InvalidInputError as error:
         yield Problem(at, str(error), "write a rule of RFC 5545, such as FREQ=WEEKLY;BYDAY=SU;BYHOUR=2")
         return
-    duration = timedelta(seconds=exclusion.duration_s)
-    if gap is not None and duration >= gap:
+    if gap is not None:
         yield Problem(
             (*at[:-1], "duration"),
             f"it begins every {_text(gap)} and lasts {_text(duration)}: it never ends",

@@ -92,6 +92,19 @@ def test_percentiles_are_compared_with_every_stricter_one() -> None:
     ]
 
 
+def test_a_weekend_and_what_ends_by_itself_are_no_endless_exclusions() -> None:
+    weekend = Exclusion("closed", "2024-01-01T00:00:00", 86_400, rrule="FREQ=WEEKLY;BYDAY=SA,SU")
+    assert not check_agreement(replace(GOOD, exclusions=(weekend, replace(weekend, rrule="FREQ=DAILY;COUNT=3"))))
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=DAILY;BYHOUR=1,2;BYMINUTE=" + ",".join(map(str, range(13))), "FREQ=WEEKLY;BYDAY=2MO"]
+)
+def test_a_rule_that_happens_too_often_or_means_something_else_is_a_problem(rule: str) -> None:
+    often = Exclusion("all the time", "2031-01-01T00:00:00", 60, rrule=rule)
+    assert paths(replace(GOOD, exclusions=(often,))) == [("exclusions", 0, "rrule")]
+
+
 def test_an_exclusion_may_last_until_the_next_begins_but_for_a_moment() -> None:
     nightly = Exclusion("r", "2024-01-01T00:00:00", 86_340, "UTC", "FREQ=DAILY")
     assert not check_agreement(replace(GOOD, exclusions=(nightly,)))

@@ -142,14 +142,6 @@ def test_agreements_about_one_service_share_its_endpoints_and_route() -> None:
     assert not found.applicable
 
 
-def test_a_rule_that_happens_too_often_blocks() -> None:
-    minutes = ",".join(map(str, range(0, 60, 2)))
-    often = Exclusion("all the time", "2024-01-01T00:00:00", 60, rrule=f"FREQ=DAILY;BYMINUTE={minutes};BYHOUR=1,2,3")
-    found = plan([], [agreement("a", exclusions=(often,))])
-    assert [one.problem.path for one in found.problems] == [("exclusions", 0, "rrule")]
-    assert not found.applicable
-
-
 def test_what_is_not_named_stays_unless_it_is_pruned() -> None:
     old, new = [agreement("a"), agreement("b", "99")], [agreement("c"), agreement("b", "99.5")]
     change = Changed("b", (FieldChange("objectives.uptime", "99 %", "99.5 %"),))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +19,7 @@ from tests.unit.core.ola.agreements import agreement, hours, ppb, utc
 from weftmesh.core.ola.budget import Count
 from weftmesh.core.ola.budget_parts import Timeline
 from weftmesh.core.ola.calendar import Calendar
-from weftmesh.core.ola.model import Agreement, Exclusion, Hours, PacketLoss, Uptime
+from weftmesh.core.ola.model import Agreement, Exclusion, Hours, PacketLoss, ResponseTime, Uptime
 from weftmesh.core.ola.replicated.history import Chunk, History
 from weftmesh.core.ola.replicated.rows import ObjectiveCount
 from weftmesh.core.ola.status import Health, agreement_status
@@ -108,11 +109,27 @@ def test_a_part_that_an_exclusion_touches_is_left_out_and_a_day_counts_by_its_sh
     parts = [Counted(day_s, 300, 9, 10), Counted(day_s + 300, 300, 9, 10), Counted(day_s + DAY_S, DAY_S, 89, 100)]
     when = "2026-04-06T00:09:59", "2026-04-07T06:00:00"
     calendar = Calendar(Hours(), [Exclusion("a", when[0], 1), Exclusion("b", when[1], 6 * 3600)])
-    timeline = Timeline(parts, calendar)
+    timeline = Timeline(parts, calendar.counted(day_s, day_s + 2 * DAY_S))
     assert timeline.counts(day_s, day_s + DAY_S).counted == Count(9, 10)
     assert timeline.counts(day_s + DAY_S, day_s + 2 * DAY_S).counted == Count(66, 75)
     assert timeline.counts(day_s, day_s + 2 * DAY_S).everything == Count(107, 120)
     assert timeline.counts(day_s + DAY_S, day_s).everything == Count()
+
+
+def test_a_calendar_is_read_once_for_all_objectives_of_an_agreement() -> None:
+    """A year of 96 hourly rules takes seconds to read, and an agreement may have 16 objectives."""
+    rule = f"FREQ=DAILY;BYHOUR={','.join(map(str, range(24)))};BYMINUTE="
+    hourly = [Exclusion("", "2024-01-01T00:00:00", 60, rrule=f"{rule}{minute}") for minute in (7, 23, 41)]
+    parts = [Counted(NOW_S - day * DAY_S, 300, 10, 10) for day in (1, 300)]
+
+    def took_s(objectives: int) -> float:
+        times = tuple(ResponseTime(ppb("90") + number, 1000) for number in range(objectives))
+        one = replace(promise(), objectives=times, window_s=360 * DAY_S, exclusions=tuple(hourly))
+        began_s = process_time()
+        assert len(agreement_status(one, always(parts), NOW_S).objectives) == objectives
+        return process_time() - began_s
+
+    assert min(took_s(16) for _ in range(2)) < 8 * took_s(1)
 
 
 def events(seed: int, days: int) -> list[tuple[int, bool]]:
@@ -182,7 +199,7 @@ def test_a_timeline_adds_up_what_begins_between_two_moments(
 ) -> None:
     parts = [Counted(NOW_S + at * 300, 300, good, good + bad) for at, (good, bad) in drawn.items()]
     calendar = Calendar(hours(7, 19), [WEEKLY_PATCHING])
-    timeline = Timeline(parts, calendar)
+    timeline = Timeline(parts, calendar.counted(NOW_S, NOW_S + 601 * 300))
     start_s, end_s = NOW_S + first * 300, NOW_S + last * 300
     inside = [one for one in parts if start_s <= one.starts_s < end_s]
     found = timeline.counts(start_s, end_s)

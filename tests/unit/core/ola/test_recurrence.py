@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.core.ola.recurrence import RULE_START, parse_rule, shortest_gap
+from weftmesh.core.ola.recurrence import RULE_START, endless_gap, parse_rule
 
 START = datetime.fromisoformat(RULE_START)
 RULES = st.builds(
@@ -18,12 +18,12 @@ RULES = st.builds(
     st.integers(1, 30),
     st.lists(
         st.sampled_from(
-            ["BYDAY=SU", "BYMONTH=2,11", "BYMONTHDAY=1,29", "BYHOUR=2,20", "BYMINUTE=30", "UNTIL=20300101"]
+            ["BYDAY=SU", "BYMONTH=2,11", "BYMONTHDAY=1,29", "BYHOUR=2,20", "BYMINUTE=30", "UNTIL=20300101T000000"]
         ),
         unique=True,
         max_size=3,
     ),
-)
+).filter(lambda text: "BYMONTHDAY" not in text or "MONTHLY" in text or "YEARLY" in text)
 
 
 @settings(deadline=None, max_examples=50)
@@ -38,18 +38,26 @@ def test_a_rule_happens_here_when_it_happens_there(text: str, starts_at: datetim
 
 
 @pytest.mark.parametrize(
-    ("text", "gap"),
+    ("text", "hours", "gap"),
     [
-        ("FREQ=DAILY", timedelta(days=1)),
-        ("FREQ=WEEKLY;BYDAY=SA,SU;BYHOUR=2", timedelta(days=1)),
-        ("FREQ=DAILY;BYHOUR=2,20", timedelta(hours=6)),
-        ("FREQ=MONTHLY;BYMONTHDAY=1", timedelta(days=28)),
-        ("FREQ=DAILY;COUNT=1", None),
-        ("FREQ=DAILY;UNTIL=20240101T120000", None),
+        ("FREQ=DAILY", 24, timedelta(days=1)),
+        ("FREQ=DAILY", 23, None),
+        ("FREQ=DAILY;BYHOUR=2,20", 18, timedelta(hours=18)),
+        ("FREQ=DAILY;BYHOUR=2,20", 17, None),
+        ("FREQ=MONTHLY;BYMONTHDAY=1", 31 * 24, timedelta(days=31)),
+        ("FREQ=WEEKLY;BYDAY=SA,SU", 24, None),
+        ("FREQ=DAILY;COUNT=3", 24, None),
+        ("FREQ=DAILY;COUNT=1", 24, None),
     ],
 )
-def test_the_shortest_time_between_two(text: str, gap: timedelta | None) -> None:
-    assert shortest_gap(text, START) == gap
+def test_a_rule_is_endless_if_there_is_never_a_pause(text: str, hours: int, gap: timedelta | None) -> None:
+    assert endless_gap(text, START, timedelta(hours=hours)) == gap
+
+
+def test_the_day_of_until_belongs_to_the_rule() -> None:
+    text = "FREQ=DAILY;BYHOUR=2;UNTIL=20240103"
+    assert [when.day for when in parse_rule(text, START)] == [1, 2, 3]
+    assert [when.day for when in parse_rule(text + "T000000", START)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -67,6 +75,15 @@ def test_the_shortest_time_between_two(text: str, gap: timedelta | None) -> None
             "FREQ=DAILY;INTERVAL=7;BYDAY=TU",
             "FREQ=DAILY;UNTIL=20231231",
             "X" * 500,
+        ),
+        *(
+            "FREQ=WEEKLY;BYDAY=2MO",
+            "FREQ=DAILY;BYDAY=-1FR",
+            "FREQ=WEEKLY;BYMONTHDAY=3",
+            "FREQ=DAILY;BYMONTHDAY=29;BYMONTH=2;BYDAY=MO",
+            "FREQ=DAILY;COUNT=3;UNTIL=20290101",
+            "FREQ=DAILY;COUNT=10001",
+            "FREQ=DAILY;BYHOUR=1,2,3,4,5;BYMINUTE=0,10,20,30,40",
         ),
         *("FREQ=DAILY\nDTSTART:20200101", "FREQ=DAILY;BYHOUR=24", "FREQ=WEEKLY;BYDAY=XX"),
     ],

@@ -29,6 +29,7 @@ GOOD = (
     "spec: {provider: a, consumer: b, service: s, window: 1d, %s}\n"
 )
 LAUGHS = "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9)}]\n" if n else "k0: &k0 [x]\n" for n in range(60))
+RARE = "{reason: r, duration: 1h, rrule: FREQ=MONTHLY;BYMONTH=2;BYDAY=5MO;BYHOUR=%d;BYMINUTE=%d}"
 NEVER = "exclusions: [{reason: r, duration: 1h, rrule: FREQ=DAILY;INTERVAL=7;BYDAY=TU;BYHOUR=%d}]"
 
 
@@ -46,6 +47,13 @@ BOMBS = {
     "many-documents": ("---\n" * 60_000 + "x", Code.TOO_LARGE),
     "rules-that-never-happen": (
         "---\n".join(GOOD % (n, "objectives: {uptime: 99}, " + NEVER % (n % 24)) for n in range(900)),
+        Code.CONTRADICTION,
+    ),
+    "rules-that-happen-every-28-years": (
+        "---\n".join(
+            GOOD % (n, "objectives: {}, exclusions: [" + ", ".join(RARE % (h, n) for h in range(24)) + "]")
+            for n in range(12)
+        ),
         Code.CONTRADICTION,
     ),
 }
