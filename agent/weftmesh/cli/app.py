@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "forecast": Lazy("weftmesh.cli.commands.forecast:forecast", "What a task will take, and when it will be done."),
     "learn": Lazy("weftmesh.cli.commands.learn:learn", "Models that nodes learn together."),
     "ola": Lazy("weftmesh.cli.commands.ola:ola", "What teams owe each other."),
+    "route": Lazy("weftmesh.cli.commands.route:route", "Where requests go, and why."),
     "pending": Lazy("weftmesh.cli.commands.pending:pending", "Writes that wait on this node for a quorum."),
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),

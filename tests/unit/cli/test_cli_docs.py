@@ -88,6 +88,7 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "report",
         "forecast",
         "history",
+        "replay",
         "dry-run",
     }
     local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify"}

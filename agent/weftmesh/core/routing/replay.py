@@ -68,20 +68,41 @@ def policy_named(name: str) -> Policy:
     return POLICIES[name]
 
 
-def replay(log: Iterable[Decision], policy: Policy) -> list[Replayed]:
-    """Take the decisions of one route again, in order.
+class Replaying:
+    """Takes the decisions of one route again, one by one.
 
     The first begins with the table that the log has; each further one with what the policy's own decisions before it
-    left in force. What took no effect then takes none now.
+    left in force. What took no effect then takes none now. Behind a gap in the log it begins anew.
+
+    Args:
+        policy: decides.
+
+    Attributes:
+        gaps: how often decisions were missing.
     """
-    again: list[Replayed] = []
-    in_force: tuple[Row, ...] | None = None
-    for logged in log:
-        before = logged.before if in_force is None else in_force
-        after = policy(logged.inputs, before)
-        again.append(Replayed(logged, after))
-        in_force = after if logged.inputs.takes_effect or not before else kept(logged.inputs, before, after)
-    return again
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._in_force: tuple[Row, ...] = ()
+        self._number: int | None = None
+        self.gaps = 0
+
+    def take(self, logged: Decision) -> Replayed:
+        """Take the next decision again."""
+        follows = self._number is not None and logged.number == self._number + 1
+        self.gaps += self._number is not None and not follows
+        before = self._in_force if follows else logged.before
+        after = self._policy(logged.inputs, before)
+        in_effect = logged.inputs.takes_effect or not before
+        self._in_force = after if in_effect else kept(logged.inputs, before, after)
+        self._number = logged.number
+        return Replayed(logged, after)
+
+
+def replay(log: Iterable[Decision], policy: Policy) -> list[Replayed]:
+    """Take the decisions of one route again, in order; see `Replaying`."""
+    replaying = Replaying(policy)
+    return [replaying.take(one) for one in log]
 
 
 def _plain(inputs: Inputs, before: tuple[Row, ...], values: list[float]) -> tuple[Row, ...]:
