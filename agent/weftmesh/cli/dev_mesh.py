@@ -47,6 +47,7 @@ class DevMesh:
         fsync: whether acknowledged writes are on disk.
         learners: whether nodes that `up` starts get learners, which are started when one is asked for.
         coordinators: whether they get coordinators.
+        routers: whether they get routers.
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class DevMesh:
         place: Place | None = None,
         learners: bool = False,
         coordinators: bool = False,
+        routers: bool = False,
     ) -> None:
         self.directory = directory.absolute()
         self.fsync = fsync
         self.learners = learners
         self.coordinators = coordinators
+        self.routers = routers
         self._place = place
         self.nodes: dict[str, DevNode] = {}
 
@@ -115,7 +118,7 @@ class DevMesh:
             self._take_over(DevMesh.load(self.directory))
             for node in self.nodes.values():
                 if not node.running:
-                    node.learner, node.coordinator = self.learners, self.coordinators
+                    node.learner, node.coordinator, node.router = self.learners, self.coordinators, self.routers
                     node.start()
             self.save()
             await asyncio.gather(*(node.ready() for node in self.nodes.values()))
@@ -132,7 +135,13 @@ class DevMesh:
             name = f"node{number}"
             listen, enroll = (f"127.0.0.1:{ports.pop()}" for _ in range(2))
             self.nodes[name] = DevNode(
-                name, self.directory / name, listen, enroll, learner=self.learners, coordinator=self.coordinators
+                name,
+                self.directory / name,
+                listen,
+                enroll,
+                learner=self.learners,
+                coordinator=self.coordinators,
+                router=self.routers,
             )
             if self._place is not None:
                 self._place(self.nodes[name])
@@ -231,10 +240,16 @@ class DevMesh:
 
 @asynccontextmanager
 async def dev_mesh(
-    directory: Path, count: int = 3, *, fsync: bool = True, place: Place | None = None, learners: bool = False
+    directory: Path,
+    count: int = 3,
+    *,
+    fsync: bool = True,
+    place: Place | None = None,
+    learners: bool = False,
+    routers: bool = False,
 ) -> AsyncIterator[DevMesh]:
     """A mesh for as long as the block runs; its files stay."""
-    mesh = DevMesh(directory, fsync=fsync, place=place, learners=learners)
+    mesh = DevMesh(directory, fsync=fsync, place=place, learners=learners, routers=routers)
     try:
         await mesh.up(count)
         yield mesh

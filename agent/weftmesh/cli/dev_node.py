@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from weftmesh.cli.config_file import render
-from weftmesh.cli.dev_companions import start_activator, start_keeper
+from weftmesh.cli.dev_companions import start_activator, start_keeper, start_router
 from weftmesh.client import Client, connect
 from weftmesh.core.errors import InvalidInputError, NodeUnreachableError
 from weftmesh.runtime.files import write_atomic
@@ -33,7 +33,7 @@ class DevNode:
 
     Attributes:
         name: node1, node2 and so on.
-        directory: holds weftmesh.toml, weftmeshd.log, coordinator.log, learner.log, data, learner and run.
+        directory: holds weftmesh.toml, the logs of its processes, data, learner, router and run.
         listen: host:port of the mesh port.
         enroll: host:port of the enrolment port.
         pid: of its process; 0 when none was started.
@@ -41,6 +41,7 @@ class DevNode:
         environment: what its process finds beside our own environment.
         learner: whether a connection to its learner.sock starts a learner.
         coordinator: whether a coordinator runs beside it.
+        router: whether a router runs beside it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class DevNode:
     environment: dict[str, str] = field(default_factory=dict)
     learner: bool = False
     coordinator: bool = False
+    router: bool = False
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
     _companions: list[subprocess.Popen[bytes]] = field(default_factory=list, repr=False, compare=False)
 
@@ -84,6 +86,21 @@ class DevNode:
     def learner_directory(self) -> Path:
         """What its learner keeps."""
         return self.directory / "learner"
+
+    @property
+    def router_socket(self) -> Path:
+        """Where its router answers."""
+        return self.socket.with_name("router.sock")
+
+    @property
+    def router_log_path(self) -> Path:
+        """What its router and whoever keeps it running say."""
+        return self.directory / "router.log"
+
+    @property
+    def router_directory(self) -> Path:
+        """What its router keeps."""
+        return self.directory / "router"
 
     @property
     def running(self) -> bool:
@@ -140,6 +157,10 @@ class DevNode:
             )
         if self.coordinator:
             self._companions.append(start_keeper(self.pid, self.socket, self.coordinator_log_path))
+        if self.router:
+            self._companions.append(
+                start_router(self.pid, self.prefix, self.config_path, self.router_directory, self.router_log_path)
+            )
 
     async def ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Return once its socket answers.
@@ -208,6 +229,7 @@ class DevNode:
             "environment": self.environment,
             "learner": self.learner,
             "coordinator": self.coordinator,
+            "router": self.router,
         }
 
     @classmethod
@@ -223,4 +245,5 @@ class DevNode:
             environment=row.get("environment", {}),
             learner=row.get("learner", False),
             coordinator=row.get("coordinator", False),
+            router=row.get("router", False),
         )

@@ -41,11 +41,14 @@ def dev() -> None:
 @click.option("--detach", is_flag=True, help="Return and leave it running; else it ends with this command.")
 @click.option("--no-fsync", is_flag=True, help="Acknowledge before the disk has it: faster, and less than the promise.")
 @click.option("--no-learning", is_flag=True, help="Without coordinators and learners: nobody trains.")
-async def up(session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool, no_learning: bool) -> None:
+@click.option("--routers", is_flag=True, help="A router beside each node: it probes, decides and answers.")
+async def up(
+    session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool, no_learning: bool, routers: bool
+) -> None:
     """Make a mesh in --dir, or start the one that is there."""
     missing = [name for name in LEARNING_NEEDS if find_spec(name) is None]
     learning = not missing and not no_learning
-    mesh = DevMesh(directory, fsync=not no_fsync, learners=learning, coordinators=learning)
+    mesh = DevMesh(directory, fsync=not no_fsync, learners=learning, coordinators=learning, routers=routers)
     try:
         session.output.note(f"starting {directory} …")
         await mesh.up(nodes)
