@@ -74,6 +74,7 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
     reading = {
         "ls",
         "show",
+        "table",
         "log",
         "watch",
         "conflicts",

@@ -7,6 +7,8 @@ import click
 from weftmesh.cli.lazy import Lazy, LazyGroup
 
 ROUTE_COMMANDS = {
+    "table": Lazy("weftmesh.cli.commands.route_read:table", "The tables of this node's router."),
+    "explain": Lazy("weftmesh.cli.commands.route_read:explain", "Why a route's table is what it is."),
     "drain": Lazy("weftmesh.cli.commands.route_orders:drain", "Send an endpoint no new requests."),
     "undrain": Lazy("weftmesh.cli.commands.route_orders:undrain", "Take a drain back."),
     "pin": Lazy("weftmesh.cli.commands.route_orders:pin", "Send an endpoint all requests."),
