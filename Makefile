@@ -6,7 +6,8 @@ SETUP := $(VENV)/.setup-dev
 SETUP_BASE := $(VENV)/.setup-base
 SETUP_LEARNER := $(VENV)/.setup-learner
 # The widest set is resolved first and binds the others: one release of everything on a node, whatever is installed.
-COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header
+COMPILE_FLAGS := --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header
+COMPILE := uv pip compile pyproject.toml $(COMPILE_FLAGS)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help
@@ -69,6 +70,11 @@ simulate-mutants: $(SETUP) ## Undoes one safeguard at a time and shows that the 
 faults: $(SETUP) peers ## Kills, partitions, full disks and jumping clocks on real processes: 10 minutes, needs root
 	$(BIN)/python -m tests.faults
 
+.PHONY: test-netns
+test-netns: $(SETUP) peers ## Measured OLA numbers beside those of a packet log, over real windows: 12 minutes, needs root
+	$(BIN)/pytest -q tests/netns
+	$(BIN)/python -m tests.netns
+
 .PHONY: demo
 demo: $(SETUP_BASE) ## A mesh of three nodes on loopback, real data, a killed leader (DATA=path for your own export)
 	$(BIN)/python examples/demo.py $(if $(DATA),--data "$(DATA)")
@@ -102,6 +108,7 @@ lock: ## Renews the lock files (needs uv)
 	$(COMPILE) --extra learner --group dev --output-file requirements/dev.txt
 	$(COMPILE) --extra learner --constraint requirements/dev.txt --output-file requirements/learner.txt
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/base.txt
+	uv pip compile --group peers $(COMPILE_FLAGS) --output-file requirements/peers.txt
 
 .PHONY: clean
 clean: ## Removes what was made here

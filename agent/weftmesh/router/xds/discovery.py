@@ -57,6 +57,7 @@ class Discovery:
         self._admission = admission
         self._clock = clock
         self._catalog = EMPTY
+        self._knows_any = False
         self._wakes: set[asyncio.Event] = set()
 
     @property
@@ -65,8 +66,13 @@ class Discovery:
         return self._catalog
 
     def publish(self, catalog: Catalog) -> None:
-        """Tell every client what is new to it. Changes that come faster than a client reads are told as one."""
+        """Tell every client what is new to it. Changes that come faster than a client reads are told as one.
+
+        Until there is a first route, nothing is told: a router that has just started and has not heard of its
+        agreements would take their routes from clients that still have them.
+        """
         self._catalog = catalog
+        self._knows_any = self._knows_any or bool(catalog.routes)
         for wake in self._wakes:
             wake.set()
 
@@ -119,8 +125,9 @@ class Discovery:
                     await wake.wait()
                     wake.clear()
                     self._admission.subject(context)
-                    for response in machine.due(self._catalog, self._clock()):
-                        yield render(response)
+                    if self._knows_any:
+                        for response in machine.due(self._catalog, self._clock()):
+                            yield render(response)
                 await reading
             finally:
                 self._wakes.discard(wake)

@@ -1,0 +1,32 @@
+"""gRPC clients in Python that dial xds:///payments follow the router's table; there is no code for that in them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.peers.xds_lab import SERVICE, Heard, calling, endpoints, follows_weights, serving
+
+from weftmesh.client.xds_bootstrap import LocalRouter, Router, grpc_bootstrap
+from weftmesh.router.xds.server import XdsServer
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+TARGET = f"xds:///{SERVICE}"
+
+
+def bootstrapped(directory: Path, router: Router) -> dict[str, str]:
+    """The environment of a client of that router."""
+    file = directory / "bootstrap.json"
+    file.write_text(json.dumps(grpc_bootstrap(router, "caller")))
+    return {"GRPC_XDS_BOOTSTRAP": str(file)}
+
+
+async def test_it_follows_weights_and_drains(tmp_path: Path) -> None:
+    socket = tmp_path / "xds.sock"
+    async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
+        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
+            await follows_weights(server, found, caller)
+            (client,) = server.clients()
+    assert (client.node, client.subject, client.nacks) == ("caller", "local", 0)
