@@ -54,12 +54,13 @@ class Count:
         return self.total - self.good
 
 
-def probed(captures: Mapping[Path, str], timeout_ms: int) -> list[Probed]:
+def probed(captures: Mapping[Path, str], ping_timeout_ms: int, connection_timeout_ms: int) -> list[Probed]:
     """Every probe in some captures, in no particular order.
 
     Args:
         captures: of the prober's ends of links, each with the prober's address there.
-        timeout_ms: after which a probe is given up.
+        ping_timeout_ms: after which a ping is given up.
+        connection_timeout_ms: after which a connection or a request is given up.
     """
     found: list[Probed] = []
     for path, client in captures.items():
@@ -71,8 +72,8 @@ def probed(captures: Mapping[Path, str], timeout_ms: int) -> list[Probed]:
                     echoes.append((at_ns, echo))
                 case Segment() as segment:
                     segments.append((at_ns, segment))
-        found += _pings(echoes, timeout_ms * MS_NS)
-        found += _connections(segments, client, timeout_ms * MS_NS)
+        found += _pings(echoes, ping_timeout_ms * MS_NS)
+        found += _connections(segments, client, connection_timeout_ms * MS_NS)
     return found
 
 

@@ -62,7 +62,7 @@ def test_delay_and_loss_are_as_configured_and_the_log_agrees(laid: Lab) -> None:
     assert abs(PINGS - pinged["rough"].received - PINGS * lost) <= spread
     for name, said in pinged.items():
         one = laid.backends[name]
-        took_ms = [ping.took_ns / MS_NS for ping in probed({one.capture: one.source}, 1_000) if ping.took_ns]
+        took_ms = [ping.took_ns / MS_NS for ping in probed({one.capture: one.source}, 1_000, 1_000) if ping.took_ns]
         assert len(took_ms) == said.received
         assert sum(took_ms) / len(took_ms) == pytest.approx(said.mean_ms, rel=0.01, abs=0.2)
 
@@ -75,7 +75,7 @@ def test_each_link_has_a_log_of_its_own(laid: Lab) -> None:
     found = {
         address
         for path, client in laid.captures.items()
-        for address in [one.address for one in probed({path: client}, 1_000)]
+        for address in [one.address for one in probed({path: client}, 1_000, 1_000)]
     }
     assert found == set(laid.backends["quiet"].addresses)
 

@@ -27,7 +27,7 @@ def read(directory: Path, *packets: tuple[int, bytes]) -> list[Probed]:
     for at_ms, packet in packets:
         capture.write(at_ms * MS, packet)
     capture.close()
-    return probed({path: CLIENT}, TIMEOUT_MS)
+    return probed({path: CLIENT}, TIMEOUT_MS, TIMEOUT_MS)
 
 
 def test_a_ping_is_answered_late_or_never(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ moving the devices to their namespaces does not concern it.
 from __future__ import annotations
 
 import argparse
+import errno
 import fcntl
 import os
 import random
@@ -29,6 +30,7 @@ from tests.netns.pcap import PACKET_BYTES_MAX, Capture
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
 _IFF_NO_PI: Final = 0x1000
+_DOWN_S: Final = 0.001
 _FLUSH_NS: Final = 1_000_000_000
 UNIX_NS: Final = time.time_ns() - time.monotonic_ns()
 """Added to the monotonic clock it gives Unix time, which no adjustment of the clock makes jump."""
@@ -62,15 +64,14 @@ class Direction:
 
     def take(self, chance: random.Random) -> None:
         """Take in every packet that waits at the source."""
-        with suppress(BlockingIOError):
-            while packet := os.read(self.source, PACKET_BYTES_MAX):
-                now_ns = time.monotonic_ns()
-                due_ns = now_ns + self.delay_ns + chance.randint(0, self.jitter_ns)
-                if self._under_way:
-                    due_ns = max(due_ns, self._under_way[-1][0])
-                self._under_way.append((due_ns, packet))
-                if self.outward:
-                    self.capture.write(UNIX_NS + now_ns, packet)
+        while packet := _read(self.source):
+            now_ns = time.monotonic_ns()
+            due_ns = now_ns + self.delay_ns + chance.randint(0, self.jitter_ns)
+            if self._under_way:
+                due_ns = max(due_ns, self._under_way[-1][0])
+            self._under_way.append((due_ns, packet))
+            if self.outward:
+                self.capture.write(UNIX_NS + now_ns, packet)
 
     def deliver(self) -> None:
         """Hand over every packet that is due."""
@@ -81,6 +82,19 @@ class Direction:
                 os.write(self.sink, packet)
                 if not self.outward:
                     self.capture.write(UNIX_NS + now_ns, packet)
+
+
+def _read(device: int) -> bytes:
+    """The next packet; empty if there is none."""
+    try:
+        return os.read(device, PACKET_BYTES_MAX)
+    except BlockingIOError:
+        return b""
+    except OSError as error:
+        if error.errno != errno.EBADFD:
+            raise
+        time.sleep(_DOWN_S)  # it is down while it moves, and readable all the same
+        return b""
 
 
 def open_tun(name: str) -> int:
