@@ -57,14 +57,13 @@ class Availability:
 
 def availability(agreements: Mapping[str, Agreement], graph: DependencyGraph) -> Availability:
     """What each agreement can give, from those that need nothing to those that need everything."""
-    within_cycle = {name for cycle in graph.cycles for name in cycle}
     expected = {name: promised_uptime(one) or ALL for name, one in agreements.items()}
     bounds: dict[str, Bound] = {}
     shared = _SharedNeeds(graph)
     for name in graph.order:
         hard = [one for one in agreements[name].depends_on if one.hard and expected.keys() >= set(one.any_of)]
         terms = tuple(_term(one, expected, shared) for one in hard)
-        if terms and name not in within_cycle:
+        if terms and name not in graph.circular:
             bounds[name] = Bound(prod((one.gives for one in terms), start=ALL), terms)
             expected[name] = min(expected[name], Fraction(ceil(bounds[name].at_most * _SCALE), _SCALE))
     return Availability(bounds, expected)

@@ -39,8 +39,9 @@ def plan_problems(
 ) -> tuple[PlanProblem, ...]:
     """Everything that is wrong, in the order of agreements and of places in them."""
     found = [*_unknown(agreements, graph), *_cycles(agreements, graph), *_routes(agreements)]
+    causes = _Causes(agreements, graph, expected)
     for name, agreement in agreements.items():
-        found += [PlanProblem(name, one) for one in _promise(agreement, agreements, expected)]
+        found += [PlanProblem(name, one) for one in _promise(agreement, expected, causes)]
         found += [PlanProblem(name, one) for one in _response_times(agreement, agreements)]
         found += [PlanProblem(name, one) for one in _contradictions(agreement, agreements)]
     return tuple(sorted(found, key=_order))
@@ -94,14 +95,39 @@ def _routes(agreements: Mapping[str, Agreement]) -> Iterator[PlanProblem]:
             yield PlanProblem(name, Problem((field,), message, fix), blocks=True)
 
 
-def _promise(agreement: Agreement, agreements: Mapping[str, Agreement], expected: Availability) -> Iterator[Problem]:
+class _Causes:
+    """Why agreements cannot give what they promise: the worst of what each needs, and the end of that way down."""
+
+    def __init__(self, agreements: Mapping[str, Agreement], graph: DependencyGraph, expected: Availability) -> None:
+        self.expected = expected.expected
+        self._worst: dict[str, str] = {}
+        self._last: dict[str, str] = {}
+        for name in graph.order:
+            bound = expected.bounds.get(name)
+            if bound is None or bound.at_most >= (promised_uptime(agreements[name]) or ALL):
+                continue
+            worst = min(bound.terms, key=lambda one: (one.gives, one.dependency.any_of))
+            self._worst[name] = min(worst.dependency.any_of, key=lambda one: (self.expected[one], one))
+            self._last[name] = self._last.get(self._worst[name], self._worst[name])
+
+    def of(self, name: str) -> tuple[list[str], str]:
+        """The first ones on the way down, and the last if it is not among them."""
+        found: list[str] = []
+        last = self._last.get(name, "")
+        while name in self._worst and len(found) < _NAMES_MAX:
+            name = self._worst[name]
+            found.append(name)
+        return found, "" if name == last or not last else last
+
+
+def _promise(agreement: Agreement, expected: Availability, causes: _Causes) -> Iterator[Problem]:
     promised, bound = promised_uptime(agreement), expected.bounds.get(agreement.name)
     if promised is None or bound is None or bound.at_most >= promised:
         return
     promised_ppb = int(promised * WHOLE_PPB)
     digits = max(2, words.percent_digits(promised_ppb))
     lossy = sorted((one for one in bound.terms if one.gives < ALL), key=lambda one: (one.gives, one.dependency.any_of))
-    chain = " x ".join(_term(one, agreements, expected, digits) for one in lossy[:_TERMS_MAX])
+    chain = " x ".join(_term(one, causes, digits) for one in lossy[:_TERMS_MAX])
     more = f" and {len(lossy) - _TERMS_MAX} more" if len(lossy) > _TERMS_MAX else ""
     can = words.percent_below(bound.at_most, digits)
     yield Problem(
@@ -112,8 +138,8 @@ def _promise(agreement: Agreement, agreements: Mapping[str, Agreement], expected
     )
 
 
-def _term(term: Term, agreements: Mapping[str, Agreement], expected: Availability, digits: int) -> str:
-    either = " or ".join(_gives(name, agreements, expected, digits) for name in term.dependency.any_of)
+def _term(term: Term, causes: _Causes, digits: int) -> str:
+    either = " or ".join(_gives(name, causes, digits) for name in term.dependency.any_of)
     notes = []
     if len(term.dependency.any_of) > 1:
         notes.append(words.percent_below(term.gives, digits))
@@ -125,16 +151,15 @@ def _term(term: Term, agreements: Mapping[str, Agreement], expected: Availabilit
     return f"{either} ({'; '.join(dict.fromkeys(notes))})" if notes else either
 
 
-def _gives(name: str, agreements: Mapping[str, Agreement], expected: Availability, digits: int) -> str:
+def _gives(name: str, causes: _Causes, digits: int) -> str:
     """An agreement's availability; where it is not what it promises, the way down to who is the reason."""
-    text = f"{name} {words.percent_below(expected.expected[name], digits)}"
-    reasons = []
-    while (bound := expected.bounds.get(name)) and bound.at_most < (promised_uptime(agreements[name]) or ALL):
-        worst = min(bound.terms, key=lambda one: (one.gives, one.dependency.any_of))
-        name = min(worst.dependency.any_of, key=lambda one: (expected.expected[one], one))
-        reasons.append(f"{name} {words.percent_below(expected.expected[name], digits)}")
-    shown = reasons if len(reasons) <= _NAMES_MAX else [*reasons[: _NAMES_MAX - 1], "...", reasons[-1]]
-    return f"{text} (because of {' < '.join(shown)})" if reasons else text
+
+    def share(one: str) -> str:
+        return f"{one} {words.percent_below(causes.expected[one], digits)}"
+
+    way, last = causes.of(name)
+    shown = [*map(share, way), *(("...", share(last)) if last else ())]
+    return f"{share(name)} (because of {' < '.join(shown)})" if shown else share(name)
 
 
 def _response_times(agreement: Agreement, agreements: Mapping[str, Agreement]) -> Iterator[Problem]:

@@ -104,6 +104,14 @@ def test_an_agreement_that_needs_itself_is_a_circle() -> None:
     assert dependency_graph(known(agreement("a", "", hard("a")))).cycles == (("a",),)
 
 
+def test_agreements_that_all_need_each_other_are_one_circle_in_little_time_and_memory() -> None:
+    names = [f"n{at:03d}" for at in range(400)]
+    every = [agreement(name, "99", *(hard(other) for other in names if other != name)) for name in names]
+    graph = dependency_graph(known(*every))
+    assert graph.cycles == (("n000", "n001"),)
+    assert graph.circular == set(names)
+
+
 def test_a_soft_dependency_makes_no_circle() -> None:
     assert not dependency_graph(known(agreement("a", "", hard("b")), agreement("b", "", soft("a")))).cycles
 
@@ -170,6 +178,13 @@ def test_everything_comes_after_what_it_needs_unless_there_is_a_circle(mesh: lis
         (name, one) for at, name in enumerate(graph.order) for one in graph.needs[name] if one not in graph.order[:at]
     ]
     assert bool(late) == bool(graph.cycles)
+    reached = {name: set(graph.needs[name]) for name in NAMES}
+    for through in NAMES:
+        for name in NAMES:
+            reached[name] |= reached[through] if through in reached[name] else set()
+    assert graph.circular == {name for name in NAMES if name in reached[name]}
+    groups = {frozenset(one for one in reached[name] if name in reached[one]) for name in graph.circular}
+    assert sorted(min(group) for group in groups) == [cycle[0] for cycle in graph.cycles]
     for cycle in graph.cycles:
         assert all(one in graph.needs[name] for name, one in zip(cycle, (*cycle[1:], cycle[0]), strict=True))
 

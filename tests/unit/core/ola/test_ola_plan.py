@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from time import process_time
 
 import pytest
 from tests.unit.core.ola.agreements import agreement, hard, hours, p99, ppb, soft
@@ -238,3 +239,16 @@ def test_a_plan_of_200_agreements_names_each_of_10_000_endpoints_that_changed() 
     found = [one for one in plan(old, new).changes if isinstance(one, Changed)]
     assert sum(len(one.fields) for one in found) == 10_000
     assert found[7].fields[3] == FieldChange("endpoints.e11.capacity", "2", "4")
+
+
+def test_a_plan_of_agreements_that_need_many_others_takes_no_more_than_its_size() -> None:
+    """Each of the reasons is a way down through all that is below."""
+
+    def took_s(size: int) -> float:
+        names = [f"n{at:03d}" for at in range(size)]
+        mesh = [agreement(name, "99.9", *map(hard, names[at + 1 : at + 21])) for at, name in enumerate(names)]
+        began_s = process_time()
+        assert plan([], mesh).problems
+        return process_time() - began_s
+
+    assert took_s(320) < 24 * min(took_s(80) for _ in range(2))
