@@ -1,5 +1,7 @@
 # Everything a developer or CI runs. `make help` lists it.
 PYTHON ?= python3.11
+# Of the packages: the interpreter of EL9 and EL10 that they are compiled for.
+PYTHON312 ?= $(or $(firstword $(wildcard /usr/bin/python3.12 /usr/local/bin/python3.12 $(HOME)/.pyenv/versions/3.12.*/bin/python3.12)),python3.12)
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup-dev
@@ -52,7 +54,7 @@ peers: ## Installs the programs that tests run against, where root and apt-get a
 
 .PHONY: test
 test: $(SETUP) peers check ## Everything that belongs to every change
-	$(BIN)/pytest -m "not slow" --durations=20
+	$(BIN)/pytest -m "not slow and not platform" --durations=20
 
 .PHONY: test-slow
 test-slow: $(SETUP) ## The longer tiers: minutes
@@ -102,6 +104,15 @@ bench-routing: $(SETUP) ## Routing policies on simulated scenarios nobody tuned 
 .PHONY: bench-etcd
 bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
 	$(BIN)/python -m benchmarks.etcd
+
+.PHONY: rpm
+rpm: ## Builds the RPMs into build/rpm, needs rpmbuild and Python 3.12 (RELEASE=1: smaller ones, in minutes)
+	$(PYTHON312) packaging/rpm/build.py $(if $(RELEASE),--small)
+
+.PHONY: test-platform
+test-platform: $(SETUP) ## Installs, runs, upgrades and removes the RPM in containers with systemd: minutes, needs root
+	sh tests/platform/install.sh
+	$(BIN)/pytest -m platform tests/platform
 
 .PHONY: lock
 lock: ## Renews the lock files (needs uv)
