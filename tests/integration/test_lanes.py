@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from benchmarks.lanes import critical, overload
 from tests.unit.runtime.lanes.ticks_and_work import MODULE
 
 from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.ola.model import ServiceClass
+from weftmesh.core.schedule.model import SLICE_S
 from weftmesh.runtime.lanes.critical.lane import CriticalLane, LaneSettings
 from weftmesh.runtime.lanes.critical.messages import Ending, Tick, TickResult
 
@@ -101,6 +104,8 @@ async def test_without_the_right_it_runs_all_the_same_and_says_how_to_allow_it()
 import asyncio, ctypes, resource
 resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
 ctypes.CDLL(None).prctl({PR_CAPBSET_DROP}, {CAP_SYS_NICE})
+from weftmesh.core.ola.model import ServiceClass
+from weftmesh.core.schedule.model import SLICE_S
 from weftmesh.runtime.lanes.critical.lane import CriticalLane
 from weftmesh.runtime.lanes.critical.messages import Tick
 async def main():
@@ -216,6 +221,8 @@ async def test_stop_leaves_no_process() -> None:
 async def test_the_child_ends_with_its_parent_even_if_it_hangs(doing: str) -> None:
     code = f"""
 import asyncio
+from weftmesh.core.ola.model import ServiceClass
+from weftmesh.core.schedule.model import SLICE_S
 from weftmesh.runtime.lanes.critical.lane import CriticalLane
 from weftmesh.runtime.lanes.critical.messages import Tick
 async def main():
@@ -237,3 +244,31 @@ asyncio.run(main())
     parent.kill()
     await parent.wait()
     assert await gone(int(line.split()[1]))
+
+
+# A machine that is full
+
+
+@needs_real_time
+async def test_starts_under_sched_rr_are_on_time_while_four_processes_use_all_there_is() -> None:
+    with_rr, without = await critical.measure(seconds=4.0, busy=4)
+    assert with_rr.status.real_time
+    assert not without.status.real_time
+    assert len(with_rr.late_ms) > 200
+    assert with_rr.quantile(0.99) < without.quantile(0.99) / 2
+
+
+async def test_batch_gets_its_share_of_a_loop_that_has_twice_the_work_it_can_do() -> None:
+    seen = await overload.measure(seconds=3.0)
+    shares = {one: seen.share(one) for one in ServiceClass}
+    assert shares[ServiceClass.BATCH] > 0.6 / 12
+    assert shares[ServiceClass.CRITICAL] > shares[ServiceClass.NORMAL] > shares[ServiceClass.BATCH]
+    waits_us = [one.wait_p50_us or 0.0 for one in seen.delays]
+    assert waits_us[0] < waits_us[1]
+
+
+async def test_the_loop_looks_around_before_lanes_have_used_a_slice() -> None:
+    seen = await overload.measure(seconds=1.5)
+    assert len(seen.steps_ms) > 50
+    assert overload.quantile(seen.steps_ms, 0.95) < SLICE_S * 1e3
+    assert overload.quantile(seen.between_ms, 0.95) < SLICE_S * 1e3

@@ -124,10 +124,6 @@ class Scheduler:
         """Whether there is such a job, and it has not ended."""
         return job in self._jobs
 
-    def backlogged(self) -> bool:
-        """Whether any job waits for a turn."""
-        return any(self._queues.values())
-
     def weights(self) -> Mapping[ServiceClass, float]:
         """Those in force."""
         return dict(self._weights)
@@ -151,10 +147,10 @@ class Scheduler:
 
     def _next(self, event: Next) -> Answer:
         del event
-        if self._turn is not None or not self.backlogged():
+        filled = [(queue.tag, one, queue) for one, queue in self._queues.items() if queue]
+        if self._turn is not None or not filled:
             return _UNCHANGED, ()
-        service_class = min((one for one in ServiceClass if self._queues[one]), key=lambda one: self._queues[one].tag)
-        queue = self._queues[service_class]
+        _, service_class, queue = min(filled)
         waiting, turn = queue.take(self._now_s, self.settings.patience_s[service_class])
         self._virtual = queue.tag
         self._jobs[waiting.job.id].state = State.RUNNING

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from itertools import count
 from typing import Any, TypeAlias, TypeVar
@@ -32,6 +31,7 @@ from weftmesh.core.schedule.events import (
 from weftmesh.core.schedule.machine import Scheduler
 from weftmesh.core.schedule.model import Job, Settings, State
 from weftmesh.runtime.lanes.delays import ClassDelays, DelayWindow
+from weftmesh.runtime.lanes.overruns import Overruns
 from weftmesh.runtime.lanes.pacing import Held, Paced
 from weftmesh.runtime.telemetry import get_logger
 
@@ -45,7 +45,7 @@ class Lanes:
 
     A step lasts from one `await` that waits to the next; work that computes awaits `slicing.pause()` every 2 ms or so.
     Whoever holds the loop for longer than a slice is counted and named in the log. Between two turns the loop looks at
-    everything else that it has to do.
+    everything else that it has to do. A turn is charged with what the step is to blame for, see `pacing.Held`.
 
     Args:
         settings: weights, patience, and when services are raised.
@@ -63,7 +63,7 @@ class Lanes:
         self._resting = False
         """A turn has just ended, and the loop has not looked at anything else since."""
         self._windows = {one: DelayWindow(one) for one in ServiceClass}
-        self._overruns: Counter[str] = Counter()
+        self._overruns = Overruns()
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(
@@ -123,7 +123,7 @@ class Lanes:
 
     def overruns(self) -> Mapping[str, int]:
         """How often each job held the loop for longer than a slice, by name."""
-        return dict(self._overruns)
+        return self._overruns.counts()
 
     def story(self, service: str) -> str:
         """What happened to a service's jobs, for people."""
@@ -155,13 +155,13 @@ class Lanes:
     def ended(self, job: int, held: Held, then: State) -> None:
         """A step is over: whoever ran it pays, and the loop looks around before the next."""
         now_s = time.monotonic()
-        _, effects = self._machine.apply(Ran(job, held.wall_s, then), now_s)
+        _, effects = self._machine.apply(Ran(job, held.own_s, then), now_s)
         if self._turn is not None and self._turn.job.id == job:
             self._windows[self._turn.service_class].ended(now_s, held.wall_s, bool(effects))
             self._turn = None
         for effect in effects:
             if isinstance(effect, Overran):
-                self._name(effect.job, held)
+                self._overruns.add(effect.job.name, held, now_s)
         if not self._resting and not self._loop.is_closed():
             self._resting = True
             self._loop.call_soon(self._rested)
@@ -191,7 +191,7 @@ class Lanes:
         del self._tasks[job]
         work.close()
         if self._machine.known(job):
-            self.ended(job, Held(0.0, 0.0), State.ENDED)
+            self.ended(job, Held(0.0, 0.0, False), State.ENDED)
 
     # Changes
 
@@ -211,14 +211,6 @@ class Lanes:
 
     def _wake(self) -> None:
         self._carry_out(self._machine.apply(Wake(), time.monotonic())[1])
-
-    def _name(self, job: Job, held: Held) -> None:
-        """Log who held the loop for too long: the first time, the second, the fourth, the eighth ..."""
-        self._overruns[job.name] += 1
-        times = self._overruns[job.name]
-        if times & (times - 1) == 0:
-            held_ms, cpu_ms = round(held.wall_s * 1e3, 1), round(held.cpu_s * 1e3, 1)
-            _log.warning("job held the loop", job=job.name, held_ms=held_ms, cpu_ms=cpu_ms, times=times)
 
 
 async def _run(paced: Paced[T]) -> T:

@@ -24,10 +24,10 @@ class ClassDelays:
         wait_p50_us: from being ready to the turn.
         wait_p99_us: the same.
         wait_max_us: the same.
-        held_p99_us: how long a turn held the loop.
+        held_p99_us: how long a turn held the loop, other processes in between included.
         held_max_us: the same.
         late: turns that came after the job's deadline.
-        overruns: turns that held the loop for more than a slice.
+        overruns: turns that held the loop for more than a slice by their own doing.
     """
 
     service_class: ServiceClass

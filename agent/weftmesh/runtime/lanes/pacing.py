@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections.abc import Coroutine, Generator
 from dataclasses import dataclass
@@ -15,10 +16,38 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How long one step held the loop, and how much of that its thread had a processor."""
+    """How long one step held the loop.
+
+    Attributes:
+        wall_s: from its beginning to its end.
+        cpu_s: of that its thread had a processor.
+        blocked: whether the thread gave its processor up by itself, as in a call that sleeps or waits.
+    """
 
     wall_s: float
     cpu_s: float
+    blocked: bool
+
+    @property
+    def own_s(self) -> float:
+        """What the step is to blame for: other processes may have had the processor in between."""
+        return self.wall_s if self.blocked else self.cpu_s
+
+
+class StepClock:
+    """Measures a step from where this is made."""
+
+    __slots__ = ("_cpu_s", "_waits", "_wall_s")
+
+    def __init__(self) -> None:
+        self._waits = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        self._cpu_s = time.thread_time()
+        self._wall_s = time.perf_counter()
+
+    def held(self) -> Held:
+        """What there is until now."""
+        wall_s, cpu_s = time.perf_counter() - self._wall_s, time.thread_time() - self._cpu_s
+        return Held(wall_s, cpu_s, resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw > self._waits)
 
 
 class Turns(Protocol):
@@ -59,15 +88,14 @@ class Paced(Generic[T]):
                     yield from self._turns.turn(self._job)
                 except (asyncio.CancelledError, GeneratorExit) as error:
                     thrown = error
-            then, begun_s, begun_cpu_s = State.ENDED, time.perf_counter(), time.thread_time()
+            then, clock = State.ENDED, StepClock()
             try:
                 awaited = self._work.send(None) if thrown is None else self._work.throw(thrown)
                 then = State.READY if awaited is None else State.BLOCKED
             except StopIteration as returned:
                 return returned.value  # type: ignore[no-any-return]  # StopIteration is not generic
             finally:
-                held = Held(time.perf_counter() - begun_s, time.thread_time() - begun_cpu_s)
-                self._turns.ended(self._job, held, then)
+                self._turns.ended(self._job, clock.held(), then)
             thrown = None
             if awaited is not None:
                 try:
