@@ -20,6 +20,7 @@ class Contact:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._heard_s = 0.0
+        self._begun_s = clock.table_s()
 
     @property
     def heard_ms(self) -> int:
@@ -32,9 +33,9 @@ class Contact:
 
     def restore(self, heard_ms: int) -> None:
         """Begin with what an earlier life of the process heard last."""
-        self._heard_s = min(heard_ms / 1e3, self._clock.table_s() - CONTACT_S)
+        self._heard_s = self._begun_s = min(heard_ms / 1e3, self._clock.table_s() - CONTACT_S)
 
     def stale_ms(self) -> int:
         """How old what is known is; 0 while the node follows a leader."""
-        age_s = self._clock.table_s() - self._heard_s
+        age_s = self._clock.table_s() - max(self._heard_s, self._begun_s)
         return 0 if age_s < CONTACT_S else int(age_s * 1e3)

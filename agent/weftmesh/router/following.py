@@ -47,7 +47,7 @@ class Following:
         self._rng = rng
         self._revision = 0
         self._known = known_revision
-        self._followed = False
+        self._followed = asyncio.Event()
         self.client: Client | None = None
         """While the node is connected."""
 
@@ -85,21 +85,22 @@ class Following:
                         await self._check_caught_up(client)
                     self._take(change)
                     self._revision = self._known = change.revision
-                    self._followed = True
+                    self._followed.set()
             raise NodeUnreachableError(f"{client.target} ended the stream of agreements; it is asked again")
         finally:
             status.cancel()
 
     async def _ask_status(self, client: Client) -> None:
         """A follower that lost its leader streams nothing, and so does one that has nothing to say."""
+        # Before the first word the node may be ready while the router knows nothing of its agreements.
+        await self._followed.wait()
         while True:
             try:
                 status = await client.mesh.get_status(timeout_s=STATUS_TIMEOUT_S)
             except WeftmeshError as error:
                 _log.debug("the node does not answer", why=str(error))
             else:
-                # Without a first word the node may be ready while its agreements are not read yet.
-                if status.quorum and self._followed:
+                if status.quorum:
                     self._heard()
             await asyncio.sleep(STATUS_S)
 

@@ -36,6 +36,8 @@ class Watching:
     async def watch(self, routes: Collection[str]) -> AsyncIterator[routing_pb2.RouteTable]:
         """The tables of `routes`, of all where that is empty: at once, then with each change.
 
+        A route of `routes` that is not there is told as removed.
+
         Raises:
             OverloadedError: too many watch already.
         """
@@ -44,7 +46,7 @@ class Watching:
         watcher = _Watcher(frozenset(routes))
         self._watchers.add(watcher)
         try:
-            for name in self._tables.names():
+            for name in routes or self._tables.names():
                 watcher.changed(name)
             while True:
                 yield table_view(self._tables, self._contact, await watcher.next(), reasons=False)
