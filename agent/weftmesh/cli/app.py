@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "dev": Lazy("weftmesh.cli.commands.dev:dev", "A whole mesh on this machine, to try things."),
     "bench": Lazy("weftmesh.cli.commands.bench:bench", "Measure a mesh."),
     "config": Lazy("weftmesh.cli.commands.config:config", "The configuration in force."),
+    "purge": Lazy("weftmesh.cli.commands.purge:purge", "Erase what this node keeps."),
     "version": Lazy("weftmesh.cli.commands.version:version", "Which version this is."),
 }
 
