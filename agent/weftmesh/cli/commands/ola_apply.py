@@ -17,7 +17,7 @@ from weftmesh.core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from weftmesh.core.ola.plan import Plan
-    from weftmesh.core.ola.plan_problems import PlanProblem
+    from weftmesh.core.ola.structure_problems import PlanProblem
     from weftmesh.ola.v1 import ola_pb2
     from weftmesh.runtime.ola_files.reading import Reading
 

@@ -11,7 +11,8 @@ from weftmesh.core.ola.dependencies import dependency_graph
 from weftmesh.core.ola.dependencies_bounds import availability
 from weftmesh.core.ola.model import Agreement
 from weftmesh.core.ola.plan_changes import FieldChange, changed_fields
-from weftmesh.core.ola.plan_problems import PlanProblem, plan_problems
+from weftmesh.core.ola.plan_problems import plan_problems
+from weftmesh.core.ola.structure_problems import PlanProblem
 from weftmesh.core.records import record
 
 

@@ -13,32 +13,17 @@ from weftmesh.core.ola.dependencies import DependencyGraph
 from weftmesh.core.ola.dependencies_bounds import ALL, Availability, Term, promised_uptime, series_time_us
 from weftmesh.core.ola.model import WHOLE_PPB, Agreement, ResponseTime
 from weftmesh.core.ola.problems import Path, Problem
-from weftmesh.core.records import record
+from weftmesh.core.ola.structure_problems import PlanProblem, structure_problems
 
 _TERMS_MAX: Final = 5
 _NAMES_MAX: Final = 12
-
-
-@record(frozen=True, slots=True)
-class PlanProblem:
-    """One thing that is wrong with several agreements.
-
-    Attributes:
-        agreement: where it has to be mended, or could be.
-        problem: what, where in that agreement, and what to do.
-        blocks: whether the agreements cannot be run like this; otherwise a promise is made that cannot be kept.
-    """
-
-    agreement: str
-    problem: Problem
-    blocks: bool = False
 
 
 def plan_problems(
     agreements: Mapping[str, Agreement], graph: DependencyGraph, expected: Availability
 ) -> tuple[PlanProblem, ...]:
     """Everything that is wrong, in the order of agreements and of places in them."""
-    found = [*_unknown(agreements, graph), *_cycles(agreements, graph), *_routes(agreements)]
+    found = [*structure_problems(agreements, graph)]
     causes = _Causes(agreements, graph, expected)
     for name, agreement in agreements.items():
         found += [PlanProblem(name, one) for one in _promise(agreement, expected, causes)]
@@ -51,48 +36,6 @@ def _order(one: PlanProblem) -> tuple[str, list[tuple[int, str]], str]:
     """Items of a list by their number, not by its digits."""
     path = [(part, "") if isinstance(part, int) else (-1, part) for part in one.problem.path]
     return one.agreement, path, one.problem.message
-
-
-def _unknown(agreements: Mapping[str, Agreement], graph: DependencyGraph) -> Iterator[PlanProblem]:
-    for one in graph.unknown:
-        message = f"there is no agreement {one.name}"
-        fix = f"apply {one.name} too, or take the dependency out"
-        hard = agreements[one.agreement].depends_on[one.index].hard
-        yield PlanProblem(one.agreement, Problem(("dependsOn", one.index), message, fix), blocks=hard)
-
-
-def _cycles(agreements: Mapping[str, Agreement], graph: DependencyGraph) -> Iterator[PlanProblem]:
-    for cycle in graph.cycles:
-        first, second = cycle[0], cycle[1 % len(cycle)]
-        shown = [*cycle, first] if len(cycle) <= _NAMES_MAX else [*cycle[:_NAMES_MAX], "...", first]
-        index = next(at for at, one in enumerate(agreements[first].depends_on) if one.hard and second in one.any_of)
-        problem = Problem(
-            ("dependsOn", index),
-            f"agreements need each other in a circle: {' > '.join(shown)}",
-            "make one of them soft",
-        )
-        yield PlanProblem(first, problem, blocks=True)
-
-
-def _routes(agreements: Mapping[str, Agreement]) -> Iterator[PlanProblem]:
-    """Agreements about one service share its route."""
-    first_of_service: dict[str, Agreement] = {}
-    for name, agreement in agreements.items():
-        if not agreement.endpoints:
-            continue
-        first = first_of_service.setdefault(agreement.service, agreement)
-        differs = [
-            field
-            for field, same in (
-                ("endpoints", set(first.endpoints) == set(agreement.endpoints)),
-                ("route", first.route == agreement.route),
-            )
-            if not same
-        ]
-        for field in differs:
-            message = f"{first.name} says otherwise about the same service, {agreement.service}"
-            fix = f"say the same as {first.name}, or name endpoints in one of the two only"
-            yield PlanProblem(name, Problem((field,), message, fix), blocks=True)
 
 
 class _Causes:

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.core.ola_machine.agreed import EVERYTHING, LEDGER, PAYMENTS, applied, applying, header, last, window
 
 from weftmesh.core.board.outcomes import OutcomeKind
-from weftmesh.core.ola.model import Exclusion, RouteMode, ServiceClass
+from weftmesh.core.ola.model import Dependency, Endpoint, Exclusion, RouteMode, ServiceClass
 from weftmesh.core.ola.replicated.commands import (
     AddExclusion,
     ApplyAgreements,
@@ -24,7 +24,7 @@ from weftmesh.core.ola.replicated.commands import (
 )
 from weftmesh.core.ola.replicated.machine import Agreements
 from weftmesh.core.ola.replicated.outcomes import Reason, Verb
-from weftmesh.core.ola.replicated.rows import EndpointWeight, Limits, OverrideKind
+from weftmesh.core.ola.replicated.rows import EndpointWeight, Generation, Limits, OverrideKind
 
 PATCHING = Exclusion("patching", "2026-11-22T02:00:00", 7_200, author="ann@n1")
 
@@ -62,6 +62,47 @@ def test_what_is_retired_goes_on_counting_generations_when_it_comes_back() -> No
     assert machine.read.generation("ledger").number == 2  # type: ignore[union-attr]  # it is there
 
 
+def test_what_two_people_apply_at_once_is_judged_together() -> None:
+    """Each of the two is good beside what both of them saw."""
+    machine = applied(applying(PAYMENTS, LEDGER))
+    needs_ledger = replace(PAYMENTS, depends_on=(Dependency(("ledger",)),))
+    assert last(machine, applying(needs_ledger, seen=1))[0].ok
+    needs_payments = replace(LEDGER, depends_on=(Dependency(("payments-api",)),))
+    for late in (
+        applying(needs_payments, seen=1),
+        applying(retire=(Retirement("ledger", 1),), why="not needed"),
+        applying(replace(PAYMENTS, name="other", endpoints=(Endpoint("x", "h:1"),))),
+    ):
+        outcome, events = last(machine, late)
+        assert (outcome.kind, outcome.reason, events) == (OutcomeKind.COLLISION, Reason.CONTRADICTION, ())
+    assert last(machine, applying(replace(LEDGER, review="2027-01-01"), seen=1))[0].ok
+
+
+def test_what_is_wrong_already_stops_nobody_from_mending_something_else() -> None:
+    """A state of an earlier release may hold a circle."""
+    state = applied(applying(PAYMENTS, LEDGER)).freeze()
+    needs = {"ledger": "payments-api", "payments-api": "ledger"}
+    rows = tuple(
+        replace(one, agreement=replace(one.agreement, depends_on=(Dependency((needs[one.name],)),)))
+        if isinstance(one, Generation)
+        else one
+        for one in state.rows
+    )
+    machine = Agreements.thaw(replace(state, rows=rows))
+    assert last(machine, applying(replace(LEDGER, name="rates")))[0].ok
+    assert last(machine, applying(LEDGER, seen=1))[0].ok, "the circle is broken"
+
+
+def test_a_class_that_is_agreed_meanwhile_is_raised_no_longer() -> None:
+    machine = applied(applying(PAYMENTS), SetClass(header(), "payments-api", ServiceClass.CRITICAL, "burns 14x"))
+    last(machine, applying(replace(PAYMENTS, service_class=ServiceClass.BATCH), seen=1))
+    assert machine.read.class_of("payments-api") is ServiceClass.CRITICAL, "it burns still"
+    last(machine, applying(replace(PAYMENTS, service_class=ServiceClass.CRITICAL), seen=2))
+    standing = machine.read.standing("payments-api")
+    assert standing is not None
+    assert (standing.raised_to, standing.raised_why) == (0, "")
+
+
 def test_of_what_was_retired_long_ago_nothing_is_left() -> None:
     machine = applied(applying(LEDGER), window("n1", 0))
     for number in range(Limits.RETIRED_KEPT + 1):
@@ -93,7 +134,7 @@ def test_what_is_out_of_bounds_is_refused(command: Command) -> None:
 
 
 def test_exclusions_are_numbered_and_taken_back() -> None:
-    machine = applied(applying(EVERYTHING))
+    machine = applied(applying(EVERYTHING, LEDGER))
     assert last(machine, AddExclusion(header(), "payments-api", PATCHING))[0].current_version == 1
     assert last(machine, AddExclusion(header(), "payments-api", PATCHING))[0].kind is OutcomeKind.UNCHANGED
     assert machine.read.exclusions("payments-api") == (*EVERYTHING.exclusions, PATCHING)

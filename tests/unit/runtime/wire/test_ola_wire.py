@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.core.ola_machine.agreed import (
     EVERYTHING,
@@ -36,8 +38,8 @@ from weftmesh.runtime.wire.ola_commands import decode_ola_command, encode_ola_co
 from weftmesh.runtime.wire.ola_rows import ola_from_rows, ola_rows
 
 COMMANDS: tuple[Command, ...] = (
-    applying(EVERYTHING, LEDGER),
-    applying(retire=(Retirement("ledger", 1),), why="over"),
+    applying(EVERYTHING, LEDGER, replace(LEDGER, name="rates")),
+    applying(retire=(Retirement("rates", 1),), why="over"),
     AddExclusion(header(3, 4), "payments-api", Exclusion("patching", "2026-11-22T02:00:00", 7_200)),
     window("n1", 0),
     confirming("n1", 0),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import quoted
+from weftmesh.core.ola.dependencies import dependency_graph
+from weftmesh.core.ola.model import Agreement
 from weftmesh.core.ola.replicated.commands import (
     AddExclusion,
     ApplyAgreements,
@@ -20,6 +23,7 @@ from weftmesh.core.ola.replicated.plans import Change, Happening, Plan, Refusal,
 from weftmesh.core.ola.replicated.rows import AddedExclusion, Generation, Limits, Row, Standing, class_in_force
 from weftmesh.core.ola.replicated.store import Store
 from weftmesh.core.ola.replicated.validate import check_agreement, check_exclusion, note
+from weftmesh.core.ola.structure_problems import structure_problems
 
 
 def plan_apply(store: Store, command: ApplyAgreements) -> Plan:
@@ -43,6 +47,7 @@ def plan_apply(store: Store, command: ApplyAgreements) -> Plan:
     _check_limit(store, command)
     if not rows:
         return Unchanged("")
+    _check_structure(store, command)
     return Change(happenings[0].subject, tuple(rows), happenings=tuple(happenings))
 
 
@@ -77,6 +82,27 @@ def _check_limit(store: Store, command: ApplyAgreements) -> None:
         )
 
 
+def _check_structure(store: Store, command: ApplyAgreements) -> None:
+    """Two people who look at the same state, and of whom each applies what is good by itself, can make a circle or take
+    away what the other one needs. What was wrong before stays as it is: it must stop no one from mending the rest.
+    """
+    before = {one.name: one.agreement for one in store.all_in_force()}
+    retired = {one.name for one in command.retire}
+    after = {name: one for name, one in before.items() if name not in retired}
+    after |= {one.agreement.name: one.agreement for one in command.agreements}
+    wrong = _blocking(after)
+    fresh = wrong - _blocking(before) if wrong else wrong
+    if fresh:
+        name, message, fix = min(fresh)
+        raise Refusal(Reason.CONTRADICTION, f"agreement {name}: {message}; {fix}, or plan again", OutcomeKind.COLLISION)
+
+
+def _blocking(agreements: Mapping[str, Agreement]) -> set[tuple[str, str, str]]:
+    ordered = {name: agreements[name] for name in sorted(agreements)}
+    found = structure_problems(ordered, dependency_graph(ordered))
+    return {(one.agreement, one.problem.message, one.problem.fix) for one in found if one.blocks}
+
+
 def _new_generation(store: Store, one: NewGeneration, command: ApplyAgreements) -> Generation | None:
     present = store.in_force(one.agreement.name)
     if present is not None and present.agreement == one.agreement:
@@ -91,7 +117,9 @@ def _applied(store: Store, new: Generation) -> Standing:
     before = store.standings.get(new.name)
     if before is None or before.retired:
         return Standing(new.name, new.number, new.revision, exclusions=0 if before is None else before.exclusions)
-    return replace(before, generation=new.number, revision=new.revision)
+    after = replace(before, generation=new.number, revision=new.revision)
+    is_raised = bool(after.raised_to) and after.raised_to < new.agreement.service_class
+    return after if is_raised else replace(after, raised_to=0, raised_why="")
 
 
 def _retired(store: Store, retirement: Retirement, why: str) -> Standing:

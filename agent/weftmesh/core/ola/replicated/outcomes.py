@@ -23,6 +23,8 @@ class Reason(StrEnum):
     LIMIT_REACHED = "LIMIT_REACHED"
     GENERATION_CONFLICT = "GENERATION_CONFLICT"
     """Somebody changed it meanwhile."""
+    CONTRADICTION = "CONTRADICTION"
+    """It does not go with what others applied meanwhile."""
     WINDOW_TOO_OLD = "WINDOW_TOO_OLD"
     WINDOW_NOT_OVER = "WINDOW_NOT_OVER"
     WINDOW_NOT_RECORDED = "WINDOW_NOT_RECORDED"
