@@ -101,6 +101,10 @@ bench-learning: $(SETUP) ## Learning rounds of 16 node processes, and how good t
 bench-routing: $(SETUP) ## Routing policies on simulated scenarios nobody tuned on (SEED=n draws fresh ones from n on)
 	$(BIN)/python -m benchmarks.routing $(if $(SEED),--first $(SEED))
 
+.PHONY: bench-lanes
+bench-lanes: $(SETUP) ## How late critical work starts on a machine that is full, and what lanes leave to the others
+	$(BIN)/python -m benchmarks.lanes
+
 .PHONY: bench-etcd
 bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
 	$(BIN)/python -m benchmarks.etcd

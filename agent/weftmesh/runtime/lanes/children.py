@@ -62,7 +62,8 @@ async def start_child(module: str, *arguments: str) -> Child:
 def parents_channel(parent: int) -> socket.socket:
     """Called by a child first: from now on it is killed when its parent ends. Returns its end of the socket pair.
 
-    The kernel looks at the thread that started the child: that of the parent's loop.
+    The kernel looks at the thread that started the child: that of the parent's loop. SIGINT and SIGTERM are sent to
+    whole groups of processes; the child leaves them to its parent, which ends it in order.
 
     Raises:
         SystemExit: the parent has ended already.
@@ -70,4 +71,6 @@ def parents_channel(parent: int) -> socket.socket:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return socket.socket(fileno=os.dup(0))

@@ -267,6 +267,29 @@ async def test_a_service_comes_down_by_itself_when_nothing_is_heard_of_it() -> N
     await lanes.stop()
 
 
+async def test_a_job_that_is_never_the_most_urgent_ends_all_the_same() -> None:
+    lanes = Lanes(Settings(patience_s=dict.fromkeys(ServiceClass, 0.05)))
+    ended = asyncio.Event()
+
+    async def urgent() -> None:
+        spin(0.002)
+        if not ended.is_set():
+            for _ in range(1 + (lanes.delays()[2].waiting < 4)):
+                lanes.submit(BATCH, 0.5, urgent(), name="urgent")
+
+    async def patient() -> None:
+        for _ in range(3):
+            spin(0.002)
+            await pause()
+        ended.set()
+
+    lanes.submit(BATCH, 0.5, urgent(), name="urgent")
+    old = lanes.submit(BATCH, 1e6, patient(), name="old")
+    async with asyncio.timeout(60):
+        await old
+    await lanes.stop()
+
+
 async def test_too_many_jobs_are_refused_and_closed() -> None:
     lanes = Lanes(Settings(jobs_max=1))
     first = lanes.submit(NORMAL, 1.0, asyncio.sleep(60), name="first")

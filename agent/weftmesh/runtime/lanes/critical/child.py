@@ -121,7 +121,6 @@ def main(arguments: Sequence[str]) -> None:
     load(arguments[2:])
     # Says on stderr in which line a tick ran away before the kernel's limit ends the process.
     faulthandler.register(signal.SIGXCPU, all_threads=False, chain=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
     priority = take_real_time() if arguments[1] == "rr" else Priority(False, "it was not asked for")

@@ -22,7 +22,10 @@ from weftmesh.runtime.telemetry import get_logger
 CHILD_MODULE: Final = "weftmesh.runtime.lanes.critical.child"
 PERIOD_MIN_S: Final = 0.001
 BACKOFF_MAX_S: Final = 10.0
+START_TIMEOUT_S: Final = 30.0
 SILENCES_MAX: Final = 3
+SILENCES_AT_START_MAX: Final = 30
+"""A child that has not said anything yet imports its modules, on a machine that may be full."""
 _log = get_logger("weftmesh.lanes.critical")
 
 
@@ -99,9 +102,13 @@ class CriticalLane:
         self._lateness = LatencyWindow()
 
     async def start(self) -> None:
-        """Start the child; return once it is ready."""
+        """Start the child; return once it is ready. If that takes too long, it goes on being tried beside the rest."""
         self._keeping = asyncio.create_task(self._keep())
-        await self._ready.wait()
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._ready.wait()
+        except TimeoutError:
+            _log.warning("critical lane is not ready yet, going on without it", waited_s=START_TIMEOUT_S)
 
     async def stop(self) -> None:
         """End the child; it is gone when this returns."""
@@ -196,12 +203,14 @@ class CriticalLane:
 
     async def _watch(self, child: Child) -> None:
         """Kill a child that hangs. A parent that could not run itself misses one look, not three."""
-        silences = 0
+        silences, silences_max = 0, SILENCES_AT_START_MAX
         while True:
             self._heard = False
             await asyncio.sleep(self._settings.silence_s)
-            silences = 0 if self._heard or not self._ready.is_set() else silences + 1
-            if silences >= SILENCES_MAX:
+            silences += 1
+            if self._heard:
+                silences, silences_max = 0, SILENCES_MAX
+            elif silences >= silences_max:
                 _log.error("critical lane hangs, killing it", pid=child.process.pid)
                 child.kill()
                 return

@@ -6,7 +6,6 @@ It does one thing at a time and ends when its parent does.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
@@ -51,7 +50,6 @@ def main(arguments: Sequence[str]) -> None:
     if len(arguments) < 2 or not arguments[1].isdecimal():
         raise InvalidInputError("usage: PARENT-PID NICE MODULE...; only `runtime.lanes.heavy.pool` starts this")
     channel = parents_channel(int(arguments[0]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(int(arguments[1]))
     load(arguments[2:])
     while (received := receive_frame(channel)) is not None:

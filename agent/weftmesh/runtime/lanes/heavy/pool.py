@@ -33,7 +33,7 @@ class PoolSettings:
         workers: processes at the same time.
         waiting_max: calls that wait for a worker; more are refused.
         nice: how far below others they are scheduled, 0 to 19.
-        idle_s: after so long without work a worker ends; starting another takes some 0.1 s.
+        idle_s: after so long without work a worker ends; starting another takes tenths of a second.
     """
 
     workers: int = 1
