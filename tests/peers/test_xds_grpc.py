@@ -6,7 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.peers.xds_lab import SERVICE, Heard, calling, endpoints, follows_weights, serving
+from tests.peers.xds_lab import (
+    SERVICE,
+    Heard,
+    calling,
+    endpoints,
+    follows_weights,
+    reports_loads,
+    serving,
+    survives_restart,
+)
+from tests.peers.xds_router import leaves_a_failing_endpoint, routed
 
 from weftmesh.client.xds_bootstrap import LocalRouter, Router, grpc_bootstrap
 from weftmesh.router.xds.server import XdsServer
@@ -30,3 +40,27 @@ async def test_it_follows_weights_and_drains(tmp_path: Path) -> None:
             await follows_weights(server, found, caller)
             (client,) = server.clients()
     assert (client.node, client.subject, client.nacks) == ("caller", "local", 0)
+
+
+async def test_it_survives_a_restart_of_the_server(tmp_path: Path) -> None:
+    socket = tmp_path / "xds.sock"
+    second = XdsServer(Heard(), socket=socket)
+    async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
+        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
+            await survives_restart(server, second, found, caller)
+
+
+async def test_it_leaves_a_failing_endpoint(tmp_path: Path) -> None:
+    socket = tmp_path / "xds.sock"
+    client = calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket)))
+    async with endpoints() as found, routed(found, socket) as tables, client as caller:
+        await leaves_a_failing_endpoint(found, tables, caller)
+
+
+async def test_it_reports_its_loads(tmp_path: Path) -> None:
+    socket, heard = tmp_path / "xds.sock", Heard()
+    async with endpoints() as found, serving(XdsServer(heard, socket=socket)) as server:
+        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
+            await reports_loads(heard, server, found, caller)

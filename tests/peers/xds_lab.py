@@ -199,3 +199,48 @@ async def follows_weights(server: XdsServer, found: Endpoints, caller: Caller) -
         settled_s = time.monotonic() + 0.5
         check_shares((await caller.until(SAMPLE_SIZE, settled_s))[:SAMPLE_SIZE], weights)
     assert not caller.errors()
+
+
+async def survives_restart(first: XdsServer, second: XdsServer, found: Endpoints, caller: Caller) -> None:
+    """The server goes away and comes back with another table; no call fails meanwhile."""
+    await caller.until(50)
+    await first.stop()
+    gone_s = time.monotonic()
+    await caller.until(500, gone_s)
+    # It knows no routes yet, as a router that has not reached its node: that takes none away.
+    await second.start()
+    second.set_routes({})
+    try:
+        while not second.clients():
+            assert time.monotonic() < gone_s + START_S, "the client does not come back"
+            await asyncio.sleep(0.05)
+        await caller.until(200, time.monotonic())
+        changed_s = time.monotonic()
+        second.set_routes(found.table((0.0, 0.9, 0.1)))
+        await acknowledged(second, changed_s)
+        check_shares((await caller.until(SAMPLE_SIZE, time.monotonic() + 0.5))[:SAMPLE_SIZE], (0.0, 0.9, 0.1))
+        assert not caller.errors()
+    finally:
+        await second.stop()
+
+
+async def reports_loads(heard: Heard, server: XdsServer, found: Endpoints, caller: Caller) -> None:
+    """What clients report is what they did: each call once, as a success or as an error of its endpoint."""
+    await caller.until(300)
+    found.failing.add("c")
+    await caller.until(300, time.monotonic())
+    ended = len(caller.calls)
+    deadline_s = time.monotonic() + START_S
+    while sum(one.sent for one in heard.samples) < ended:
+        assert time.monotonic() < deadline_s, f"{sum(one.sent for one in heard.samples)} of {ended} calls reported"
+        await asyncio.sleep(0.1)
+    assert set(server.in_progress()) <= {(SERVICE, name) for name in NAMES}
+    await caller.stop()
+    # A client reports once a second and not when it ends, so its last second is missing.
+    for name in NAMES:
+        seen = sum(answer in (name, f"!UNAVAILABLE {name} fails") for _, answer in caller.calls)
+        reported = heard.requests(name, ok=True) + heard.requests(name, ok=False)
+        assert 0 < reported <= seen, (name, reported, seen)
+    assert not heard.requests("a", ok=False)
+    assert heard.requests("c", ok=False)
+    assert {one.latency_us for one in heard.samples} == {None}

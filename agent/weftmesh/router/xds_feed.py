@@ -50,5 +50,7 @@ class XdsFeed:
                     RouteRow(one.name, one.address, row.weight, one.zone)
                     for one, row in zip(inputs.endpoints, self._tables.rows(route), strict=True)
                 )
-                self._snapshots[route] = RouteSnapshot(route, self._tables.version(route), rows)
+                # Where this node may eject, clients may: they notice sooner than their reports tell it.
+                percent = inputs.settings.max_ejection_percent if inputs.takes_effect else None
+                self._snapshots[route] = RouteSnapshot(route, self._tables.version(route), rows, percent)
         self._server.set_routes(dict(self._snapshots))
