@@ -20,6 +20,7 @@ from weftmesh.runtime.clock import wall_ms
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
 AGREED = replace(PAYMENTS, on_breach=(RaiseClass(ServiceClass.CRITICAL), OpenTask("OPS", "payments burns its budget")))
+NOWHERE = OpenTask("NOWHERE", "a project that is not there")
 
 
 async def tasks(client: Client, project: str = "OPS") -> list[board_pb2.Task]:
@@ -40,7 +41,8 @@ async def test_a_breach_opens_one_task_whoever_leads_and_closes_it_with_evidence
     async with first.client() as client, second.client() as other:
         project = board_pb2.CreateProjectRequest(project_id="OPS", project=board_pb2.Project(title="Operations"))
         await client.board.create_project(project, timeout_s=CALL_S)
-        await client.ola.change_agreements(applying(AGREED), timeout_s=CALL_S)
+        agreed = replace(AGREED, on_breach=(NOWHERE, *AGREED.on_breach))
+        await client.ola.change_agreements(applying(agreed), timeout_s=CALL_S)
         newest_s = wall_ms() // 300_000 * 300 - 300
         for number in range(12):
             count = command_pb2.ObjectiveCount(name=AGREED.name, objective="uptime", good=900, total=1_000)
@@ -55,7 +57,9 @@ async def test_a_breach_opens_one_task_whoever_leads_and_closes_it_with_evidence
         await OlaDuty(other).look()
         assert [one.name for one in await tasks(other)] == [task.name]
 
-        retirement = command_pb2.ApplyAgreements(retire=[command_pb2.Retirement(name=AGREED.name, seen=1)], why="moved")
+        renamed = replace(AGREED, on_breach=(OpenTask("OPS", "another title"),))
+        await client.ola.change_agreements(applying(renamed, seen=1), timeout_s=CALL_S)
+        retirement = command_pb2.ApplyAgreements(retire=[command_pb2.Retirement(name=AGREED.name, seen=2)], why="moved")
         request = ola_pb2.ChangeAgreementsRequest(apply_agreements=retirement)
         await other.ola.change_agreements(request, timeout_s=CALL_S)
         await OlaDuty(other).look()

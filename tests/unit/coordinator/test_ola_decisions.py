@@ -69,7 +69,7 @@ def test_whoever_leads_next_opens_no_second_breach_and_sees_to_the_same_task() -
 
 def test_a_breach_is_over_when_it_is_calm_and_the_class_goes_back() -> None:
     closed, lowered = steps(doing([0] * 288, BREACH, raised_to=1))
-    assert closed == Close(BREACH, (TASK,), NOW_S, closed.evidence)  # type: ignore[union-attr]  # it is one
+    assert closed == Close(BREACH, NOW_S, closed.evidence)  # type: ignore[union-attr]  # it is one
     assert closed.evidence.startswith("it burns\nover: ")
     assert isinstance(lowered, SetClass)
     assert lowered.to is ServiceClass.NORMAL
@@ -97,6 +97,6 @@ def test_a_breach_of_what_is_agreed_no_longer_is_over() -> None:
     gone = replace(BREACH, objective="packet-loss")
     (closed,) = steps(doing([0] * 288, gone))
     assert isinstance(closed, Close)
-    (closed,) = retired_steps([BREACH, replace(BREACH, objective="x", ended_s=9)], (TASK,), NOW_S)
+    (closed,) = retired_steps([BREACH, replace(BREACH, objective="x", ended_s=9)], NOW_S)
     assert isinstance(closed, Close)
     assert "retired" in closed.evidence

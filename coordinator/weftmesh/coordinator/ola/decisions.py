@@ -31,10 +31,9 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A breach is over; its task is closed first."""
+    """A breach is over; its tasks are closed first."""
 
     breach: Breach
-    tasks: tuple[OpenTask, ...]
     ended_s: int
     evidence: str
 
@@ -71,20 +70,20 @@ def steps(judged: Judged) -> Iterator[Step]:
             yield Open(agreement.name, one.objective.key, at_s, one.reason)
             burning.append(f"{one.objective.key}: {one.reason}")
         elif breach is not None and is_calm(one) and at_s - breach.started_s >= HOLD_S:
-            yield Close(breach, tasks, at_s, f"{breach.evidence}\nover: {one.reason}")
+            yield Close(breach, at_s, f"{breach.evidence}\nover: {one.reason}")
         elif breach is not None:
             yield from (Tell(breach, task) for task in tasks)
             burning.append(f"{one.objective.key}: {breach.evidence}")
     for breach in going_on.values():
-        yield Close(breach, tasks, at_s, f"{breach.evidence}\nover: the objective is agreed no longer")
+        yield Close(breach, at_s, f"{breach.evidence}\nover: the objective is agreed no longer")
     yield from _class_steps(judged, burning)
 
 
-def retired_steps(breaches: Sequence[Breach], tasks: tuple[OpenTask, ...], now_s: int) -> Iterator[Step]:
+def retired_steps(breaches: Sequence[Breach], now_s: int) -> Iterator[Step]:
     """What to do about the breaches of an agreement that was retired."""
     for one in breaches:
         if not one.ended_s:
-            yield Close(one, tasks, now_s, f"{one.evidence}\nover: the agreement was retired")
+            yield Close(one, now_s, f"{one.evidence}\nover: the agreement was retired")
 
 
 def is_breached(one: ObjectiveStatus) -> bool:

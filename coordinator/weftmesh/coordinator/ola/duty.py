@@ -14,7 +14,9 @@ from weftmesh.coordinator.ola.decisions import Close, Open, SetClass, Step, Tell
 from weftmesh.coordinator.ola.tasks import close_task, open_task
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.ola.model import OpenTask
+from weftmesh.core.ola.replicated.rows import Generation
 from weftmesh.ola.v1 import agreement_pb2, command_pb2, ola_pb2
+from weftmesh.runtime.wire.learning_records import read
 
 EVERY_S: Final = 300.0
 """Between two looks: nodes count in windows of five minutes."""
@@ -66,13 +68,16 @@ class OlaDuty:
         """Do what follows for one agreement; whether a breach was opened."""
         now_s = int(time())
         if held.standing.retired:
-            tasks = tuple(one for one in held.agreement.on_breach if isinstance(one, OpenTask))
-            found: list[Step] = list(retired_steps(held.breaches, tasks, now_s))
+            found: list[Step] = list(retired_steps(held.breaches, now_s))
         else:
             history = await self._client.ola.get_history(held.generation.name)
-            found = list(steps(judged(held, history, now_s)))
+            # a year of rules may take seconds to read
+            found = list(steps(await asyncio.to_thread(judged, held, history, now_s)))
         for step in found:
-            await self._do(step)
+            try:
+                await self._do(step)
+            except WeftmeshError as error:  # of a project that is gone, say: the class is raised all the same
+                log.warning("an agreement could not be seen to", agreement=held.generation.name, why=str(error))
         return any(isinstance(one, Open) for one in found)
 
     async def _do(self, step: Step) -> None:
@@ -96,7 +101,7 @@ class OlaDuty:
     async def _close(self, step: Close) -> None:
         """The tasks first: who closes the breach first and stops leaves them open for ever."""
         breach = step.breach
-        for task in step.tasks:
+        for task in await self._tasks(breach.name):
             await close_task(self._client.board, breach, task, step.evidence)
         closing = command_pb2.CloseBreach(
             name=breach.name,
@@ -107,6 +112,13 @@ class OlaDuty:
         )
         await self._change(ola_pb2.ChangeAgreementsRequest(close_breach=closing))
         log.info("a breach is over", agreement=breach.name, objective=breach.objective)
+
+    async def _tasks(self, name: str) -> list[OpenTask]:
+        """That may have been opened: an agreement may have got another generation, with other ones, meanwhile."""
+        request = ola_pb2.GetAgreementsRequest(name=name, all_generations=True)
+        view = await self._client.ola.get_agreements(request)
+        actions = [action for one in view.generations for action in read(Generation, one).agreement.on_breach]
+        return list(dict.fromkeys(one for one in actions if isinstance(one, OpenTask)))
 
     async def _change(self, request: ola_pb2.ChangeAgreementsRequest) -> None:
         await self._client.ola.change_agreements(request)
