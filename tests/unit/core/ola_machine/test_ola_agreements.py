@@ -156,6 +156,17 @@ def test_a_class_is_raised_with_a_reason_and_never_below_what_was_agreed() -> No
     assert outcome.reason is Reason.CLASS
 
 
+def test_a_breach_that_goes_on_outlives_its_agreement() -> None:
+    """Whoever leads has to close its task first."""
+    many = [replace(LEDGER, name=f"a{number}", service=f"a{number}") for number in range(Limits.RETIRED_KEPT + 20)]
+    machine = applied(applying(*many), OpenBreach(header(), "a3", "uptime", 1_000, "14x"))
+    last(machine, applying(retire=[Retirement(one.name, 1) for one in many], why="moved"))
+    assert [one.name for one in machine.read.breaches()] == ["a3"]
+    assert len(machine.read.standings()) == Limits.RETIRED_KEPT + 1
+    last(machine, CloseBreach(header(), "a3", "uptime", 1_000, 2_000, "retired"))
+    assert len(machine.read.standings()) == Limits.RETIRED_KEPT
+
+
 def test_an_operator_drains_pins_freezes_and_sets_the_mode() -> None:
     machine = applied(applying(PAYMENTS))
     for command in (

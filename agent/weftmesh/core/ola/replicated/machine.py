@@ -57,7 +57,7 @@ _PLANNERS: Final[Mapping[type[Any], Callable[[Store, Any], Plan]]] = {
     OpenBreach: breach_plans.plan_open_breach,
     CloseBreach: breach_plans.plan_close_breach,
 }
-_SET_CHANGES: Final = frozenset({Verb.APPLIED, Verb.RETIRED})
+_SET_CHANGES: Final = frozenset({Verb.APPLIED, Verb.RETIRED, Verb.BREACH_CLOSED})
 
 
 class Agreements:

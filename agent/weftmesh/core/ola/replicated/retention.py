@@ -26,9 +26,15 @@ def outlived_of(store: Store, name: str) -> list[Row]:
 
 
 def outlived_agreements(store: Store) -> list[Standing]:
-    """Agreements that were retired longer ago than others, beyond the limit."""
+    """Agreements that were retired longer ago than others, beyond the limit.
+
+    One with a breach that goes on is kept until that is closed, as its task is still open; as many as may be in force.
+    """
     retired = sorted((one for one in store.standings if one.retired), key=_revision)
-    return retired[: -Limits.RETIRED_KEPT]
+    breached = {one.name for one in store.breaches if not one.ended_s}
+    beyond = len(retired) - Limits.RETIRED_KEPT - Limits.AGREEMENTS
+    older = enumerate(retired[: -Limits.RETIRED_KEPT])
+    return [one for place, one in older if place < beyond or one.name not in breached]
 
 
 def outlived_weights(store: Store) -> list[Row]:
