@@ -22,7 +22,7 @@ from tests.netns.comparison import table
 from tests.netns.lab import missing
 from tests.netns.measuring import MeasuringError, measure
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, width=160)
 
 
 def main() -> None:

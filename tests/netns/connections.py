@@ -24,7 +24,7 @@ class Connection:
         began_ns: when the first SYN was sent, Unix time.
         accepted_ns: when the first SYN-ACK came.
         reset_ns: when the server refused or broke it.
-        asked: whether the client sent data.
+        asked_ns: when the client sent data first.
         answered_ns: when the first answer of HTTP was there, to its last byte.
         status: of that answer.
     """
@@ -35,15 +35,25 @@ class Connection:
     first_sequence: int
     accepted_ns: int | None = None
     reset_ns: int | None = None
-    asked: bool = False
+    asked_ns: int | None = None
     answered_ns: int | None = None
     status: int = 0
     _server_sequence: int = 0
     _pieces: dict[int, bytes] = field(default_factory=dict)
 
-    def sent(self, segment: Segment) -> None:
+    @property
+    def took_ns(self) -> int | None:
+        """How long the server took to accept it and, where it was asked, to answer; None without an answer."""
+        if self.accepted_ns is None or self.asked_ns is None:
+            return None if self.accepted_ns is None else self.accepted_ns - self.began_ns
+        if self.answered_ns is None:
+            return None
+        return self.accepted_ns - self.began_ns + self.answered_ns - self.asked_ns
+
+    def sent(self, at_ns: int, segment: Segment) -> None:
         """Take a segment of the client."""
-        self.asked = self.asked or bool(segment.payload)
+        if segment.payload and self.asked_ns is None:
+            self.asked_ns = at_ns
 
     def came(self, at_ns: int, segment: Segment) -> None:
         """Take a segment of the server."""
@@ -86,7 +96,7 @@ def connections(segments: Iterable[tuple[int, Segment]], client: str) -> list[Co
                 latest[key] = Connection(segment.target, segment.target_port, at_ns, segment.sequence)
                 begun.append(latest[key])
             if key in latest:
-                latest[key].sent(segment)
+                latest[key].sent(at_ns, segment)
         else:
             key = (segment.target_port, segment.source, segment.source_port)
             if key in latest:

@@ -29,7 +29,8 @@ class Probed:
         ended_ns: when it was answered or given up, Unix time.
         answered: whether anything came back in time.
         good: whether the answer was no error.
-        took_ns: from the first packet to the last one of the answer; None without one.
+        took_ns: until a ping was answered; until a connection was accepted and, from the first byte that was asked on,
+            until the last one of the answer. What the prober waits by itself in between is not part of it.
     """
 
     kind: str
@@ -100,15 +101,15 @@ def _pings(echoes: Sequence[tuple[int, Echo]], timeout_ns: int) -> list[Probed]:
 def _connections(segments: Sequence[tuple[int, Segment]], client: str, timeout_ns: int) -> list[Probed]:
     found = []
     for one in connections(segments, client):
-        kind, end_ns = (REQUEST, one.answered_ns) if one.asked else (CONNECT, one.accepted_ns)
-        good = not one.asked or one.status < 400
-        if end_ns is None and one.reset_ns is not None:
-            end_ns, good = one.reset_ns, False
-        answered = end_ns is not None and end_ns - one.began_ns <= timeout_ns
-        if end_ns is None or not answered:
-            end_ns, good = one.began_ns + timeout_ns, False
-        took_ns = end_ns - one.began_ns if answered else None
-        found.append(Probed(kind, one.target, one.port, end_ns, answered, good, took_ns))
+        asked = one.asked_ns is not None
+        end_ns = one.answered_ns if asked else one.accepted_ns
+        good, took_ns = not asked or one.status < 400, one.took_ns
+        if took_ns is None and one.reset_ns is not None:
+            end_ns, good, took_ns = one.reset_ns, False, one.reset_ns - one.began_ns
+        if end_ns is None or end_ns - one.began_ns > timeout_ns:
+            end_ns, good, took_ns = one.began_ns + timeout_ns, False, None
+        kind = REQUEST if asked else CONNECT
+        found.append(Probed(kind, one.target, one.port, end_ns, took_ns is not None, good, took_ns))
     return found
 
 

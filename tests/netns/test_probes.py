@@ -18,7 +18,8 @@ PROBED_S = 20
 NOTHING = Count(0, 0)
 
 
-def test_counts_equal_those_of_the_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stall_ms", [0, 150], ids=["calm", "busy"])
+def test_counts_equal_those_of_the_log_however_busy_the_router_is(tmp_path: Path, stall_ms: int) -> None:
     if reason := missing():
         assert os.environ.get("CI") != "true", reason
         pytest.skip(reason)
@@ -26,7 +27,7 @@ def test_counts_equal_those_of_the_log(tmp_path: Path) -> None:
         path = tmp_path / "promises.yaml"
         path.write_text("---\n".join(promise.file(made) for promise in PROMISES))
         module = (sys.executable, "-m", "tests.netns.probing")
-        said = json.loads(run(*made.inside, *module, "--for-s", str(PROBED_S), str(path)))
+        said = json.loads(run(*made.inside, *module, "--for-s", str(PROBED_S), "--stall-ms", str(stall_ms), str(path)))
         made.unplug()
         probes = probed(made.captures, PING_TIMEOUT_MS, CONNECTION_TIMEOUT_MS)
         rows = []

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from weftmesh.router.probing.arrival import handshake_s
 from weftmesh.runtime.addresses import split_address
 
 
@@ -30,7 +31,8 @@ async def dialled(address: str) -> AsyncIterator[tuple[socket.socket, float]]:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         begun_s = time.monotonic()
         await loop.sock_connect(connection, where)
-        yield connection, time.monotonic() - begun_s
+        took_s = time.monotonic() - begun_s
+        yield connection, min(took_s, handshake_s(connection) or took_s)
     finally:
         connection.close()
 

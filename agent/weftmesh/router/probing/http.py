@@ -14,6 +14,7 @@ from weftmesh.core.errors import ConfigError, InvalidInputError
 from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.probing.answers import Answer, refused, silent
+from weftmesh.router.probing.arrival import data_waited_s
 from weftmesh.router.probing.dialling import dialled, why
 from weftmesh.runtime.addresses import split_address
 
@@ -27,7 +28,8 @@ _PATH: Final = re.compile(r"/[!-~]*")
 class HttpProber:
     """Asks with HTTP/1.1, or the same over TLS.
 
-    The latency is the time from dialling to the status line; the round trip that connecting took is the network's part.
+    The latency is the time that connecting took and that from the request to the status line, without the time for
+    which this process let either of them wait; the round trip that connecting took is the network's part.
 
     Args:
         ca_file: certificates of authorities to trust beside those of the system.
@@ -50,7 +52,7 @@ class HttpProber:
             async with asyncio.timeout(probe.timeout_ms / 1e3), dialled(endpoint.address) as (connection, took_s):
                 begun_s = time.monotonic() - took_s
                 status = await self._status(connection, endpoint.address, probe)
-                return _answer(status, time.monotonic() - begun_s, took_s)
+                return _answer(status, time.monotonic() - begun_s - data_waited_s(connection), took_s)
         except TimeoutError:
             return silent(probe.timeout_ms)
         except ssl.SSLCertVerificationError as error:

@@ -45,7 +45,7 @@ class IcmpProber:
         try:
             async with asyncio.timeout(probe.timeout_ms / 1e3):
                 family, where = await looked_up(endpoint.address)
-                took_ns = await self._socket(family).echo(where)
+            took_ns = await self._socket(family).echo(where, probe.timeout_ms / 1e3)
         except TimeoutError:
             return silent(probe.timeout_ms)
         except PermissionError:
@@ -85,10 +85,11 @@ class _EchoSocket:
         """(answer, host, sent at in the wall's clock, and in the monotonic one)."""
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
-    async def echo(self, where: tuple[Any, ...]) -> int:
+    async def echo(self, where: tuple[Any, ...], timeout_s: float) -> int:
         """The round trip in nanoseconds.
 
         Raises:
+            TimeoutError: no reply came within the time; one that only waited here until it was over is in time.
             OSError: it cannot be sent, or too many are under way.
         """
         number = next(one for one in itertools.islice(self._numbers, 1 << 16) if one not in self._waiting)
@@ -98,7 +99,11 @@ class _EchoSocket:
         self._waiting[number] = (answer, where[0], time.time_ns(), time.monotonic_ns())
         try:
             self._socket.sendto(packet, (where[0], 0, *where[2:]))
-            return await answer
+            await asyncio.wait((answer,), timeout=timeout_s)
+            self._read()
+            if not answer.done() or answer.result() > timeout_s * 1e9:
+                raise TimeoutError
+            return answer.result()
         finally:
             del self._waiting[number]
 
