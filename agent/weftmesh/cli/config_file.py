@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from weftmesh.runtime.files import write_atomic
 
 _MODE: Final = 0o644
 _CONFIG_VERSION: Final = 1
+ADDED: Final = Path("conf.d/10-node.toml")
+"""Beside a configuration that was there before, such as a package's."""
 
 Settings = Mapping[tuple[str, str], str | bool | int]
 """Values by (section, key)."""
@@ -33,29 +36,55 @@ def render(settings: Settings) -> str:
 def settle(path: Path, wanted: Settings, *, dry_run: bool = False) -> tuple[Config, bool]:
     """The configuration in `path`, which is written with `wanted` if it is absent; and whether it was absent.
 
-    With `dry_run`, an absent file is checked elsewhere and stays absent.
+    Of a file that is there, what it leaves at its default is set in ADDED beside it. With `dry_run`, what would be
+    written is checked elsewhere.
 
     Raises:
         InvalidInputError: the file is there and says otherwise, or the directory cannot be written.
         ConfigError: the configuration is wrong.
     """
     absent = not path.exists()
-    if absent and dry_run:
+    if not absent:
+        _refuse_other(load_config(path, environment=os.environ), wanted)
+    if dry_run:
         with tempfile.TemporaryDirectory() as directory:
             trial = Path(directory, path.name)
-            trial.write_text(render(wanted))
-            return load_config(trial, environment=os.environ), True
+            if not absent:
+                shutil.copy(path, trial)
+                if (path.parent / ADDED.parent).is_dir():
+                    shutil.copytree(path.parent / ADDED.parent, trial.parent / ADDED.parent)
+            return settle(trial, wanted)[0], absent
     if absent:
         _write(path, wanted)
+    elif left_open := _differing(load_config(path, environment=os.environ), wanted):
+        added = path.parent / ADDED
+        if added.exists():
+            raise InvalidInputError(f"{added} is there already; set {_named(left_open)} in it, or leave the option out")
+        _write(added, left_open)
     config = load_config(path, environment=os.environ)
+    _refuse_other(config, wanted)
+    return config, absent
+
+
+def _refuse_other(config: Config, wanted: Settings) -> None:
+    """Raise InvalidInputError where somebody set another value."""
     for setting in config.settings:
-        value = wanted.get((setting.section, setting.key))
-        if value is not None and str(value) != str(setting.value):
+        value = _differing(config, wanted).get((setting.section, setting.key))
+        if value is not None and setting.origin != "default":
             raise InvalidInputError(
                 f"{setting.origin} has [{setting.section}] {setting.key} = {setting.value}, not {value}; change it "
                 "there, or leave the option out"
             )
-    return config, absent
+
+
+def _differing(config: Config, wanted: Settings) -> Settings:
+    """What is wanted and not in force."""
+    found = {(one.section, one.key): str(one.value) for one in config.settings}
+    return {where: value for where, value in wanted.items() if found[where] != str(value)}
+
+
+def _named(settings: Settings) -> str:
+    return ", ".join(f"[{section}] {key} = {value}" for (section, key), value in settings.items())
 
 
 def _write(path: Path, wanted: Settings) -> None:

@@ -78,7 +78,8 @@ def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_ru
 def init(session: Session, cluster: str, dry_run: bool, **options: Any) -> None:
     """Found a mesh with this node as its first.
 
-    Makes the mesh's certificate authority and writes the configuration file if there is none.
+    Makes the mesh's certificate authority and writes the configuration file if there is none. What a file that is
+    there leaves open goes to conf.d/10-node.toml beside it.
     """
     from weftmesh.runtime.identity.founding import NodeRecord, found_cluster
     from weftmesh.runtime.names import check_name
