@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
 from weftmesh.client.ola_status import Judged
 from weftmesh.core.ola import plan_words as words
-from weftmesh.core.ola.model import Agreement
+from weftmesh.core.ola.calendar import OUTSIDE_HOURS, LeftOut
+from weftmesh.core.ola.model import Agreement, Exclusion
 from weftmesh.core.ola.plan import Added, Affected, Change, Changed, Plan
+from weftmesh.core.ola.plan_changes import exclusion_text
 from weftmesh.core.ola.status import ObjectiveStatus
 from weftmesh.ola.v1 import ola_pb2
 
@@ -27,8 +30,9 @@ def change_lines(change: Change) -> Iterator[str]:
 
 def affected_line(one: Affected) -> str:
     """What an agreement that stays can count on then."""
-    before, after = (("anything" if share is None else words.percent_below(share)) for share in (one.before, one.after))
-    return f"  {one.name} needs it ({' > '.join(one.path)}): its dependencies give at most {after}, now {before}"
+    before, after = ("unknown" if share is None else words.percent_below(share) for share in (one.before, one.after))
+    change = f"{after} as now" if one.before == one.after else f"{after}, now {before}"
+    return f"  {one.name} needs it ({' > '.join(one.path)}): the most that its dependencies give is {change}"
 
 
 def plan_json(plan: Plan, problems: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def status_row(judged: Judged, one: ObjectiveStatus) -> list[str]:
         one.objective.key,
         words.percent(one.objective.target_ppb),
         one.health.name.lower().replace("_", " "),
-        share(one.budget.attained),
+        share(one.budget.attained, words.percent_digits(one.objective.target_ppb) + 1),
         share(one.budget.left),
         share(one.budget_with_everything.left),
         *(_rate(rates[long_s].rate, low=rates[long_s].low_traffic) if long_s in rates else "" for long_s in RATES_S),
@@ -144,14 +148,36 @@ def _objective_json(one: ObjectiveStatus) -> dict[str, Any]:
     }
 
 
+def exclusion_line(number: int, one: Exclusion) -> str:
+    """An exclusion that was added to an agreement."""
+    return f"exclusion {number}: {exclusion_text(one)}"
+
+
+def left_out_lines(left_out: Sequence[LeftOut], most: int) -> Iterator[str]:
+    """What does not count: closed hours as a sum, since there are many of them, and the newest of the exclusions."""
+    closed_s = sum(one.span.length_s for one in left_out if one.reason == OUTSIDE_HOURS)
+    excluded = [one for one in left_out if one.reason != OUTSIDE_HOURS]
+    if closed_s:
+        yield f"not counted: {closed_s / 3_600:.1f} h {OUTSIDE_HOURS}"
+    for one in excluded[-most:]:
+        yield f"not counted: {moment(one.span.start_s)} to {moment(one.span.end_s)}, {one.reason}"
+    if len(excluded) > most:
+        yield f"and {len(excluded) - most} times before"
+
+
+def moment(unix_s: int) -> str:
+    """In UTC, to the minute."""
+    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%MZ}"
+
+
 def summary(agreement: Agreement) -> str:
     """What it promises, in a few words."""
     return ", ".join(f"{one.key} {words.percent(one.target_ppb)}" for one in agreement.objectives)
 
 
-def share(value: Fraction | None) -> str:
-    """As percent; - for none."""
-    return "-" if value is None else f"{float(value * 100):.2f} %"
+def share(value: Fraction | None, digits: int = 2) -> str:
+    """As percent, cut and not rounded: what misses its target by little must not look as if it met it; - for none."""
+    return "-" if value is None else words.percent_below(value, max(2, digits))
 
 
 def _rate(value: Fraction | None, *, low: bool) -> str:

@@ -51,6 +51,24 @@ def test_json_has_every_part_of_a_finding(capsys: pytest.CaptureFixture[str]) ->
     }
 
 
+def test_files_without_an_agreement_are_not_applied(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With --prune they would retire everything."""
+    file = tmp_path / "service.yaml"
+    file.write_text("{apiVersion: openslo/v1, kind: Service, metadata: {name: web}}")
+    for verb in ("plan", "apply"):
+        assert run(["ola", verb, "--prune", str(file)]) is not ExitCode.OK
+        assert "there is no agreement in these files" in capsys.readouterr().err
+    assert run(["ola", "validate", str(file)]) is ExitCode.OK
+    assert capsys.readouterr().err == "agreements: 0; warnings: 0\n"
+
+
+def test_it_says_that_the_rest_was_not_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "many.yaml"
+    file.write_text("".join(f"key{number}: 1\n" for number in range(60)))
+    assert run(["ola", "validate", str(file)]) is ExitCode.ERROR
+    assert capsys.readouterr().err == "errors: 50, warnings: 0; with so many, the rest is not read\n"
+
+
 def test_a_file_comes_from_stdin() -> None:
     line = [sys.executable, "-m", "weftmesh.cli", "ola", "validate", "-"]
     ran = subprocess.run(line, input=BAD.read_bytes(), capture_output=True, check=False)

@@ -13,7 +13,7 @@ from weftmesh.cli.encoding import to_json
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import Session
-from weftmesh.core.errors import NotFoundError
+from weftmesh.core.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from weftmesh.core.ola.plan import Plan
@@ -128,6 +128,13 @@ async def _prepare(session: Session, files: tuple[Path, ...], prune: bool) -> Pr
             for finding in reading.findings:
                 session.output.data(str(finding))
         return ExitCode.ERROR
+    if not reading.agreements:
+        raise InvalidInputError(
+            "there is no agreement in these files, and nothing to apply; name the files that hold some"
+        )
+    if not session.output.as_json:
+        for finding in reading.findings:
+            session.output.note(str(finding))
     async with session.client() as client:
         view = await client.ola.get_agreements(timeout_s=session.timeout_s)
     current = [one.agreement for one in held_agreements(view)]

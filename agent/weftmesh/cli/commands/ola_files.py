@@ -68,11 +68,14 @@ def load_file(path: Path) -> FileText:
 
 
 def _show(output: Output, reading: Reading) -> None:
+    from weftmesh.runtime.ola_files.findings import FINDINGS_MAX
+
     for finding in reading.findings:
         output.data(str(finding))
-    errors = len(reading.errors)
+    errors, agreements = len(reading.errors), len(reading.agreements)
     warnings = len(reading.findings) - errors
     if errors:
-        output.note(f"errors: {errors}, warnings: {warnings}")
+        rest = "; with so many, the rest is not read" if len(reading.findings) >= FINDINGS_MAX else ""
+        output.note(f"errors: {errors}, warnings: {warnings}{rest}")
     else:
-        output.note(f"agreements: {len(reading.agreements)}, all good; warnings: {warnings}")
+        output.note(f"agreements: {agreements}{', all good' if agreements else ''}; warnings: {warnings}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -57,7 +56,10 @@ async def ls(session: Session) -> None:
 @click.option("--generation", type=click.IntRange(min=1), help="An earlier one.  [default: the newest]")
 async def show(session: Session, name: str, generation: int | None) -> None:
     """Show what NAME says, with what was added to it and what happened to it."""
+    from weftmesh.cli.ola_text import exclusion_line
+    from weftmesh.core.ola.replicated.rows import AddedExclusion
     from weftmesh.ola.v1 import ola_pb2
+    from weftmesh.runtime.wire.learning_records import read
 
     request = ola_pb2.GetAgreementsRequest(name=name, all_generations=True)
     async with session.client() as client:
@@ -75,8 +77,7 @@ async def show(session: Session, name: str, generation: int | None) -> None:
         output.data(f"retired: {standing.retired_why}")
     _show_fields(output, to_json(found.agreement))
     for one in view.exclusions:
-        what = one.exclusion.rrule or f"from {one.exclusion.starts_at}"
-        output.data(f"exclusion {one.number}: {one.exclusion.reason}, {what} for {one.exclusion.duration_s} s")
+        output.data(exclusion_line(one.number, read(AddedExclusion, one).exclusion))
 
 
 @command(None, "status")
@@ -149,7 +150,7 @@ async def _judged(session: Session, names: tuple[str, ...]) -> list[Judged]:
 
 
 def _show_explanation(output: Output, found: Judged) -> None:
-    from weftmesh.cli.ola_text import doubt_lines
+    from weftmesh.cli.ola_text import doubt_lines, moment
 
     held = found.held
     raised = f", raised: {held.standing.raised_why}" if held.standing.raised_to else ", as agreed"
@@ -175,15 +176,14 @@ def _show_explanation(output: Output, found: Judged) -> None:
 
 
 def _show_left_out(output: Output, found: Judged) -> None:
+    from weftmesh.cli.ola_text import left_out_lines
     from weftmesh.core.ola.calendar import Calendar
 
     agreement = found.held.agreement
     calendar = Calendar(agreement.hours, (*agreement.exclusions, *found.held.exclusions_added))
     left_out = calendar.left_out(found.status.at_s - agreement.window_s, found.status.at_s)
-    for one in left_out[-LEFT_OUT_SHOWN:]:
-        output.data(f"not counted: {moment(one.span.start_s)} to {moment(one.span.end_s)}, {one.reason}")
-    if len(left_out) > LEFT_OUT_SHOWN:
-        output.data(f"and {len(left_out) - LEFT_OUT_SHOWN} times before")
+    for line in left_out_lines(left_out, LEFT_OUT_SHOWN):
+        output.data(line)
 
 
 def _nodes(found: Judged) -> list[dict[str, Any]]:
@@ -216,8 +216,3 @@ def _show_fields(output: Output, fields: dict[str, Any], indent: int = 0) -> Non
                     output.data(f"{' ' * indent}{name}: {item}")
         else:
             output.data(f"{' ' * indent}{name}: {value}")
-
-
-def moment(unix_s: int) -> str:
-    """In UTC, to the minute."""
-    return f"{datetime.fromtimestamp(unix_s, UTC):%Y-%m-%d %H:%MZ}"

@@ -86,7 +86,7 @@ def _fields(agreement: Agreement) -> Iterator[tuple[str, str]]:
     yield "route.mode", agreement.route.mode.name.lower()
     yield "route.maxEjectionPercent", str(agreement.route.ejected_percent_max)
     yield from (("onBreach", text) for text in sorted(map(_action, agreement.on_breach)))
-    yield from (("exclusions", text) for text in sorted(map(_exclusion, agreement.exclusions)))
+    yield from (("exclusions", text) for text in sorted(map(exclusion_text, agreement.exclusions)))
     yield from ((f"labels.{name}", value) for name, value in agreement.labels)
 
 
@@ -130,7 +130,8 @@ def _action(one: BreachAction) -> str:
     return f"open a task in {one.project}: {one.title}"
 
 
-def _exclusion(one: Exclusion) -> str:
+def exclusion_text(one: Exclusion) -> str:
+    """All of an exclusion in a line."""
     again = f", {one.rrule}" if one.rrule else ""
     by = f", by {one.author}" if one.author else ""
     return f"{one.reason}: {one.starts_at} {one.timezone} for {words.seconds(one.duration_s)}{again}{by}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from fractions import Fraction
+from math import floor
 
 from weftmesh.core.ola import plan_words as words
 from weftmesh.core.ola.budget import ErrorBudget
@@ -59,10 +60,11 @@ class ObjectiveStatus:
         used = "" if spent is None else f"{_percent(spent)} of the error budget is spent"
         match self.health:
             case Health.NO_DATA:
-                return "nothing was counted over the window"
+                left_out = self.budget_with_everything.count.total
+                return f"all {left_out} events are left out" if left_out else "nothing was counted over the window"
             case Health.MISSED:
                 count = self.budget.count
-                return f"{count.bad} of {count.total} events were bad, {_whole(self.budget.allowed_bad)} may be"
+                return f"{count.bad} of {count.total} events were bad, {floor(self.budget.allowed_bad)} may be"
             case Health.BURNING:
                 one = next(one for one in self.burns if one.burning)
                 spans = " and ".join(words.seconds(span_s) for span_s in (one.rule.long_s, one.rule.short_s))
@@ -149,12 +151,9 @@ def _health(budget: ErrorBudget, rates: Iterable[Burn]) -> Health:
 
 
 def _percent(share: Fraction) -> str:
-    return f"{float(share * 100):.1f} %"
+    """Cut, not rounded: what is not all spent is never said to be."""
+    return f"{floor(share * 1000) / 10:.1f} %"
 
 
 def _times(rate: Fraction) -> str:
     return f"{float(rate):.1f}x"
-
-
-def _whole(events: Fraction) -> str:
-    return f"{float(events):.1f}".removesuffix(".0")

@@ -66,7 +66,7 @@ def test_an_outage_of_a_quarter_of_an_hour_burns() -> None:
     parts = [*steady(7)[:-3], *(Counted(NOW_S - 900 + at, 300, 800, 1000) for at in (0, 300, 600))]
     (one,) = agreement_status(promise(), always(parts), NOW_S).objectives
     assert one.health is Health.BURNING
-    assert one.reason == ("it burns more than 14.4x over 1h and 5m, 50.0x over 1h; 29.8 % of the error budget is spent")
+    assert one.reason == ("it burns more than 14.4x over 1h and 5m, 50.0x over 1h; 29.7 % of the error budget is spent")
     assert one.ends is not None
     assert one.ends.at_s == NOW_S + int((1 - Fraction(600, 2016)) * 7 * DAY_S / 50)
 

@@ -1,0 +1,80 @@
+"""Numbers of agreements as people read them: never better than they are."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from tests.unit.core.ola.agreements import agreement, hours, ppb, utc
+
+from weftmesh.cli.ola_text import affected_line, exclusion_line, left_out_lines, share, status_row
+from weftmesh.client.ola_status import Held, judged
+from weftmesh.core.ola.calendar import Calendar
+from weftmesh.core.ola.model import Exclusion, Uptime
+from weftmesh.core.ola.plan import Affected
+from weftmesh.core.ola.replicated.rows import AddedExclusion, Generation, Standing
+from weftmesh.ola.v1 import ola_pb2
+
+NOW_S = utc(2026, 4, 6, 12)
+STORM = Exclusion("storm", "2026-04-01T00:00:00", 8 * 86_400, "Europe/Berlin", author="ann")
+
+
+def row_and_reason(target: str, good: int, total: int, *added: Exclusion) -> tuple[list[str], str]:
+    agreed = agreement("web", objectives=(Uptime(ppb(target)),))
+    exclusions = tuple(AddedExclusion("web", number, one, 1) for number, one in enumerate(added))
+    held = Held(Generation("web", 1, agreed, "ann", 1, 1), Standing("web", 1, 1), exclusions, ())
+    history = ola_pb2.History(newest_s=NOW_S - 300)
+    history.objectives.add(objective="uptime").parts.add(starts_s=NOW_S - 86_400, part_s=300, good=good, total=total)
+    found = judged(held, history, NOW_S)
+    return status_row(found, found.status.objectives[0]), found.status.objectives[0].reason
+
+
+def test_what_misses_its_target_by_little_does_not_look_as_if_it_met_it() -> None:
+    row, reason = row_and_reason("99.9999", 9_999_980, 10_000_000)
+    assert (row[2], row[3], row[4]) == ("99.9999 %", "missed", "99.9998 %")
+    assert row_and_reason("99.99", 999_899, 1_000_000)[0][3:5] == ["missed", "99.989 %"]
+    assert reason == "20 of 10000000 events were bad, 10 may be"
+
+
+def test_so_many_as_may_be_bad_are_whole_events() -> None:
+    assert row_and_reason("99.9", 1_957, 1_959)[1] == "2 of 1959 events were bad, 1 may be"
+
+
+def test_a_budget_that_is_nearly_spent_is_not_said_to_be_spent() -> None:
+    row, reason = row_and_reason("99", 9_900_001, 10_000_000)
+    assert (row[3], row[5]) == ("met", "0 %")
+    assert reason.endswith("99.9 % of the error budget is spent")
+
+
+def test_what_is_left_out_is_not_said_never_to_have_been_counted() -> None:
+    row, reason = row_and_reason("99", 90, 100, STORM)
+    assert (row[3], row[6], reason) == ("no data", "-900 %", "all 100 events are left out")
+    assert row_and_reason("99", 0, 0)[1] == "nothing was counted over the window"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (Fraction(1), "100 %"), (Fraction(99_999, 100_000), "99.99 %"), (Fraction(-1, 3), "-33.34 %")],
+)
+def test_shares_are_cut(value: Fraction | None, text: str) -> None:
+    assert share(value) == text
+
+
+def test_closed_hours_do_not_hide_exclusions() -> None:
+    calendar = Calendar(hours(7, 19), [STORM])
+    told = list(left_out_lines(calendar.left_out(NOW_S - 14 * 86_400, NOW_S), 10))
+    assert told == [
+        "not counted: 215.0 h outside its hours",
+        "not counted: 2026-03-31 22:00Z to 2026-04-06 12:00Z, storm",
+    ]
+
+
+def test_an_exclusion_has_its_time_zone_and_its_author() -> None:
+    assert exclusion_line(3, STORM) == "exclusion 3: storm: 2026-04-01T00:00:00 Europe/Berlin for 8d, by ann"
+
+
+def test_what_agreements_can_count_on() -> None:
+    text = "  web needs it (web > db): the most that its dependencies give is "
+    half = Fraction(1, 2)
+    assert affected_line(Affected("web", ("web", "db"), half, half)) == f"{text}50 % as now"
+    assert affected_line(Affected("web", ("web", "db"), half, None)) == f"{text}unknown, now 50 %"
