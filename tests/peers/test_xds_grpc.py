@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.peers.xds_lab import (
     SERVICE,
     Heard,
@@ -18,11 +19,19 @@ from tests.peers.xds_lab import (
 )
 from tests.peers.xds_router import leaves_a_failing_endpoint, routed
 
+from weftmesh.cli.commands.route_bootstrap import bootstrap
 from weftmesh.client.xds_bootstrap import LocalRouter, Router, grpc_bootstrap
 from weftmesh.router.xds.server import XdsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 TARGET = f"xds:///{SERVICE}"
+
+
+def printed(*arguments: str) -> str:
+    """What `weftmesh route bootstrap` prints."""
+    found = CliRunner().invoke(bootstrap, list(arguments), catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout
 
 
 def bootstrapped(directory: Path, router: Router) -> dict[str, str]:
@@ -36,7 +45,9 @@ async def test_it_follows_weights_and_drains(tmp_path: Path) -> None:
     socket = tmp_path / "xds.sock"
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
         server.set_routes(found.table((0.4, 0.3, 0.3)))
-        async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
+        file = tmp_path / "printed.json"
+        file.write_text(printed("--grpc", SERVICE, "--xds-socket", str(socket), "--id", "caller"))
+        async with calling(TARGET, {"GRPC_XDS_BOOTSTRAP": str(file)}) as caller:
             await follows_weights(server, found, caller)
             (client,) = server.clients()
     assert (client.node, client.subject, client.nacks) == ("caller", "local", 0)

@@ -184,4 +184,4 @@ def _xds_server(config: RouterConfig, router: Router) -> XdsServer:
     identity = None
     if config.xds and config.identity is not None:
         identity = NodeIdentity(IdentityStore(config.identity).load())
-    return XdsServer(router, socket=config.xds_socket, listen=config.xds or None, identity=identity)
+    return XdsServer(router, socket=config.xds_socket, group=config.group, listen=config.xds or None, identity=identity)

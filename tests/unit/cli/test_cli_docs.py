@@ -92,5 +92,5 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "replay",
         "dry-run",
     }
-    local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify"}
+    local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify", "bootstrap"}
     assert path.split()[-1] in reading | local

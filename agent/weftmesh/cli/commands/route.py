@@ -16,6 +16,7 @@ ROUTE_COMMANDS = {
     "freeze": Lazy("weftmesh.cli.commands.route_orders:freeze", "Let no weight change, whatever happens."),
     "unfreeze": Lazy("weftmesh.cli.commands.route_orders:unfreeze", "Take a freeze back."),
     "mode": Lazy("weftmesh.cli.commands.route_orders:mode", "How far routers go by themselves."),
+    "bootstrap": Lazy("weftmesh.cli.commands.route_bootstrap:bootstrap", "What gRPC clients and Envoy need to follow."),
     "replay": Lazy("weftmesh.cli.commands.route_replay:replay", "What another policy would have decided."),
 }
 

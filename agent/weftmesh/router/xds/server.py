@@ -12,6 +12,7 @@ import grpc
 import structlog
 
 from weftmesh.core.errors import ConfigError, PreconditionError
+from weftmesh.router import sockets
 from weftmesh.router.samples import Samples
 from weftmesh.router.xds.admission import Admission, Admits, every_node
 from weftmesh.router.xds.catalog import next_catalog
@@ -26,7 +27,6 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The first response about clusters lists all of them."""
 STOP_GRACE_S: Final = 0.5
 """Streams stay open until they are cut; clients keep what they have and come back."""
-SOCKET_MODE: Final = 0o660
 
 _log = structlog.stdlib.get_logger("weftmesh.xds")
 
@@ -37,6 +37,7 @@ class XdsServer:
     Args:
         samples: takes what clients report of their requests.
         socket: where programs of this machine connect, without TLS: its mode and directory say who may.
+        group: that may use the socket; empty for the process's own.
         listen: host:port for everybody else, under mutual TLS 1.3; port 0 takes a free one.
         identity: this node's, for `listen`.
         admits: whether a node may follow the tables over `listen`, asked again with each change.
@@ -48,6 +49,7 @@ class XdsServer:
         samples: Samples,
         *,
         socket: Path | None = None,
+        group: str = "",
         listen: str | None = None,
         identity: NodeIdentity | None = None,
         admits: Admits = every_node,
@@ -58,6 +60,7 @@ class XdsServer:
         if listen is not None and identity is None:
             raise ConfigError(f"xDS on {listen} needs this node's certificate; there is no listening without TLS")
         self._socket = socket
+        self._group = group
         self._listen = listen
         self._identity = identity
         self._clock = clock
@@ -72,27 +75,24 @@ class XdsServer:
         """Listen.
 
         Raises:
-            PreconditionError: the socket or the address cannot be listened on.
+            PreconditionError: another process listens there.
+            ConfigError: the socket cannot be made.
         """
         # A server that was stopped cannot be started again.
         options = [*server_options(MESSAGE_BYTES_MAX)]
         server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
         server.add_generic_rpc_handlers((self._discovery.handler(), self._loads.handler()))
-        try:
-            self._bind(server)
-        except (RuntimeError, OSError) as error:
-            where = " and ".join(str(one) for one in (self._socket, self._listen) if one is not None)
-            raise PreconditionError(f"xDS cannot listen on {where}: {error}; free it, or choose another one") from error
+        if self._socket is not None:
+            sockets.bind(server, self._socket, self._group)
+        if self._listen is not None and self._identity is not None:
+            try:
+                self.port = server.add_secure_port(self._listen, server_credentials(self._identity))
+            except RuntimeError as error:
+                raise PreconditionError(
+                    f"xDS cannot listen on {self._listen}: {error}; free it, or choose another address"
+                ) from error
         await server.start()
         self._server = server
-
-    def _bind(self, server: grpc.aio.Server) -> None:
-        if self._socket is not None:
-            self._socket.unlink(missing_ok=True)
-            server.add_insecure_port(f"unix:{self._socket}")
-            self._socket.chmod(SOCKET_MODE)
-        if self._listen is not None and self._identity is not None:
-            self.port = server.add_secure_port(self._listen, server_credentials(self._identity))
 
     def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
         """Tell all clients; at once, on the loop. Routes that are absent are gone.
@@ -117,3 +117,5 @@ class XdsServer:
         if self._server is not None:
             await self._server.stop(STOP_GRACE_S)
             self._server = None
+            if self._socket is not None:
+                self._socket.unlink(missing_ok=True)
