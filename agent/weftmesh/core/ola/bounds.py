@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 
+from weftmesh.core.ola import plan_words as words
 from weftmesh.core.ola import problems as limits
 from weftmesh.core.ola.model import (
     DAY_MINUTES,
@@ -21,6 +22,7 @@ from weftmesh.core.ola.problems import NAME, NAME_ALLOWED, Path, Problem
 def bound_problems(agreement: Agreement) -> Iterator[Problem]:
     """What is out of bounds, in the order of a file."""
     yield from _name(("metadata", "name"), agreement.name)
+    yield from _labels(agreement)
     yield from _name(("service",), agreement.service)
     yield from _text(("provider",), agreement.provider)
     yield from _text(("consumer",), agreement.consumer)
@@ -36,6 +38,16 @@ def bound_problems(agreement: Agreement) -> Iterator[Problem]:
         if isinstance(action, OpenTask):
             yield from _text(("onBreach", index, "openTask", "project"), action.project)
             yield from _text(("onBreach", index, "openTask", "title"), action.title)
+
+
+def _labels(agreement: Agreement) -> Iterator[Problem]:
+    names = [name for name, _ in agreement.labels]
+    if sorted(set(names)) != names:
+        yield Problem(("metadata", "labels"), "labels are twice or out of order", "name each once, sorted")
+    for name, value in agreement.labels:
+        at: Path = ("metadata", "labels", name[: limits.TEXT_CHARACTERS_MAX])
+        yield from _name(at, name)
+        yield from _text(at, value)
 
 
 def _counts(agreement: Agreement) -> Iterator[Problem]:
@@ -88,11 +100,14 @@ def _dependencies(agreement: Agreement) -> Iterator[Problem]:
         yield from _most((*at, "anyOf"), dependency.any_of, limits.ANY_OF_MAX)
         for name in dependency.any_of:
             yield from _name((*at, "ola"), name)
-        yield from _number((*at, "cached", "hitRatio"), dependency.cached_ppb, range(WHOLE_PPB), "parts per billion")
+        if dependency.cached_ppb not in range(WHOLE_PPB):
+            message = f"{words.percent(dependency.cached_ppb)} is not a part of the requests"
+            yield Problem((*at, "cached", "hitRatio"), message, "use less than 100, or leave the dependency out")
 
 
 def _hours_and_exclusions(agreement: Agreement) -> Iterator[Problem]:
     minutes = range(DAY_MINUTES + 1)
+    yield from _text(("hours", "timezone"), agreement.hours.timezone)
     for index, one in enumerate(agreement.hours.weekly):
         at: Path = ("hours", "weekly", index)
         yield from _number((*at, "from"), one.from_minute, minutes, "minutes of the day")
@@ -101,6 +116,9 @@ def _hours_and_exclusions(agreement: Agreement) -> Iterator[Problem]:
             yield from _number((*at, "days"), day, range(7), "days after Monday")
     for index, exclusion in enumerate(agreement.exclusions):
         yield from _text(("exclusions", index, "reason"), exclusion.reason)
+        yield from _text(("exclusions", index, "from"), exclusion.starts_at)
+        yield from _text(("exclusions", index, "timezone"), exclusion.timezone)
+        yield from _text(("exclusions", index, "rrule"), exclusion.rrule, optional=True)
         yield from _text(("exclusions", index, "author"), exclusion.author, optional=True)
         yield from _number(("exclusions", index, "duration"), exclusion.duration_s, limits.EXCLUSION_S, "s")
 

@@ -21,6 +21,8 @@ def objective_problems(agreement: Agreement) -> Iterator[Problem]:
             yield Problem(path, f"{one.key} is promised twice", "keep the one that is meant")
         if one.target_ppb >= WHOLE_PPB and not isinstance(one, Throughput):
             yield Problem(path, "this leaves no error budget: the first failure breaks it", _less_than_all(one))
+        if one.target_ppb <= 0:
+            yield Problem(path, "this is kept whatever happens", "promise something, or leave the objective out")
         if isinstance(one, Throughput) and one.part_ms > agreement.window_s * 1000:
             yield Problem(
                 (*path, "per"), "one part is longer than the window", "judge shorter parts, or a longer `window`"

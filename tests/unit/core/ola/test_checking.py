@@ -62,6 +62,12 @@ def test_a_good_one_has_no_problem() -> None:
         (replace(GOOD, hours=Hours("UTC", (OpenHours((7,), 0, 1),))), ("hours", "weekly", 0, "days")),
         (replace(GOOD, exclusions=(Exclusion("", "2027-01-01T00:00:00", 60),)), ("exclusions", 0, "reason")),
         (replace(GOOD, on_breach=(OpenTask("OPS", ""),)), ("onBreach", 0, "openTask", "title")),
+        (replace(GOOD, labels=(("team", "x" * 10**6),)), ("metadata", "labels", "team")),
+        (replace(GOOD, labels=(("team", "a"), ("team", "b"))), ("metadata", "labels")),
+        (
+            replace(GOOD, exclusions=(Exclusion("r", "2027-01-01T00:00:00", 60, "x" * 999),)),
+            ("exclusions", 0, "timezone"),
+        ),
     ],
 )
 def test_what_is_out_of_bounds_is_named(wrong: Agreement, path: Path) -> None:
@@ -77,6 +83,11 @@ def test_what_is_out_of_bounds_is_named(wrong: Agreement, path: Path) -> None:
         (replace(GOOD, exclusions=(Exclusion("r", "1999-01-01T00:00:00", 60),)), ("exclusions", 0, "from")),
         (replace(GOOD, exclusions=(Exclusion("r", "soon", 60),)), ("exclusions", 0, "from")),
         (replace(GOOD, objectives=()), ("objectives",)),
+        (replace(GOOD, objectives=(Uptime(0),)), ("objectives", "uptime")),
+        (
+            replace(GOOD, objectives=(PacketLoss(10**9),), probes=(Probe(ProbeKind.ICMP, 1000, 300),)),
+            ("objectives", "packetLoss"),
+        ),
         (replace(GOOD, on_breach=(RaiseClass(ServiceClass.BATCH),)), ("onBreach", 0, "raiseClass")),
     ],
 )
