@@ -127,9 +127,11 @@ class Probing:
             if self._under_way[one] < UNDER_WAY_MAX[one] and (due_s := plan.next_due()) is not None
         ]
         self._changed.clear()
+        timeout_s = max(0.0, min(times) - self._clock.monotonic_s()) if times else None
+        # Not wait_for: in Python 3.11 it loses a cancellation that comes together with a change, and nothing ends.
         with suppress(TimeoutError):
-            timeout_s = max(0.0, min(times) - self._clock.monotonic_s()) if times else None
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
 
     def _begin(self, ask: Ask, now_s: float) -> None:
         self._under_way[ask.service_class] += 1
