@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "learn": Lazy("weftmesh.cli.commands.learn:learn", "Models that nodes learn together."),
     "ola": Lazy("weftmesh.cli.commands.ola:ola", "What teams owe each other."),
     "route": Lazy("weftmesh.cli.commands.route:route", "Where requests go, and why."),
+    "lanes": Lazy("weftmesh.cli.commands.lanes:lanes", "How long the router's work waits for its turn."),
     "pending": Lazy("weftmesh.cli.commands.pending:pending", "Writes that wait on this node for a quorum."),
     "import": Lazy("weftmesh.cli.commands.exchange:import_", "Bring tasks in from another tracker."),
     "export": Lazy("weftmesh.cli.commands.exchange:export", "Write tasks to a file."),

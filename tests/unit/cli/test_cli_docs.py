@@ -90,6 +90,7 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "forecast",
         "history",
         "replay",
+        "lanes",
         "dry-run",
     }
     local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify", "bootstrap"}
