@@ -20,6 +20,8 @@ WORK_S: Final = {ServiceClass.CRITICAL: 0.004, ServiceClass.NORMAL: 0.008, Servi
 """Of processor time, arriving whenever this thread had one for 10 ms: twice as much as it can do."""
 DEADLINES_S: Final = {ServiceClass.CRITICAL: 0.05, ServiceClass.NORMAL: 0.5, ServiceClass.BATCH: 5.0}
 TICK_S: Final = 0.001
+GRAIN_S: Final = 1e-6
+"""Less work than this is none: the clock has a grain too."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class Overload:
             the next: what lanes and loop took before the loop looked at anything else.
         late_ms: how late that timer was each time, other processes in between included.
         delays: as `Lanes.delays` told at the end.
+        timer: the next call of the loop's timer.
     """
 
     cpu_s: dict[ServiceClass, float] = field(default_factory=lambda: dict.fromkeys(ServiceClass, 0.0))
@@ -40,6 +43,7 @@ class Overload:
     between_ms: list[float] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
     delays: tuple[ClassDelays, ...] = ()
+    timer: asyncio.TimerHandle | None = None
 
     def share(self, service_class: ServiceClass) -> float:
         """Of the processor time that all lanes used."""
@@ -48,7 +52,7 @@ class Overload:
     async def job(self, service_class: ServiceClass) -> None:
         """Use processor time in steps of 2 ms."""
         left_s = WORK_S[service_class]
-        while left_s > 0.0:
+        while left_s > GRAIN_S:
             begun_s = now_s = time.thread_time()
             while now_s < begun_s + min(STEP_S, left_s):
                 now_s = time.thread_time()
@@ -62,7 +66,7 @@ class Overload:
         now_s, cpu_s = time.perf_counter(), time.thread_time()
         self.between_ms.append((cpu_s - before_s) * 1e3)
         self.late_ms.append(max(0.0, now_s - due_s) * 1e3)
-        loop.call_later(TICK_S, self.look, loop, now_s + TICK_S, cpu_s)
+        self.timer = loop.call_later(TICK_S, self.look, loop, now_s + TICK_S, cpu_s)
 
 
 def quantile(values: Sequence[float], q: float) -> float:
@@ -83,6 +87,8 @@ async def measure(seconds: float) -> Overload:
                 lanes.submit(one, deadline_s, seen.job(one), name=one.name.lower())
         await asyncio.sleep(TICK_S)
     seen.delays = lanes.delays()
+    if seen.timer is not None:
+        seen.timer.cancel()
     await lanes.stop()
     return seen
 

@@ -39,8 +39,8 @@ from weftmesh.core.schedule.model import Job, Settings, State, weights_problem
 from weftmesh.core.schedule.queue import ClassQueue, Known, Waiting
 from weftmesh.core.schedule.raising import Raises, above
 
-CHARGE_MIN_S: Final = 1e-6
-"""What a turn costs at least, so that turns that take no time by the clock cannot follow each other for ever."""
+CHARGE_MIN_S: Final = 5e-5
+"""What a turn costs at least: giving it takes time as well, or turns that take none would get the loop for nothing."""
 NOTES_KEPT: Final = 256
 """Changes of classes and weights, for stories."""
 _APPLIED: Final = Outcome(OutcomeKind.APPLIED)

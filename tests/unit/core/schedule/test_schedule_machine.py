@@ -122,6 +122,14 @@ def test_an_overrun_is_paid_for() -> None:
     assert set(others) == {BATCH}
 
 
+def test_turns_that_take_no_time_are_not_free() -> None:
+    lanes = Simulated()
+    lanes.submit(CRITICAL)
+    lanes.submit(BATCH)
+    runs = [run.service_class for _ in range(90) if (run := lanes.turn(ran_s=0.0))]
+    assert runs.count(BATCH) == 10
+
+
 def test_a_blocked_job_gets_no_turn_until_it_is_ready_again() -> None:
     lanes = Simulated()
     job = lanes.submit(NORMAL)

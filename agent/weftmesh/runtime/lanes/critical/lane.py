@@ -22,6 +22,8 @@ from weftmesh.runtime.telemetry import get_logger
 CHILD_MODULE: Final = "weftmesh.runtime.lanes.critical.child"
 PERIOD_MIN_S: Final = 0.001
 BACKOFF_MAX_S: Final = 10.0
+WELL_S: Final = 60.0
+"""A child that ran for so long is started again as if it were the first."""
 START_TIMEOUT_S: Final = 30.0
 SILENCES_MAX: Final = 3
 SILENCES_AT_START_MAX: Final = 30
@@ -158,9 +160,10 @@ class CriticalLane:
             code = await self._one_child()
             self._restarts += 1
             ran_s = time.monotonic() - begun_s
-            backoff_s = self._settings.backoff_s if ran_s > 60.0 else min(2 * backoff_s, BACKOFF_MAX_S)
+            backoff_s = self._settings.backoff_s if ran_s > WELL_S else backoff_s
             _log.error("critical lane ended, starting again", code=code, ran_s=round(ran_s, 3), in_s=backoff_s)
             await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, BACKOFF_MAX_S)
 
     async def _one_child(self) -> int | None:
         """Run a child until it ends; return its exit code, None if it could not be started."""
