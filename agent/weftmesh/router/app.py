@@ -24,6 +24,7 @@ from weftmesh.router.node_records import NodeRecords
 from weftmesh.router.probing.health import HealthProber
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.icmp import IcmpProber
+from weftmesh.router.probing.names import Names
 from weftmesh.router.probing.scheduling import Probing
 from weftmesh.router.probing.tcp import TcpProber
 from weftmesh.router.reports import Reports
@@ -172,11 +173,12 @@ class Router:
 
 
 def _probers(config: RouterConfig) -> dict[ProbeKind, TcpProber | HttpProber | HealthProber | IcmpProber]:
+    names = Names()
     return {
-        ProbeKind.TCP: TcpProber(),
-        ProbeKind.HTTP: HttpProber(config.probe_ca),
+        ProbeKind.TCP: TcpProber(names),
+        ProbeKind.HTTP: HttpProber(names, config.probe_ca),
         ProbeKind.GRPC: HealthProber(config.probe_ca),
-        ProbeKind.ICMP: IcmpProber(),
+        ProbeKind.ICMP: IcmpProber(names),
     }
 
 

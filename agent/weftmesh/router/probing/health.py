@@ -30,7 +30,7 @@ class HealthProber:
         ConfigError: `ca_file` cannot be read.
     """
 
-    def __init__(self, ca_file: Path | None) -> None:
+    def __init__(self, ca_file: Path | None = None) -> None:
         try:
             self._roots = None if ca_file is None else ca_file.read_bytes()
         except OSError as error:

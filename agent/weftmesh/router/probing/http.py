@@ -16,6 +16,7 @@ from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.probing.answers import Answer, refused, silent
 from weftmesh.router.probing.arrival import data_waited_s
 from weftmesh.router.probing.dialling import dialled, why
+from weftmesh.router.probing.names import Names
 from weftmesh.runtime.addresses import split_address
 
 STATUS_LINE_BYTES_MAX: Final = 1_024
@@ -32,13 +33,15 @@ class HttpProber:
     which this process let either of them wait; the round trip that connecting took is the network's part.
 
     Args:
+        names: looks addresses up; one of its own when None.
         ca_file: certificates of authorities to trust beside those of the system.
 
     Raises:
         ConfigError: `ca_file` cannot be read.
     """
 
-    def __init__(self, ca_file: Path | None) -> None:
+    def __init__(self, names: Names | None = None, ca_file: Path | None = None) -> None:
+        self._names = names or Names()
         self._tls = ssl.create_default_context()
         if ca_file is not None:
             try:
@@ -49,7 +52,10 @@ class HttpProber:
     async def ask(self, endpoint: Endpoint, probe: Probe) -> Answer:
         """See Prober."""
         try:
-            async with asyncio.timeout(probe.timeout_ms / 1e3), dialled(endpoint.address) as (connection, took_s):
+            async with (
+                asyncio.timeout(probe.timeout_ms / 1e3),
+                dialled(endpoint.address, self._names) as (connection, took_s),
+            ):
                 begun_s = time.monotonic() - took_s
                 status = await self._status(connection, endpoint.address, probe)
                 return _answer(status, time.monotonic() - begun_s - data_waited_s(connection), took_s)

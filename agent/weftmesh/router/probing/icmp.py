@@ -17,7 +17,8 @@ from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.probing.answers import Answer, refused, silent
-from weftmesh.router.probing.dialling import looked_up, why
+from weftmesh.router.probing.dialling import why
+from weftmesh.router.probing.names import Names
 
 PAYLOAD_BYTES: Final = 32
 BURST_MAX: Final = 64
@@ -35,16 +36,21 @@ _REPLIES: Final = {socket.AF_INET: 0, socket.AF_INET6: 129}
 
 
 class IcmpProber:
-    """Sends echo requests; the port of an endpoint's address plays no part."""
+    """Sends echo requests; the port of an endpoint's address plays no part.
 
-    def __init__(self) -> None:
+    Args:
+        names: looks addresses up; one of its own when None.
+    """
+
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names or Names()
         self._sockets: dict[socket.AddressFamily, _EchoSocket] = {}
 
     async def ask(self, endpoint: Endpoint, probe: Probe) -> Answer:
         """See Prober. An answer that does not count says that this machine does not allow it."""
         try:
             async with asyncio.timeout(probe.timeout_ms / 1e3):
-                family, where = await looked_up(endpoint.address)
+                family, where = await self._names.find(endpoint.address)
             took_ns = await self._socket(family).echo(where, probe.timeout_ms / 1e3)
         except TimeoutError:
             return silent(probe.timeout_ms)

@@ -82,7 +82,7 @@ class Probing:
         self._under_way = dict.fromkeys(ServiceClass, 0)
         self._tallies: dict[tuple[str, str, ProbeKind], Tally] = {}
         self._changed = asyncio.Event()
-        self._warned: set[str] = set()
+        self._logged: set[str] = set()
 
     def follow(self, routes: Mapping[str, WantedRoute]) -> None:
         """Probe what these routes want from now on."""
@@ -149,7 +149,8 @@ class Probing:
     def _gone(self, job: asyncio.Task[None], ask: Ask, asked_s: float) -> None:
         """A job that failed must not stop the probes of its endpoint."""
         if not job.cancelled() and (error := job.exception()) is not None:
-            _log.error("a probe failed", kind=ask.probe.kind.name, endpoint=ask.endpoint.address, exc_info=error)
+            if self._is_first(f"{ask.probe.kind.name} {type(error).__name__}"):
+                _log.error("a probe failed", kind=ask.probe.kind.name, endpoint=ask.endpoint.address, exc_info=error)
             self._end(ask, asked_s, None)
         elif job.cancelled():
             self._end(ask, asked_s, None)
@@ -197,9 +198,14 @@ class Probing:
         )
 
     def _warn_once(self, key: str, why: str) -> None:
-        if key not in self._warned:
-            self._warned.add(key)
+        if self._is_first(key):
             _log.warning("probes are left out", why=why)
+
+    def _is_first(self, key: str) -> bool:
+        """Whether nothing was logged under this key so far."""
+        is_first = key not in self._logged
+        self._logged.add(key)
+        return is_first
 
 
 def _key(ask: Ask) -> tuple[str, str, ProbeKind]:

@@ -9,15 +9,23 @@ from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.probing.answers import Answer, refused, silent
 from weftmesh.router.probing.dialling import dialled, why
+from weftmesh.router.probing.names import Names
 
 
 class TcpProber:
-    """Connects and closes; the latency is one round trip."""
+    """Connects and closes; the latency is one round trip.
+
+    Args:
+        names: looks addresses up; one of its own when None.
+    """
+
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names or Names()
 
     async def ask(self, endpoint: Endpoint, probe: Probe) -> Answer:
         """See Prober."""
         try:
-            async with asyncio.timeout(probe.timeout_ms / 1e3), dialled(endpoint.address) as (_, took_s):
+            async with asyncio.timeout(probe.timeout_ms / 1e3), dialled(endpoint.address, self._names) as (_, took_s):
                 return Answer(ok=True, latency_us=int(took_s * 1e6))
         except TimeoutError:
             return silent(probe.timeout_ms)
