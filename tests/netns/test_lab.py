@@ -15,6 +15,8 @@ from tests.faults.network import run
 from tests.netns.lab import PREFIX, Lab, Plan, lab, missing
 from tests.netns.recomputation import MS_NS, probed
 
+pytestmark = pytest.mark.timeout(300)
+
 PINGS = 300
 QUIET = Plan("quiet", delay_us=10_000)
 ROUGH = Plan("rough", delay_us=20_000, jitter_us=5_000, arriving_lost_permille=60, leaving_lost_permille=40)
