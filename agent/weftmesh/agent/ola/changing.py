@@ -54,6 +54,8 @@ class Changes:
         getattr(command, kind).CopyFrom(getattr(asked, kind))
         if kind == "set_override" and not command.set_override.mode:
             command.set_override.mode = agreement_pb2.ROUTE_MODE_OBSERVE
+        if kind == "add_exclusion" and not command.add_exclusion.exclusion.author:
+            command.add_exclusion.exclusion.author = call.caller.actor
         return await self._write(command, parse_request_id(asked.request_id), call, validate_only=asked.validate_only)
 
     async def record(self, asked: ola_pb2.RecordWindowRequest, call: Call) -> ola_pb2.ChangeAgreementsResponse:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
 
 from weftmesh.core.ola.replicated.machine import Agreements
-from weftmesh.core.ola.replicated.rows import Generation
+from weftmesh.core.ola.replicated.rows import Generation, NodeWindow, ObjectiveCount
 from weftmesh.core.ola.replicated.window_plans import is_shown
 from weftmesh.ola.v1 import agreement_pb2, ola_pb2
 from weftmesh.runtime.wire.learning_records import fill
@@ -88,13 +89,24 @@ def history_view(machine: Agreements, generation: Generation, from_s: int) -> ol
             row.parts.add(starts_s=part.starts_s, part_s=part.part_s, good=part.good, total=part.total)
     signed = set()
     for one in read.confirmations():
-        if any(agreement.name == name for agreement in one.agreements):
+        judged = tuple(agreement for agreement in one.agreements if agreement.name == name)
+        if judged:
             signed.add((one.node, one.starts_s))
-            fill(message.confirmations.add(), one)
+            fill(message.confirmations.add(), replace(one, agreements=judged))
     for window in read.windows():
-        own = tuple(count for count in window.counts if count.name == name)
+        own = _counts_of(window, name)
         if own and is_shown(window.starts_s, read.newest_s):
             fill(message.windows.add(), replace(window, counts=own))
             if (window.node, window.starts_s) not in signed:
                 message.missing.add(node=window.node, starts_s=window.starts_s)
     return message
+
+
+def _counts_of(window: NodeWindow, name: str) -> tuple[ObjectiveCount, ...]:
+    """Of one agreement: a node's counts are sorted by agreement, and there may be thousands."""
+    first = bisect_left(window.counts, name, key=_name)
+    return window.counts[first : bisect_right(window.counts, name, lo=first, key=_name)]
+
+
+def _name(one: ObjectiveCount) -> str:
+    return one.name

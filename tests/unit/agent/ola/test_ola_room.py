@@ -116,6 +116,17 @@ async def test_an_exclusion_that_nobody_can_read_does_not_enter_the_log() -> Non
     assert len(bench.engine.proposals) == 1
 
 
+async def test_an_exclusion_has_an_author() -> None:
+    bench = Bench()
+    await bench.apply(PAYMENTS)
+    for author in ("", "bob"):
+        change = command_pb2.AddExclusion(name="payments-api")
+        fill(change.exclusion, Exclusion(f"by {author}", "2026-11-22T02:00:00", 7_200, author=author))
+        await bench.change(add_exclusion=change)
+    added = bench.replica.agreements.read.exclusions("payments-api")
+    assert [one.author for one in added] == [call().caller.actor, "bob"]
+
+
 async def test_a_window_is_recorded_once_and_its_confirmation_is_signed_by_the_node_s_certificate() -> None:
     bench = Bench()
     await bench.apply(PAYMENTS)
@@ -142,6 +153,25 @@ def shown(bench: Bench) -> ola_pb2.History:
     generation = machine.read.generation("payments-api")
     assert generation is not None
     return history_view(machine, generation, 0)
+
+
+async def test_a_history_is_of_its_agreement_alone() -> None:
+    """A node signs for hundreds of agreements in each window, and each of them is asked for one by one."""
+    bench = Bench()
+    await bench.apply(PAYMENTS, LEDGER)
+    await bench.record(replace(COUNT, name="ledger"), COUNT, replace(COUNT, objective="response-time-p99"))
+    agreements = [
+        command_pb2.ConfirmedAgreement(name=one, generation=1, workflow=b"hash") for one in ("ledger", "payments-api")
+    ]
+    request = ola_pb2.ConfirmWindowRequest(starts_s=WINDOW, agreements=agreements)
+    await bench.changes.confirm(request, call())
+    history = shown(bench)
+    (confirmation,), (window,) = history.confirmations, history.windows
+    assert [one.name for one in confirmation.agreements] == ["payments-api"]
+    assert [(one.name, one.objective) for one in window.counts] == [
+        ("payments-api", "response-time-p99"),
+        ("payments-api", "uptime"),
+    ]
 
 
 async def test_a_follower_gets_what_it_does_not_have_and_no_more() -> None:
