@@ -21,7 +21,9 @@ WINDOW_MS: Final = WINDOW_S * 1_000
 WINDOWS_OPEN_MAX: Final = 4
 """This window and the one before, and what a clock that jumps may open; samples of further ones are left out."""
 PARTS_OPEN_MAX: Final = 100_000
-"""Moments at which parts of throughputs begin; requests beyond are left out."""
+"""Moments at which parts of one length begin; requests beyond are left out."""
+SETTLED_MS: Final = 70_000
+"""A part of time that ended so long ago is judged: reports of requests that ended over a minute ago are refused."""
 CLOSED_KEPT: Final = 12
 """Windows that are known to be closed. A sample that is later still makes a word that the node has heard already."""
 
@@ -70,14 +72,16 @@ class Tally:
     Attributes:
         starts_ms: of the window, or of the part of time; Unix milliseconds.
         meaning: what was counted.
-        good: events or requests.
+        good: events, parts or requests.
         total: of them.
+        is_part: requests in one part of time, which is not judged yet.
     """
 
     starts_ms: int
     meaning: Meaning
     good: int
     total: int
+    is_part: bool = False
 
 
 @record(frozen=True, slots=True)
@@ -120,19 +124,21 @@ class Counting:
         self._meanings: frozenset[Meaning] = frozenset()
         self._windows: dict[int, _Pairs] = {}
         """By their starts, Unix milliseconds."""
-        self._parts: dict[int, _Pairs] = {}
+        self._parts: dict[int, dict[int, _Pairs]] = {}
+        """By their length and their starts, milliseconds."""
         self.late = 0
         self.refused = 0
         for one in kept.tallies:
-            place = self._parts if one.meaning.part_ms else self._windows
+            place = self._place(one.meaning.part_ms if one.is_part else 0)
             place.setdefault(one.starts_ms, _pairs())[one.meaning] = [one.good, one.total]
 
     @property
     def open_counts(self) -> OpenCounts:
         """What a later life of the process goes on with."""
+        places = [(self._windows, False), *((place, True) for place in self._parts.values())]
         tallies = [
-            Tally(starts_ms, meaning, *pair)
-            for place in (self._windows, self._parts)
+            Tally(starts_ms, meaning, pair[0], pair[1], is_part)
+            for place, is_part in places
             for starts_ms, pairs in place.items()
             for meaning, pair in pairs.items()
         ]
@@ -173,20 +179,25 @@ class Counting:
             now_ms: Unix time until which samples have come.
         """
         until_ms = now_ms - now_ms % WINDOW_MS
-        if self._in_force is None or until_ms == self._until_ms:
+        is_new = until_ms != self._until_ms
+        if self._in_force is None:
+            return []
+        self._judge_parts(max(until_ms, now_ms - SETTLED_MS) if is_new else now_ms - SETTLED_MS)
+        if not is_new:
             return []
         self._until_ms = until_ms
-        self._close_parts(until_ms)
         over = sorted(one for one in self._windows if one < until_ms)
         closed = [self._closed(one // 1_000, self._windows.pop(one)) for one in over]
         found = [one for one in closed if one.counts]
         self._closed_s.extend(one.starts_s for one in found)
         return found
 
+    def _place(self, part_ms: int) -> dict[int, _Pairs]:
+        return self._parts.setdefault(part_ms, {}) if part_ms else self._windows
+
     def _add(self, meaning: Meaning, wall_ms: int, good: int, total: int) -> None:
-        place, span_ms, limit = self._windows, WINDOW_MS, WINDOWS_OPEN_MAX
-        if meaning.part_ms:
-            place, span_ms, limit = self._parts, meaning.part_ms, PARTS_OPEN_MAX
+        place = self._place(meaning.part_ms)
+        span_ms, limit = (meaning.part_ms, PARTS_OPEN_MAX) if meaning.part_ms else (WINDOW_MS, WINDOWS_OPEN_MAX)
         pairs = place.get(starts_ms := wall_ms - wall_ms % span_ms)
         if pairs is None:
             if len(place) >= limit:
@@ -197,19 +208,20 @@ class Counting:
         pair[0] += good
         pair[1] += total
 
-    def _close_parts(self, until_ms: int) -> None:
-        """Count each part that is over as an event of the window in which it ends."""
-        for starts_ms, pairs in list(self._parts.items()):
-            for meaning in [one for one in pairs if starts_ms + one.part_ms <= until_ms]:
-                answered, asked = pairs.pop(meaning)
-                last_ms = starts_ms + meaning.part_ms - 1
+    def _judge_parts(self, until_ms: int) -> None:
+        """Count each part that ended by then as an event of the window in which it ends."""
+        for part_ms, place in self._parts.items():
+            for starts_ms in [one for one in place if one + part_ms <= until_ms]:
+                last_ms = starts_ms + part_ms - 1
                 window_ms = last_ms - last_ms % WINDOW_MS
-                if window_ms // 1_000 not in self._closed_s:
-                    pair = self._windows.setdefault(window_ms, _pairs())[meaning]
+                pairs = place.pop(starts_ms)
+                if window_ms // 1_000 in self._closed_s:
+                    continue
+                window = self._windows.setdefault(window_ms, _pairs())
+                for meaning, (answered, asked) in pairs.items():
+                    pair = window[meaning]
                     pair[0] += meaning.is_good_part(answered, asked)
                     pair[1] += 1
-            if not pairs:
-                del self._parts[starts_ms]
 
     def _closed(self, starts_s: int, pairs: _Pairs) -> CountedWindow:
         by_agreement: defaultdict[str, list[ObjectiveCount]] = defaultdict(list)

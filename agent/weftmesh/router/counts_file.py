@@ -31,7 +31,9 @@ def write_open_counts(path: Path, counts: OpenCounts) -> None:
         {
             "closed_s": list(counts.closed_s),
             "meanings": [[one.agreement, one.objective, one.events, one.part_ms, one.at_least] for one in meanings],
-            "tallies": [[one.starts_ms, numbers[one.meaning], one.good, one.total] for one in counts.tallies],
+            "tallies": [
+                [one.starts_ms, numbers[one.meaning], one.good, one.total, int(one.is_part)] for one in counts.tallies
+            ],
         },
     )
 
@@ -49,7 +51,10 @@ def read_open_counts(path: Path) -> OpenCounts:
         return OpenCounts()
     try:
         meanings = [Meaning(str(a), str(o), str(e), int(p), int(n)) for a, o, e, p, n in found["meanings"]]
-        tallies = [Tally(int(at), meanings[int(of)], int(good), int(total)) for at, of, good, total in found["tallies"]]
+        tallies = [
+            Tally(int(at), meanings[int(of)], int(good), int(total), bool(is_part))
+            for at, of, good, total, is_part in found["tallies"]
+        ]
         return OpenCounts(tuple(int(one) for one in found["closed_s"]), tuple(tallies))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise _damaged(path, f"it has another form ({error!r})") from error

@@ -51,7 +51,7 @@ class WindowStore:
             self._set_aside(path, str(error), "what was counted since the window began is lost")
             return OpenCounts()
         closed_s = {*found.closed_s, *self.waiting()}
-        tallies = [one for one in found.tallies if one.meaning.part_ms or one.starts_ms // 1_000 not in closed_s]
+        tallies = [one for one in found.tallies if one.is_part or one.starts_ms // 1_000 not in closed_s]
         return OpenCounts(tuple(sorted(closed_s)), tuple(tallies))
 
     def save_open_counts(self, counts: OpenCounts) -> None:

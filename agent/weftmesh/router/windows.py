@@ -89,24 +89,24 @@ class Windows:
         Raises:
             OSError: the disk refused; it is tried again with the next call.
         """
-        self._unsaved += self._counting.close(self._wall_ms() - GRACE_MS)
-        found = bool(self._unsaved)
-        while self._unsaved:
-            window = self._unsaved[0]
+        for window in self._counting.close(self._wall_ms() - GRACE_MS):
             if window.left_out:
                 log.error("a window holds no more objectives", starts_s=window.starts_s, left_out=window.left_out)
-            await asyncio.to_thread(self._store.put, window)
-            self._unsaved.popleft()
-        if found:
-            await self.save()
-        return found
+            self._unsaved.append(window)
+        if not self._unsaved:
+            return False
+        await self.save()
+        return True
 
     async def save(self) -> None:
-        """Keep what is open.
+        """Keep what is over and what is open; also when `run` was cut off.
 
         Raises:
             OSError: the disk refused.
         """
+        while self._unsaved:
+            await asyncio.to_thread(self._store.put, self._unsaved[0])
+            self._unsaved.popleft()
         await asyncio.to_thread(self._store.save_open_counts, self._counting.open_counts)
 
     async def send_windows(self) -> bool:

@@ -129,6 +129,21 @@ def test_a_part_counts_in_the_window_in_which_it_ends() -> None:
     assert windows == [(NOON_MS + starts_ms + 7 * 60_000 - 1) // 300_000 * 300]
 
 
+def test_a_part_is_judged_once_no_report_of_it_is_taken_any_more() -> None:
+    found = counting(agreement(Throughput(990_000_000, 3, 1_000)))
+    found.take(request(500, ok=False))
+    assert found.close(NOON_MS + 60_000) == []
+    found.take(replace(request(600), sent=3, answered=3))
+    assert found.close(NOON_MS + 71_000) == []
+    (tally,) = found.open_counts.tallies
+    assert (tally.starts_ms, tally.good, tally.total, tally.is_part) == (NOON_MS, 1, 1, False)
+    found.take(request(80_000, ok=False))
+    restarted = Counting(found.open_counts)
+    restarted.set_agreements([InForce(agreement(Throughput(990_000_000, 3, 1_000)), 1, b"hash")])
+    for one in (found, restarted):
+        assert counts(one.close(OVER_MS)[0]) == {"throughput": (1, 2)}
+
+
 def test_all_agreements_about_a_route_are_counted_and_no_others() -> None:
     found = counting(agreement(Uptime(1)), agreement(Uptime(1), name="second"), LEDGER)
     found.take(request())

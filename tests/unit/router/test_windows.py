@@ -131,6 +131,19 @@ async def test_a_process_that_dies_before_it_saves_sends_no_other_word(tmp_path:
     assert (again.recorded(), again.counting.late) == ({NOW_S - WINDOW_S: 5}, 7)
 
 
+async def test_a_window_is_not_lost_when_the_disk_refuses_it_or_the_process_is_told_to_end(tmp_path: Path) -> None:
+    one = await bench(tmp_path)
+    one.take(4)
+    await asyncio.to_thread(tmp_path.rename, tmp_path.with_name("away"))
+    with pytest.raises(FileNotFoundError):
+        await one.windows.close_windows()
+    await asyncio.to_thread(tmp_path.with_name("away").rename, tmp_path)
+    await one.windows.save()
+    assert one.store.waiting() == [NOW_S - WINDOW_S]
+    assert await one.windows.send_windows()
+    assert one.recorded() == {NOW_S - WINDOW_S: 4}
+
+
 async def test_a_window_that_the_node_refuses_is_dropped_and_others_go_on(tmp_path: Path) -> None:
     one = await bench(tmp_path)
     wrong = ObjectiveCount("payments-api", "uptime", 2, 1)
