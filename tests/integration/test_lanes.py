@@ -149,6 +149,17 @@ async def test_new_ticks_replace_the_old() -> None:
     assert {one.payload for one in got[seen:]} == {b"new"}
 
 
+async def test_ticks_that_stay_keep_their_rhythm_when_others_change() -> None:
+    stays = tick("echo", b"stays")
+    async with running(stays) as (lane, results):
+        await results.until(lambda all_: len(all_) >= 3)
+        lane.set_ticks([stays, tick("policy")])
+        got = await results.until(lambda all_: all_[-1].name == "echo" and all_[-1].number >= 10)
+    assert [one.number for one in got if one.name == "echo"] == list(
+        range(1, 1 + sum(one.name == "echo" for one in got))
+    )
+
+
 def test_it_runs_on_uvloop_too() -> None:
     async def once() -> bytes:
         async with running(tick("echo", b"hello")) as (_, results):

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,7 +41,7 @@ class Ticking:
 
     def __init__(self, priority: Priority) -> None:
         self._priority = priority
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[Tick, asyncio.Task[None]] = {}
         self._skipped = 0
         self._dropped = 0
 
@@ -57,14 +58,18 @@ class Ticking:
                         await self._set(tuple(messages.read_ticks(body)), writer)
         finally:
             beating.cancel()
-            for task in self._tasks:
+            for task in self._tasks.values():
                 task.cancel()
 
     async def _set(self, wanted: Sequence[Tick], writer: asyncio.StreamWriter) -> None:
-        for task in self._tasks:
+        """Begin what is new and end what is no longer wanted; the others keep their rhythm."""
+        unwanted = [self._tasks.pop(one) for one in self._tasks.keys() - set(wanted)]
+        for task in unwanted:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = [asyncio.create_task(self._repeat(one, writer), name=one.name) for one in wanted]
+        await asyncio.gather(*unwanted, return_exceptions=True)
+        for one in wanted:
+            if one not in self._tasks:
+                self._tasks[one] = asyncio.create_task(self._repeat(one, writer), name=one.name)
 
     async def _beat(self, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -72,9 +77,12 @@ class Ticking:
             await asyncio.sleep(ALIVE_S)
 
     async def _repeat(self, tick: Tick, writer: asyncio.StreamWriter) -> None:
-        """Start a tick at whole periods after now; those that it sleeps over are skipped, not caught up with."""
+        """Start a tick at whole periods after now, less a part of the first, so that not all start at once.
+
+        Starts that it sleeps over are skipped, not caught up with.
+        """
         loop = asyncio.get_running_loop()
-        begun_s, period, number = loop.time(), 0, 0
+        begun_s, period, number = loop.time() - _phase(tick) * tick.period_s, 0, 0
         while True:
             missed = math.floor((loop.time() - begun_s) / tick.period_s) - period
             self._skipped += max(0, missed)
@@ -93,6 +101,11 @@ class Ticking:
             self._dropped += 1
         else:
             writer.write(messages.result(one))
+
+
+def _phase(tick: Tick) -> float:
+    """0 to 1, as the name has it."""
+    return zlib.crc32(tick.name.encode()) / 2**32
 
 
 async def _once(tick: Tick) -> tuple[Ending, bytes]:
