@@ -101,6 +101,10 @@ bench-learning: $(SETUP) ## Learning rounds of 16 node processes, and how good t
 bench-routing: $(SETUP) ## Routing policies on simulated scenarios nobody tuned on (SEED=n draws fresh ones from n on)
 	$(BIN)/python -m benchmarks.routing $(if $(SEED),--first $(SEED))
 
+.PHONY: bench-resolve
+bench-resolve: $(SETUP) ## What a router's answers, decisions, freezes and 10,000 endpoints take
+	$(BIN)/python -m benchmarks.resolve
+
 .PHONY: bench-lanes
 bench-lanes: $(SETUP) ## How late critical work starts on a machine that is full, and what lanes leave to the others
 	$(BIN)/python -m benchmarks.lanes
