@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from zlib import crc32
 
 from weftmesh.agent.board.machine_log import MachineLog, error_of
+from weftmesh.agent.ola.clock_doubt import ClockDoubt
 from weftmesh.agent.ola.replica import Replica
 from weftmesh.agent.ola.sense import check_sense
 from weftmesh.agent.ola.signing import WindowSigner
@@ -39,6 +41,7 @@ class Changes:
         self._log = log
         self._clock = clock
         self._signer = signer
+        self._doubt = ClockDoubt()
 
     async def change(self, asked: ola_pb2.ChangeAgreementsRequest, call: Call) -> ola_pb2.ChangeAgreementsResponse:
         """Write a change, or say what would come of it.
@@ -62,8 +65,10 @@ class Changes:
         """Write what this node counted in a window.
 
         Raises:
-            WeftmeshError: it was refused.
+            WeftmeshError: it was refused, or this node's clock seems to be wrong.
         """
+        others = (one.starts_s for one in self._replica.agreements.read.windows() if one.node != self._node)
+        self._doubt.check(asked.starts_s, max(others, default=0), asyncio.get_running_loop().time())
         command = OlaCommand()
         command.record_window.node = self._node
         command.record_window.starts_s = asked.starts_s

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from tests.fakes.certificates import CLUSTER, CertificateAuthority
 from tests.unit.agent.learning.bench import call, identity_of, mesh_home
-from tests.unit.core.ola_machine.agreed import EVERYTHING, LEDGER, PAYMENTS
+from tests.unit.core.ola_machine.agreed import EVERYTHING, LEDGER, PAYMENTS, header
 
 from weftmesh.agent.board.machine_log import MachineLog
 from weftmesh.agent.ola.changing import Changes
+from weftmesh.agent.ola.clock_doubt import QUIET_S, ClockDoubt
 from weftmesh.agent.ola.following import Following
 from weftmesh.agent.ola.replica import Replica
 from weftmesh.agent.ola.signing import WindowSigner
@@ -24,8 +25,9 @@ from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import ConflictError, InvalidInputError, PreconditionError
 from weftmesh.core.ola.model import Agreement, Dependency, Exclusion
+from weftmesh.core.ola.replicated.commands import RecordWindow
 from weftmesh.core.ola.replicated.outcomes import OlaOutcome
-from weftmesh.core.ola.replicated.rows import ConfirmedAgreement, ObjectiveCount
+from weftmesh.core.ola.replicated.rows import LATE_S, ConfirmedAgreement, ObjectiveCount
 from weftmesh.core.ola.replicated.statement import window_statement
 from weftmesh.ola.v1 import command_pb2, ola_pb2
 from weftmesh.runtime.clock import wall_ms
@@ -153,6 +155,28 @@ def shown(bench: Bench) -> ola_pb2.History:
     generation = machine.read.generation("payments-api")
     assert generation is not None
     return history_view(machine, generation, 0)
+
+
+async def test_a_node_whose_clock_is_wrong_by_years_does_not_end_the_account_of_the_others() -> None:
+    bench = Bench()
+    await bench.apply(PAYMENTS)
+    years_s = 10 * 365 * 86_400 // 300 * 300
+    of_others = RecordWindow(header(at_s=WINDOW), "n2", WINDOW - years_s, (COUNT,))
+    assert bench.replica.agreements.apply(of_others)[0].ok
+    with pytest.raises(PreconditionError, match=r"3650.0 days after the newest one of another node") as refused:
+        await bench.record(COUNT)
+    assert refused.value.reason == "WINDOW_AHEAD"
+    assert bench.replica.agreements.read.newest_s == WINDOW - years_s
+
+
+def test_the_others_are_believed_while_they_go_on_counting() -> None:
+    doubt = ClockDoubt()
+    doubt.check(10 * LATE_S, 0, 0.0)  # nobody else counts
+    doubt.check(LATE_S + 300, 300, 0.0)
+    for others_s, now_s in ((300, 0.0), (300, QUIET_S - 1), (600, QUIET_S), (600, 2 * QUIET_S - 1)):
+        with pytest.raises(PreconditionError):
+            doubt.check(10 * LATE_S, others_s, now_s)
+    doubt.check(10 * LATE_S, 600, 2 * QUIET_S)  # the mesh stood still
 
 
 async def test_a_history_is_of_its_agreement_alone() -> None:

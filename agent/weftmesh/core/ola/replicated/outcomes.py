@@ -27,6 +27,8 @@ class Reason(StrEnum):
     """It does not go with what others applied meanwhile."""
     WINDOW_TOO_OLD = "WINDOW_TOO_OLD"
     WINDOW_NOT_OVER = "WINDOW_NOT_OVER"
+    WINDOW_AHEAD = "WINDOW_AHEAD"
+    """Of the node itself, not of the machine: its clock seems to be wrong by days."""
     WINDOW_NOT_RECORDED = "WINDOW_NOT_RECORDED"
     CLASS = "CLASS"
     """A class below the agreed one."""
