@@ -104,7 +104,7 @@ class WindowVerifier:
         node = said[0].node
         if not self._is_known(said):
             await asyncio.sleep(0)  # the board does not wait for many nodes' windows
-            key = keys[node]
+            key = keys.get(node) or await self._key(node, until_s, self._keys.key_of)
             genuine = _signed(key, said, self._cluster)
             if genuine is False:
                 # A member that was set up anew has another key than the one remembered.
