@@ -49,3 +49,9 @@ def refused(problem: str, latency_us: int | None = None) -> Answer:
 def silent(timeout_ms: int) -> Answer:
     """Nothing came back in time."""
     return Answer(ok=False, latency_us=None, problem=f"no answer within {timeout_ms} ms")
+
+
+def in_time(answer: Answer, timeout_ms: int) -> Answer:
+    """The answer, unless it came too late and was heard only because the loop was late as well."""
+    late = answer.latency_us is not None and answer.latency_us > timeout_ms * 1_000
+    return silent(timeout_ms) if late else answer

@@ -1,9 +1,12 @@
-"""What the kernel knows of when TCP segments came: a loop that is late must not make an endpoint look slow."""
+"""When answers came: a loop that is late must not make an endpoint look slow. The kernel knows of TCP segments."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 _BYTES: Final = 104
@@ -13,6 +16,23 @@ _RETRANSMITTED: Final = 100
 """Where numbers stand in `struct tcp_info` of linux/tcp.h, which only ever grows at its end."""
 TICK_S: Final = 0.010
 """The kernel counts the age of data in ticks, of which it has 100 a second or more."""
+_LAST_LOOK_S: Final = 0.005
+
+
+@asynccontextmanager
+async def heard_within(timeout_s: float) -> AsyncIterator[None]:
+    """Bounds a block's time. A loop that comes to the end too late looks first at what has come meanwhile.
+
+    Raises:
+        TimeoutError: the time is over. An answer that was heard may still have come too late.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as bound:
+        timer = loop.call_later(timeout_s, lambda: bound.reschedule(loop.time() + _LAST_LOOK_S))
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def handshake_s(connection: socket.socket) -> float | None:

@@ -13,8 +13,8 @@ from typing import Final
 from weftmesh.core.errors import ConfigError, InvalidInputError
 from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
-from weftmesh.router.probing.answers import Answer, refused, silent
-from weftmesh.router.probing.arrival import data_waited_s
+from weftmesh.router.probing.answers import Answer, in_time, refused, silent
+from weftmesh.router.probing.arrival import data_waited_s, heard_within
 from weftmesh.router.probing.dialling import dialled, why
 from weftmesh.router.probing.names import Names
 from weftmesh.runtime.addresses import split_address
@@ -53,12 +53,13 @@ class HttpProber:
         """See Prober."""
         try:
             async with (
-                asyncio.timeout(probe.timeout_ms / 1e3),
+                heard_within(probe.timeout_ms / 1e3),
                 dialled(endpoint.address, self._names) as (connection, took_s),
             ):
                 begun_s = time.monotonic() - took_s
                 status = await self._status(connection, endpoint.address, probe)
-                return _answer(status, time.monotonic() - begun_s - data_waited_s(connection), took_s)
+                latency_s = time.monotonic() - begun_s - data_waited_s(connection)
+                return in_time(_answer(status, latency_s, took_s), probe.timeout_ms)
         except TimeoutError:
             return silent(probe.timeout_ms)
         except ssl.SSLCertVerificationError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
-from weftmesh.router.probing.answers import Answer, refused, silent
+from weftmesh.router.probing.answers import Answer, in_time, refused, silent
+from weftmesh.router.probing.arrival import heard_within
 from weftmesh.router.probing.dialling import dialled, why
 from weftmesh.router.probing.names import Names
 
@@ -25,8 +24,8 @@ class TcpProber:
     async def ask(self, endpoint: Endpoint, probe: Probe) -> Answer:
         """See Prober."""
         try:
-            async with asyncio.timeout(probe.timeout_ms / 1e3), dialled(endpoint.address, self._names) as (_, took_s):
-                return Answer(ok=True, latency_us=int(took_s * 1e6))
+            async with heard_within(probe.timeout_ms / 1e3), dialled(endpoint.address, self._names) as (_, took_s):
+                return in_time(Answer(ok=True, latency_us=int(took_s * 1e6)), probe.timeout_ms)
         except TimeoutError:
             return silent(probe.timeout_ms)
         except OSError as error:
