@@ -15,7 +15,7 @@ from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.client import Client
-from weftmesh.ola.v1 import command_pb2, ola_pb2
+from weftmesh.ola.v1 import agreement_pb2, command_pb2, ola_pb2
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
@@ -70,6 +70,10 @@ async def test_orders_hold_on_every_node_until_they_are_taken_back(mesh: DevMesh
         await ordered(other, "unfreeze", "payments")
         revision = await ordered(other, "mode", "agreed", "payments")
         assert await orders(client, revision) == []
+        revision = await ordered(other, "mode", "suggest", "--all")
+        view = await client.ola.get_agreements(ola_pb2.GetAgreementsRequest(min_revision=revision), timeout_s=CALL_S)
+        assert [(one.route, one.mode) for one in view.overrides] == [("", agreement_pb2.ROUTE_MODE_SUGGEST)]
+        await ordered(other, "mode", "agreed", "--all")
 
 
 async def test_one_endpoint_at_a_time_is_pinned(mesh: DevMesh) -> None:
