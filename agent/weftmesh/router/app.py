@@ -24,6 +24,7 @@ from weftmesh.router.node_records import NodeRecords
 from weftmesh.router.probing.health import HealthProber
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.icmp import IcmpProber
+from weftmesh.router.probing.in_lane import ProbingInLane
 from weftmesh.router.probing.names import Names
 from weftmesh.router.probing.scheduling import Probing
 from weftmesh.router.probing.tcp import TcpProber
@@ -81,7 +82,8 @@ class Router:
         records = NodeRecords(self._following)
         self._windows = Windows(records, self._counting, store, self._clock.wall_ms, rng)
         self._lanes = Lanes()
-        self._probing = Probing(self._lanes, self, self._clock, rng, _probers(config))
+        probing = Probing(self._lanes, self, self._clock, rng, _probers(config))
+        self._probing = ProbingInLane(probing, self, config.probe_ca) if config.critical_lane else probing
         self._tickets = Tickets(self._abandon)
         self._deciding = Deciding(self._tables, self._tickets, self._lanes, self._clock)
         self._serving = Serving(config.listen, config.group, self._service())

@@ -32,6 +32,7 @@ class RouterConfig:
         xds: host:port for xDS clients of other machines; empty for none.
         identity: the node's certificate and key, needed for `xds`.
         probe_ca: certificates of authorities that probes over TLS trust.
+        critical_lane: probes of critical services are made by a process that goes before all others.
         log_level: one of `telemetry.LEVELS`.
         log_format: console or json.
     """
@@ -43,6 +44,7 @@ class RouterConfig:
     xds: str = ""
     identity: Path | None = None
     probe_ca: Path | None = None
+    critical_lane: bool = False
     log_level: str = "info"
     log_format: str = "console"
 
@@ -78,6 +80,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> RouterConfig:
         found.xds,
         identity,
         found.probe_ca,
+        found.critical_lane,
         found.log_level or (node.log.level if node else "info"),
         found.log_format or (node.log.format if node else "console"),
     )
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--xds", default="", help="HOST:PORT for xDS clients of other machines, over mutual TLS")
     parser.add_argument("--identity", type=Path, help="the node's certificate and key; else DATA/identity")
     parser.add_argument("--probe-ca", type=Path, help="certificates, in PEM, that probes over TLS trust")
+    parser.add_argument("--critical-lane", action="store_true", help="critical probes run under SCHED_RR; see the docs")
     parser.add_argument("--log-level", choices=LEVELS)
     parser.add_argument("--log-format", choices=("console", "json"))
     return parser
