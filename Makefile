@@ -109,6 +109,10 @@ bench-resolve: $(SETUP) ## What a router's answers, decisions, freezes and 10,00
 bench-lanes: $(SETUP) ## How late critical work starts on a machine that is full, and what lanes leave to the others
 	$(BIN)/python -m benchmarks.lanes
 
+.PHONY: bench-xds
+bench-xds: $(SETUP) peers ## How soon gRPC clients and Envoy follow a change of the table: 3 minutes
+	$(BIN)/python -m benchmarks.xds
+
 .PHONY: bench-etcd
 bench-etcd: $(SETUP) peers ## Side by side with a real etcd of three nodes
 	$(BIN)/python -m benchmarks.etcd

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -18,7 +19,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.router.xds.kinds import TYPE_URL_PREFIX, Entry, Kind
-from weftmesh.router.xds.snapshot import RouteRow, RouteSnapshot
+from weftmesh.router.xds.snapshot import RouteSnapshot
 from weftmesh.runtime.addresses import split_address
 from weftmesh.xds.v3 import discovery_pb2, resources_pb2
 
@@ -26,6 +27,8 @@ WEIGHT_PARTS: Final = 1_000_000
 """Weights are whole numbers on the wire; those of one route sum to about this."""
 REGION: Final = "weftmesh"
 """Of every locality; its zone is the endpoint's, its sub-zone the endpoint itself."""
+PLACES_MAX: Final = 20_000
+"""Endpoints whose localities are remembered, in some hundred bytes each."""
 CONNECT_TIMEOUT_S: Final = 1
 OUTLIER_INTERVAL_S: Final = 1
 OUTLIER_EJECTION_S: Final = 5
@@ -142,25 +145,31 @@ def _outlier_detection(max_ejection_percent: float) -> resources_pb2.OutlierDete
 
 
 def _assignment(route: RouteSnapshot) -> resources_pb2.ClusterLoadAssignment:
-    endpoints = [_locality(route.route, row) for row in route.rows if row.weight > 0.0]
-    return resources_pb2.ClusterLoadAssignment(cluster_name=route.route, endpoints=endpoints)
+    assignment = resources_pb2.ClusterLoadAssignment(cluster_name=route.route)
+    for row in route.rows:
+        if row.weight > 0.0:
+            locality = assignment.endpoints.add()
+            locality.MergeFromString(_place(route.route, row.endpoint, row.address, row.zone))
+            # Never 0: whoever asks for a small share means some requests.
+            locality.load_balancing_weight.value = max(1, round(row.weight * WEIGHT_PARTS))
+    return assignment
 
 
-def _locality(route: str, row: RouteRow) -> resources_pb2.LocalityLbEndpoints:
-    host, port = split_address(row.address)
+@lru_cache(PLACES_MAX)
+def _place(route: str, endpoint: str, address: str, zone: str) -> bytes:
+    """An endpoint's locality, without its weight: all that stays when weights change."""
+    host, port = split_address(address)
     try:
         ipaddress.ip_address(host)
     except ValueError as error:
         raise InvalidInputError(
-            f"route {route}, endpoint {row.endpoint}: {host!r} is a name, and xDS clients look no names up;"
+            f"route {route}, endpoint {endpoint}: {host!r} is a name, and xDS clients look no names up;"
             " give its address as a number",
             reason="ADDRESS_NOT_NUMERIC",
         ) from error
     socket = resources_pb2.SocketAddress(address=host, port_value=port)
-    endpoint = resources_pb2.EndpointAddress(address=resources_pb2.Address(socket_address=socket))
+    place = resources_pb2.EndpointAddress(address=resources_pb2.Address(socket_address=socket))
     return resources_pb2.LocalityLbEndpoints(
-        locality=discovery_pb2.Locality(region=REGION, zone=row.zone, sub_zone=row.endpoint),
-        lb_endpoints=[resources_pb2.LbEndpoint(endpoint=endpoint)],
-        # Never 0: whoever asks for a small share means some requests.
-        load_balancing_weight=UInt32Value(value=max(1, round(row.weight * WEIGHT_PARTS))),
-    )
+        locality=discovery_pb2.Locality(region=REGION, zone=zone, sub_zone=endpoint),
+        lb_endpoints=[resources_pb2.LbEndpoint(endpoint=place)],
+    ).SerializeToString()
