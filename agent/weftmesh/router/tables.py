@@ -130,10 +130,11 @@ class Tables:
                 self._change(route)
 
     def _remove(self, name: str) -> None:
+        if self._table.inputs(name) is not None:
+            self._apply(RemoveRoute(name))
         for kept in (self._wanted, self._live, self._refused, self._evaluate_at_s):
             kept.pop(name, None)
         self._urgent.discard(name)
-        self._apply(RemoveRoute(name))
         self._tell(name)
 
     def _change(self, route: WantedRoute) -> None:

@@ -12,6 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import structlog
+
+from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola.model import Agreement, Probe, ProbeKind, ResponseTime, RouteMode, ServiceClass
 from weftmesh.core.ola.replicated.rows import Override as Order
 from weftmesh.core.ola.replicated.rows import OverrideKind as OrderKind
@@ -19,6 +22,7 @@ from weftmesh.core.records import record
 from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Settings
 from weftmesh.router.agreements import Followed
 
+_log = structlog.get_logger("weftmesh.router")
 _MODES: Final = {RouteMode.OBSERVE: Mode.OBSERVE, RouteMode.SUGGEST: Mode.SUGGEST, RouteMode.ACT: Mode.ACT}
 _KINDS: Final = {
     OrderKind.DRAIN: OverrideKind.DRAIN,
@@ -71,8 +75,16 @@ def wanted_routes(in_force: Iterable[Followed], orders: Iterable[Order]) -> dict
     for one in in_force:
         by_service[one.agreement.service].append(one)
     kept = tuple(orders)
-    routes = (_route(name, found, kept) for name, found in sorted(by_service.items()))
-    return {one.name: one for one in routes if one is not None}
+    routes: dict[str, WantedRoute] = {}
+    for name, found in sorted(by_service.items()):
+        try:
+            route = _route(name, found, kept)
+        except InvalidInputError as error:
+            # A newer node may allow what this router does not: the other routes must not suffer.
+            _log.warning("a route cannot be made", route=name, why=str(error))
+        else:
+            routes |= {name: route} if route is not None else {}
+    return routes
 
 
 def _route(name: str, found: Sequence[Followed], orders: Sequence[Order]) -> WantedRoute | None:

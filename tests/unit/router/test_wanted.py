@@ -71,3 +71,8 @@ def test_of_two_pins_the_newer_one_holds() -> None:
     pins = (order(OrderKind.PIN, "e0", stamp=1), order(OrderKind.PIN, "e1", stamp=2))
     (pin,) = wanted(agreement(), orders=pins)["pay"].overrides
     assert pin.endpoint == "e1"
+
+
+def test_a_route_that_cannot_be_made_leaves_the_others() -> None:
+    strange = agreement("a", service="strange", threshold_us=10**12)
+    assert list(wanted(strange, agreement())) == ["pay"]
