@@ -14,7 +14,8 @@ from weftmesh.core.ola.calendar import OUTSIDE_HOURS, LeftOut
 from weftmesh.core.ola.model import Agreement, Exclusion
 from weftmesh.core.ola.plan import Added, Affected, Change, Changed, Plan
 from weftmesh.core.ola.plan_changes import exclusion_text
-from weftmesh.core.ola.status import ObjectiveStatus
+from weftmesh.core.ola.replicated.rows import WINDOW_S
+from weftmesh.core.ola.status import Health, ObjectiveStatus
 from weftmesh.ola.v1 import ola_pb2
 
 
@@ -75,6 +76,8 @@ def status_row(judged: Judged, one: ObjectiveStatus) -> list[str]:
     ]
 
 
+STALE_S = 4 * WINDOW_S
+"""Nodes that count write a window every five minutes."""
 RATES_S = (3_600, 6 * 3_600, 72 * 3_600)
 """The long windows whose burn rates are shown."""
 
@@ -133,6 +136,7 @@ def _objective_json(one: ObjectiveStatus) -> dict[str, Any]:
         "budget_left": _number(one.budget.left),
         "budget_left_with_everything": _number(one.budget_with_everything.left),
         "measured_s": one.measured_s,
+        "budget_ends_at_s": one.ends.at_s if one.ends is not None else None,
         "burns": [
             {
                 "long_s": burn.rule.long_s,
@@ -146,6 +150,26 @@ def _objective_json(one: ObjectiveStatus) -> dict[str, Any]:
             for burn in one.burns
         ],
     }
+
+
+def stale_line(judged: Judged) -> str:
+    """What to know before numbers are read as those of now; empty if they are."""
+    newest_s, at_s = judged.history.newest_s, judged.status.at_s
+    if not newest_s:
+        return "no node has counted anything yet"
+    if newest_s + STALE_S >= at_s:
+        return ""
+    return f"no node has counted anything since {moment(newest_s + WINDOW_S)}: the numbers are of before"
+
+
+def end_line(one: ObjectiveStatus) -> str:
+    """When the budget would end; empty if it lasts."""
+    ends = one.ends
+    if ends is None or one.health in (Health.MISSED, Health.NO_DATA):
+        return ""
+    return (
+        f"  at {_rate(ends.rate, low=False)} over {words.seconds(ends.over_s)} the budget ends at {moment(ends.at_s)}"
+    )
 
 
 def exclusion_line(number: int, one: Exclusion) -> str:

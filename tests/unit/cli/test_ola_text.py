@@ -7,8 +7,8 @@ from fractions import Fraction
 import pytest
 from tests.unit.core.ola.agreements import agreement, hours, ppb, utc
 
-from weftmesh.cli.ola_text import affected_line, exclusion_line, left_out_lines, share, status_row
-from weftmesh.client.ola_status import Held, judged
+from weftmesh.cli.ola_text import affected_line, end_line, exclusion_line, left_out_lines, share, stale_line, status_row
+from weftmesh.client.ola_status import Held, Judged, judged
 from weftmesh.core.ola.calendar import Calendar
 from weftmesh.core.ola.model import Exclusion, Uptime
 from weftmesh.core.ola.plan import Affected
@@ -19,13 +19,17 @@ NOW_S = utc(2026, 4, 6, 12)
 STORM = Exclusion("storm", "2026-04-01T00:00:00", 8 * 86_400, "Europe/Berlin", author="ann")
 
 
-def row_and_reason(target: str, good: int, total: int, *added: Exclusion) -> tuple[list[str], str]:
+def doing(target: str, good: int, total: int, *added: Exclusion, counted_s: int = 86_400) -> Judged:
     agreed = agreement("web", objectives=(Uptime(ppb(target)),))
     exclusions = tuple(AddedExclusion("web", number, one, 1) for number, one in enumerate(added))
     held = Held(Generation("web", 1, agreed, "ann", 1, 1), Standing("web", 1, 1), exclusions, ())
     history = ola_pb2.History(newest_s=NOW_S - 300)
-    history.objectives.add(objective="uptime").parts.add(starts_s=NOW_S - 86_400, part_s=300, good=good, total=total)
-    found = judged(held, history, NOW_S)
+    history.objectives.add(objective="uptime").parts.add(starts_s=NOW_S - counted_s, part_s=300, good=good, total=total)
+    return judged(held, history, NOW_S)
+
+
+def row_and_reason(target: str, good: int, total: int, *added: Exclusion) -> tuple[list[str], str]:
+    found = doing(target, good, total, *added)
     return status_row(found, found.status.objectives[0]), found.status.objectives[0].reason
 
 
@@ -71,6 +75,23 @@ def test_closed_hours_do_not_hide_exclusions() -> None:
 
 def test_an_exclusion_has_its_time_zone_and_its_author() -> None:
     assert exclusion_line(3, STORM) == "exclusion 3: storm: 2026-04-01T00:00:00 Europe/Berlin for 8d, by ann"
+
+
+def test_numbers_of_before_are_not_taken_for_those_of_now() -> None:
+    found = doing("99", 100, 100)
+    assert stale_line(found) == ""
+    found.history.newest_s = NOW_S - 3_600
+    assert stale_line(found) == "no node has counted anything since 2026-04-06 11:05Z: the numbers are of before"
+    found.history.newest_s = 0
+    assert stale_line(found) == "no node has counted anything yet"
+
+
+def test_the_end_of_a_budget_is_told_while_it_is_to_come() -> None:
+    (burning,) = doing("99", 9_910, 10_000, counted_s=300).status.objectives
+    assert end_line(burning) == "  at 0.9x over 1h the budget ends at 2026-04-09 14:40Z"
+    (missed,) = doing("99", 0, 10_000, counted_s=300).status.objectives
+    (well,) = doing("99", 10_000, 10_000, counted_s=300).status.objectives
+    assert end_line(missed) == end_line(well) == ""
 
 
 def test_what_agreements_can_count_on() -> None:

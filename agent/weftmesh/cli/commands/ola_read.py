@@ -89,7 +89,7 @@ async def status(session: Session, names: tuple[str, ...]) -> None:
     says that there were too few events to tell. CONFIRMED says how many windows of the last hour their nodes signed:
     wrong are signatures that are not of the node, unknown those of nodes that cannot be asked for their certificates.
     """
-    from weftmesh.cli.ola_text import status_json, status_row
+    from weftmesh.cli.ola_text import stale_line, status_json, status_row
 
     found = await _judged(session, names)
     if session.output.as_json:
@@ -99,6 +99,9 @@ async def status(session: Session, names: tuple[str, ...]) -> None:
     columns = [Column("AGREEMENT"), Column("OBJECTIVE"), *(Column(one, right=one != "HEALTH") for one in titles)]
     columns.append(Column("CONFIRMED"))
     session.output.table(columns, [status_row(one, objective) for one in found for objective in one.status.objectives])
+    for line in dict.fromkeys(map(stale_line, found)):
+        if line:
+            session.output.note(line)
 
 
 @command(None, "explain")
@@ -150,17 +153,21 @@ async def _judged(session: Session, names: tuple[str, ...]) -> list[Judged]:
 
 
 def _show_explanation(output: Output, found: Judged) -> None:
-    from weftmesh.cli.ola_text import doubt_lines, moment
+    from weftmesh.cli.ola_text import doubt_lines, end_line, moment, stale_line
 
     held = found.held
     raised = f", raised: {held.standing.raised_why}" if held.standing.raised_to else ", as agreed"
     output.data(f"{held.generation.name}: class {held.service_class.name.lower()}{raised}")
     for one in found.status.objectives:
         output.data(f"{one.objective.key}: {one.health.name.lower().replace('_', ' ')}; {one.reason}")
+        if end := end_line(one):
+            output.data(end)
         for breach in held.breaches:
             if breach.objective == one.objective.key:
                 ended = moment(breach.ended_s) if breach.ended_s else "now"
                 output.data(f"  breached from {moment(breach.started_s)} to {ended}: {breach.evidence}")
+    if stale := stale_line(found):
+        output.data(stale)
     nodes = _nodes(found)
     if nodes:
         output.data("the last hour, by node:")
