@@ -6,13 +6,15 @@ import math
 import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.faults.network import run
-from tests.netns.lab import PREFIX, Lab, Plan, lab, missing
+from tests.netns.lab import PREFIX, ROOT, Lab, Plan, lab, missing
 from tests.netns.recomputation import MS_NS, probed
 
 pytestmark = pytest.mark.timeout(300)
@@ -82,11 +84,25 @@ def test_each_link_has_a_log_of_its_own(laid: Lab) -> None:
     assert found == set(laid.backends["quiet"].addresses)
 
 
-def test_a_run_that_was_killed_leaves_nothing_for_long(tmp_path: Path) -> None:
+KILLED = """
+from tests.netns.lab import Plan, lab
+with lab([Plan("one", delay_us=1_000)]):
+    print("ready", flush=True)
+    input()
+"""
+
+
+def test_a_run_that_was_killed_leaves_nothing_for_long() -> None:
     if reason := missing():
         assert os.environ.get("CI") != "true", reason
         pytest.skip(reason)
-    gone = int(Path("/proc/sys/kernel/pid_max").read_text()) + 1
-    run("ip", "netns", "add", f"{PREFIX}{gone}b1")
+    command = (sys.executable, "-c", KILLED)
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "ready\n"
+        victim.kill()
+    name = f"{PREFIX}{victim.pid}"
+    while name in run("ip", "-n", f"{name}p", "-o", "link"):  # the wire ends by itself, and its devices with it
+        time.sleep(0.05)
     with lab([QUIET]):
-        assert f"{PREFIX}{gone}" not in run("ip", "netns", "list")
+        assert name not in run("ip", "netns", "list")
