@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
+import select
 import signal
 import socket
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from typing import Final
 
 END_TIMEOUT_S: Final = 2.0
 """For a child to end by itself when its socket closes."""
-_PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Child:
 
 
 async def start_child(module: str, *arguments: str) -> Child:
-    """Start `python -m module PARENT-PID arguments...`.
+    """Start `python -m module arguments...`, isolated from its surroundings if this process is.
 
     Raises:
         OSError: there is no further process or socket to be had.
@@ -50,7 +51,7 @@ async def start_child(module: str, *arguments: str) -> Child:
     try:
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", module, str(os.getpid()), *arguments), stdin=theirs.fileno()
+                *(sys.executable, "-I" if sys.flags.isolated else "-P", "-m", module, *arguments), stdin=theirs.fileno()
             )
         reader, writer = await asyncio.open_connection(sock=ours)
     except BaseException:
@@ -59,18 +60,21 @@ async def start_child(module: str, *arguments: str) -> Child:
     return Child(process, reader, writer)
 
 
-def parents_channel(parent: int) -> socket.socket:
-    """Called by a child first: from now on it is killed when its parent ends. Returns its end of the socket pair.
+def parents_channel() -> socket.socket:
+    """Called by a child first: returns its end of the socket pair. When the other end closes, the child has to end.
 
-    The kernel looks at the thread that started the child: that of the parent's loop. SIGINT and SIGTERM are sent to
-    whole groups of processes; the child leaves them to its parent, which ends it in order.
-
-    Raises:
-        SystemExit: the parent has ended already.
+    If it does not in time, as it computes or hangs, it is killed by a thread that sleeps until then. SIGINT and SIGTERM
+    are sent to whole groups of processes; the child leaves them to its parent, which ends it in order.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.dup(0),), name="parent", daemon=True).start()
     return socket.socket(fileno=os.dup(0))
+
+
+def _end_with(channel: int) -> None:
+    closed = select.poll()
+    closed.register(channel, select.POLLRDHUP)
+    closed.poll()
+    time.sleep(END_TIMEOUT_S / 2)
+    os.kill(os.getpid(), signal.SIGKILL)

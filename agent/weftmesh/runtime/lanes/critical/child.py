@@ -1,4 +1,4 @@
-"""The child process of the critical lane: `python -m weftmesh.runtime.lanes.critical.child PARENT {rr,none} MODULE...`.
+"""The child process of the critical lane: `python -m weftmesh.runtime.lanes.critical.child {rr,none} MODULE...`.
 
 It starts each tick at its times and tells what came of it. It ends when its parent does.
 """
@@ -128,15 +128,15 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         InvalidInputError: the arguments are not those of a parent.
     """
-    if len(arguments) < 2 or arguments[1] not in ("rr", "none"):
-        raise InvalidInputError("usage: PARENT-PID rr|none MODULE...; only `runtime.lanes.critical.lane` starts this")
-    channel = parents_channel(int(arguments[0]))
-    load(arguments[2:])
+    if not arguments or arguments[0] not in ("rr", "none"):
+        raise InvalidInputError("usage: rr|none MODULE...; only `runtime.lanes.critical.lane` starts this")
+    channel = parents_channel()
+    load(arguments[1:])
     # Says on stderr in which line a tick ran away before the kernel's limit ends the process.
     faulthandler.register(signal.SIGXCPU, all_threads=False, chain=True)
     gc.collect()
     gc.freeze()
-    priority = take_real_time() if arguments[1] == "rr" else Priority(False, "it was not asked for")
+    priority = take_real_time() if arguments[0] == "rr" else Priority(False, "it was not asked for")
     asyncio.run(Ticking(priority).run(channel))
 
 

@@ -1,4 +1,4 @@
-"""A worker of the pool: `python -m weftmesh.runtime.lanes.heavy.child PARENT NICE MODULE...`.
+"""A worker of the pool: `python -m weftmesh.runtime.lanes.heavy.child NICE MODULE...`.
 
 It does one thing at a time and ends when its parent does.
 """
@@ -47,11 +47,11 @@ def main(arguments: Sequence[str]) -> None:
     Raises:
         InvalidInputError: the arguments are not those of a parent.
     """
-    if len(arguments) < 2 or not arguments[1].isdecimal():
-        raise InvalidInputError("usage: PARENT-PID NICE MODULE...; only `runtime.lanes.heavy.pool` starts this")
-    channel = parents_channel(int(arguments[0]))
-    os.nice(int(arguments[1]))
-    load(arguments[2:])
+    if not arguments or not arguments[0].isdecimal():
+        raise InvalidInputError("usage: NICE MODULE...; only `runtime.lanes.heavy.pool` starts this")
+    channel = parents_channel()
+    os.nice(int(arguments[0]))
+    load(arguments[1:])
     while (received := receive_frame(channel)) is not None:
         channel.sendall(answer(received[1]))
 
