@@ -24,7 +24,7 @@ from weftmesh.core.ola.replicated.commands import Command, RecordWindow
 from weftmesh.core.ola.replicated.history import TIERS, Part
 from weftmesh.core.ola.replicated.machine import Agreements
 from weftmesh.core.ola.replicated.outcomes import Reason
-from weftmesh.core.ola.replicated.rows import DAY_S, LATE_S, WINDOW_S, ObjectiveCount
+from weftmesh.core.ola.replicated.rows import DAY_S, LATE_S, WINDOW_S, ConfirmedAgreement, ObjectiveCount
 
 APPLIED = applying(PAYMENTS, LEDGER)
 LATE = LATE_S // WINDOW_S
@@ -135,6 +135,19 @@ def test_a_node_confirms_what_it_has_recorded_once() -> None:
     assert last(machine, confirming("n1", 0, generation=2))[0].kind is OutcomeKind.UNCHANGED
     (confirmation,) = machine.read.confirmations()
     assert [one.generation for one in confirmation.agreements] == [1]
+
+
+def test_agreements_that_nobody_can_have_judged_by_are_not_confirmed() -> None:
+    machine = applied(APPLIED, window("n1", 0))
+    good = ConfirmedAgreement("payments-api", 1, b"workflow")
+    for agreements in (
+        (replace(good, name="x" * 10**6),),
+        (replace(good, generation=0),),
+        (replace(good, workflow=b""),),
+        (good, replace(good, generation=2)),
+    ):
+        outcome, _ = last(machine, replace(confirming("n1", 0), agreements=agreements))
+        assert outcome.reason is Reason.INVALID_VALUE
 
 
 def test_a_snapshot_at_any_point_goes_on_alike() -> None:

@@ -7,15 +7,16 @@ calendar, or judges whether an agreement is wise, is looked at before the comman
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from weftmesh.core.board.plans import quoted
 from weftmesh.core.board.validate import single_line
 from weftmesh.core.ola.bounds import bound_problems
 from weftmesh.core.ola.model import Agreement, Exclusion
-from weftmesh.core.ola.problems import EXCLUSION_S
+from weftmesh.core.ola.problems import EXCLUSION_S, NAME
 from weftmesh.core.ola.replicated.plans import invalid
-from weftmesh.core.ola.replicated.rows import WINDOW_S, Limits
+from weftmesh.core.ola.replicated.rows import WINDOW_S, ConfirmedAgreement, Limits
 
 _NODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _TIME_MAX_S: Final = 2**40
@@ -67,10 +68,17 @@ def check_signature(signature: bytes) -> None:
         raise invalid(f"signature: {len(signature)} bytes are none; the node signs with its certificate's key")
 
 
-def check_workflow(workflow: bytes) -> None:
-    """Refuses what cannot be a workflow's hash."""
-    if not 0 < len(workflow) <= _WORKFLOW_BYTES_MAX:
-        raise invalid(f"workflow: {len(workflow)} bytes are no hash; send that of the workflow graph")
+def check_confirmed(agreements: Sequence[ConfirmedAgreement]) -> None:
+    """Refuses what cannot be agreements that a node judged by; they may have been retired since."""
+    if len(agreements) > Limits.AGREEMENTS:
+        raise invalid(f"agreements: has {len(agreements)}, at most {Limits.AGREEMENTS} are in force")
+    if len({one.name for one in agreements}) < len(agreements):
+        raise invalid("agreements: one occurs twice; send each once")
+    for one in agreements:
+        if NAME.fullmatch(one.name) is None or one.generation < 1:
+            raise invalid(f"agreements: {quoted(one.name)} generation {quoted(one.generation)} is none")
+        if not 0 < len(one.workflow) <= _WORKFLOW_BYTES_MAX:
+            raise invalid(f"workflow: {len(one.workflow)} bytes are no hash; send that of the workflow graph")
 
 
 def note(text: str, where: str = "why") -> str:

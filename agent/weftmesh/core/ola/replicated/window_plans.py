@@ -22,7 +22,7 @@ from weftmesh.core.ola.replicated.rows import (
     ObjectiveCount,
 )
 from weftmesh.core.ola.replicated.store import Store
-from weftmesh.core.ola.replicated.validate import check_node, check_signature, check_start, check_workflow
+from weftmesh.core.ola.replicated.validate import check_confirmed, check_node, check_signature, check_start
 
 _WINDOWS_OF_DAY: Final = DAY_S // WINDOW_S
 _NO_WINDOWS: Final = bytes(_WINDOWS_OF_DAY // 8)
@@ -52,10 +52,7 @@ def plan_confirm(store: Store, command: Confirm) -> Plan:
     check_node(command.node)
     check_start(command.starts_s)
     check_signature(command.signature)
-    if len(command.agreements) > Limits.AGREEMENTS:
-        raise invalid(f"agreements: has {len(command.agreements)}, at most {Limits.AGREEMENTS} are in force")
-    for one in command.agreements:
-        check_workflow(one.workflow)
+    check_confirmed(command.agreements)
     attendance = attendance_of(store, command.node, command.starts_s)
     if not has(attendance.recorded, command.starts_s):
         raise Refusal(
