@@ -18,7 +18,7 @@ from weftmesh.router.views import table_view
 from weftmesh.router.watching import Watching
 from weftmesh.routing.v1 import decision_pb2, routing_pb2, routing_pb2_grpc
 from weftmesh.runtime.rpc import waits
-from weftmesh.runtime.wire.decisions import decision_message
+from weftmesh.runtime.wire.decisions import decision_message, reading_message
 from weftmesh.runtime.wire.learning_records import fill
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -152,8 +152,7 @@ class RoutingService(routing_pb2_grpc.RoutingServiceServicer):  # type: ignore[m
         fill(answer.settings, inputs.settings)
         for order in inputs.overrides:
             fill(answer.orders.add(), order)
-        for reading in live.seen(self._clock.monotonic_s()):
-            fill(answer.readings.add(), reading)
+        answer.readings.extend(map(reading_message, live.seen(self._clock.monotonic_s())))
         return answer
 
     async def GetLanes(self, request: routing_pb2.GetLanesRequest, context: Context) -> routing_pb2.Lanes:  # noqa: N802, ARG002

@@ -3,7 +3,19 @@
 from dataclasses import replace
 
 from weftmesh.core.routing.events import Decided, Event, Observe, SetMode, SetOverride, SetRoute
-from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Reading
+from weftmesh.core.routing.model import (
+    Condition,
+    Decision,
+    Endpoint,
+    Inputs,
+    Mode,
+    Override,
+    OverrideKind,
+    Reading,
+    Reason,
+    Row,
+    Settings,
+)
 from weftmesh.core.routing.table import RoutingTable
 from weftmesh.routing.v1 import decision_pb2
 from weftmesh.runtime.wire.decisions import decision_message, decision_of
@@ -28,3 +40,19 @@ def test_decisions_come_back_as_they_were() -> None:
         data = decision_message(one).SerializeToString()
         assert decision_of(decision_pb2.Decision.FromString(data)) == one
     assert decision_of(decision_message(replace(decided[0], before=()))).before == ()
+
+
+def test_no_field_of_a_row_a_reading_or_an_endpoint_is_left_out() -> None:
+    row = Row("e", 0.5, 0.6, 0.7, Condition.EJECTED, Reason.DEAD, "gone", 1.0, 2.0, 3, -1, 4.0, 3.5)
+    reading = Reading("e", 0.1, 0.2, 0.3, 4.0, 5.0, False)
+    inputs = Inputs(
+        "r",
+        9.0,
+        Mode.SUGGEST,
+        Settings(threshold_s=1.0),
+        (Endpoint("e", "h:1", 2.0, "z"),),
+        (Override(OverrideKind.PIN, "e", "ann", "why"),),
+        (reading,),
+    )
+    decision = Decision(4, inputs, (row,), (row, row))
+    assert decision_of(decision_message(decision)) == decision
