@@ -12,7 +12,16 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from tests.peers.envoy_process import envoy, envoy_program
-from tests.peers.xds_lab import Heard, calling, endpoints, follows_weights, reports_loads, serving, survives_restart
+from tests.peers.xds_lab import (
+    Heard,
+    calling,
+    endpoints,
+    follows_weights,
+    reports_loads,
+    serving,
+    survives_restart,
+    takes_changes_at_once,
+)
 from tests.peers.xds_router import leaves_a_failing_endpoint, routed
 
 from weftmesh.client.xds_bootstrap import LocalRouter
@@ -65,6 +74,14 @@ async def test_it_reports_its_loads(tmp_path: Path) -> None:
         server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with envoy(tmp_path, LocalRouter(socket)) as running, calling(running.target) as caller:
             await reports_loads(heard, server, found, caller)
+
+
+async def test_it_takes_changes_at_once(tmp_path: Path) -> None:
+    socket = tmp_path / "xds.sock"
+    async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
+        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        async with envoy(tmp_path, LocalRouter(socket)) as running, calling(running.target, callers=1) as caller:
+            await takes_changes_at_once(server, found, caller)
 
 
 async def test_every_field_means_to_envoy_what_it_means_here(tmp_path: Path) -> None:

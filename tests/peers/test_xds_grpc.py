@@ -16,6 +16,7 @@ from tests.peers.xds_lab import (
     reports_loads,
     serving,
     survives_restart,
+    takes_changes_at_once,
 )
 from tests.peers.xds_router import leaves_a_failing_endpoint, routed
 
@@ -75,3 +76,11 @@ async def test_it_reports_its_loads(tmp_path: Path) -> None:
         server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
             await reports_loads(heard, server, found, caller)
+
+
+async def test_it_takes_changes_at_once(tmp_path: Path) -> None:
+    socket = tmp_path / "xds.sock"
+    async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
+        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket)), callers=1) as caller:
+            await takes_changes_at_once(server, found, caller)
