@@ -261,8 +261,8 @@ asyncio.run(main())
 
 
 @needs_real_time
-async def test_starts_under_sched_rr_are_on_time_while_four_processes_use_all_there_is() -> None:
-    with_rr, without = await critical.measure(seconds=4.0, busy=4)
+async def test_starts_under_sched_rr_are_on_time_while_other_processes_use_all_there_is() -> None:
+    with_rr, without = await critical.measure(seconds=4.0, busy=max(4, 2 * len(os.sched_getaffinity(0))))
     assert with_rr.status.real_time
     assert not without.status.real_time
     assert len(with_rr.late_ms) > 200
