@@ -11,8 +11,8 @@ def wait_max_s(settings: Settings, service_class: ServiceClass, jobs: int) -> fl
 
     A job that waited for its class's patience is served after at most `2 * jobs` further turns of its class, as every
     second one goes to the oldest. While a class has jobs waiting and gets k turns, start-time fair queueing gives each
-    other class at most `weight / own weight * (k + 1) + 1` turns (its bound on fairness: Goyal, Vin, Cheng 1996). One more turn may
-    be under way at the beginning.
+    other class at most `weight / own weight * (k + 1) + 1` turns (its bound on fairness: Goyal, Vin,
+    Cheng 1996). One more turn may be under way at the beginning.
 
     Args:
         settings: of the scheduler; weights that did not change in the meantime.
