@@ -95,6 +95,7 @@ class StatusReporter:
             damaged_queue_parts=self._queue.damaged_parts,
             last_audit=self._auditor.last,
         )
+        status.current_time.GetCurrentTime()
         status.start_time.FromDatetime(self._facts.started_at)
         status.certificate_expire_time.FromDatetime(self._identity.material.not_after)
         return status

@@ -29,6 +29,10 @@ class ExitCode(IntEnum):
     FORBIDDEN = 6
     NOT_FOUND = 7
     QUEUED = 8
+    # Of `doctor`: what it found, apart from that it could not look.
+    WARNINGS = 10
+    FAILURES = 11
+    COULD_NOT_RUN = 12
 
 
 _BY_ERROR: Final[tuple[tuple[type[WeftmeshError], ExitCode], ...]] = (

@@ -91,6 +91,7 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "history",
         "replay",
         "lanes",
+        "doctor",
         "dry-run",
     }
     local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify", "bootstrap"}

@@ -1,0 +1,83 @@
+"""Whether the listen addresses are free for the agent to take, or held by it and answering."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from weftmesh.cli.doctor.findings import Finding, Fix, Severity
+from weftmesh.cli.doctor.patient import Patient
+from weftmesh.cli.doctor.port_holder import holder_of
+from weftmesh.cli.doctor.probe import Answer, ask
+from weftmesh.cli.doctor.remedies import edit_line
+from weftmesh.runtime.addresses import is_wildcard, join_address, split_address
+from weftmesh.runtime.identity.founding import NodeRecord
+
+CHECK: Final = "ports"
+WILDCARD: Final = "0.0.0.0"  # noqa: S104, named to be compared and proposed
+_LOOPBACK: Final = {WILDCARD: "127.0.0.1", "::": "::1"}
+
+
+async def check_ports(patient: Patient) -> list[Finding]:
+    """Bind each address where the agent does not run; where it does, make sure that it is the one that answers."""
+    mesh = patient.config.mesh
+    survey = await patient.survey()
+    addresses = {"mesh port": mesh.listen}
+    if patient.identity.has_authority:
+        addresses["enrolment port"] = mesh.enroll_listen
+    if survey.own is None:
+        findings = [one for what, address in addresses.items() for one in _taken(patient, what, address)]
+        shown = ", ".join(f"{what} {address}" for what, address in addresses.items())
+        return findings or [Finding(CHECK, Severity.OK, "free for the agent to listen on", shown)]
+    if survey.not_asked:
+        return [Finding(CHECK, Severity.SKIPPED, "the mesh port was not called", survey.not_asked)]
+    record = NodeRecord.load(patient.data_dir)
+    here = await ask(patient.identity.directory, record.cluster, record.node, _dialled(mesh.listen))
+    if here.status is None:
+        return [_silent(patient, here)]
+    return [Finding(CHECK, Severity.OK, f"{record.node} answers on its mesh port", f"{here.address}: {here.times}")]
+
+
+def _taken(patient: Patient, what: str, address: str) -> Iterator[Finding]:
+    host, port = split_address(address)
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            listener.listen()  # an address in use may be bound again, and not listened on
+    except OSError as error:
+        fixes: tuple[Fix, ...] = ()
+        evidence = f"{address}: {error.strerror}"
+        if error.errno == errno.EADDRINUSE and (holder := holder_of(port)) is not None:
+            evidence += f"; process {holder.pid} listens there: {holder.command}"
+            stop = (
+                f"systemctl stop {holder.unit}" if holder.unit and patient.remedies.has_unit else f"kill {holder.pid}"
+            )
+            fixes = (Fix(stop, then=f"or give weftmesh another {what} in {patient.remedies.config_file}"),)
+        elif error.errno == errno.EADDRNOTAVAIL:
+            fixes = tuple(_anywhere(patient, address))
+        yield Finding(CHECK, Severity.FAILURE, f"the agent cannot listen on its {what}", evidence, fixes)
+
+
+def _anywhere(patient: Patient, address: str) -> Iterator[Fix]:
+    """Listen on every address instead of one that this machine does not have."""
+    origins = (one.origin for one in patient.config.settings if one.section == "mesh" and one.value == address)
+    for origin in origins:
+        file, _, line = origin.rpartition(":")
+        if file.startswith("/") and line.isdigit():
+            yield edit_line(Path(file), int(line), address, join_address(WILDCARD, split_address(address)[1]))
+
+
+def _silent(patient: Patient, here: Answer) -> Finding:
+    evidence = f"{here.address}: {here.failed_step}: {here.error}"
+    summary = "the agent runs, and its mesh port does not answer"
+    return Finding(CHECK, Severity.FAILURE, summary, evidence, patient.remedies.restart())
+
+
+def _dialled(listen: str) -> str:
+    host, port = split_address(listen)
+    return join_address(_LOOPBACK.get(host, host), port) if is_wildcard(listen) else listen

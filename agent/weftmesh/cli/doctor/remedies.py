@@ -1,0 +1,100 @@
+"""The commands that mend things, as this machine has them: with systemd where it runs the node, else without."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from weftmesh.cli.doctor.available import has_program
+from weftmesh.cli.doctor.findings import Fix
+from weftmesh.cli.session import DEFAULT_CONFIG
+
+AGENT_UNIT: Final = "weftmesh-agent.service"
+SYSTEMD_RUNS: Final = Path("/run/systemd/system")
+UNIT_DIRECTORIES: Final = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
+FOUNDER: Final = "the node with the mesh's authority"
+_SPECIAL_IN_PATTERN: Final = r"\/.*[]^$"
+_SPECIAL_IN_REPLACEMENT: Final = r"\/&"
+PASTE_LINE: Final = "run the line that it prints on {node}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """Makes fixes for one machine.
+
+    Attributes:
+        config_file: the configuration in force.
+        has_unit: whether systemd runs the node.
+        has: whether this machine has a program.
+    """
+
+    config_file: Path
+    has_unit: bool
+    has: Callable[[str], bool] = has_program
+
+    @classmethod
+    def of_this_machine(cls, config_file: Path) -> Self:
+        """Those for the machine that this runs on."""
+        installed = any((directory / AGENT_UNIT).exists() for directory in UNIT_DIRECTORIES)
+        return cls(config_file, has_unit=SYSTEMD_RUNS.exists() and installed)
+
+    def weftmesh(self, arguments: str) -> str:
+        """Our command line with the configuration in force."""
+        if self.config_file == DEFAULT_CONFIG:
+            return f"weftmesh {arguments}"
+        return f"weftmesh --config {shlex.quote(str(self.config_file))} {arguments}"
+
+    def start(self, node: str = "") -> Fix:
+        """Start a node's agent; of another node's configuration nothing is known here."""
+        if self.has_unit:
+            return Fix(f"systemctl start {AGENT_UNIT}", node)
+        if node or self.config_file == DEFAULT_CONFIG:
+            return Fix("weftmeshd", node)
+        return Fix(f"weftmeshd --config {shlex.quote(str(self.config_file))}")
+
+    def restart(self) -> tuple[Fix, ...]:
+        """Restart this node's agent; nothing where somebody started it by hand, who has to stop it too."""
+        return (Fix(f"systemctl restart {AGENT_UNIT}"),) if self.has_unit else ()
+
+    def let_in_again(self, node: str, *, here: bool) -> Fix:
+        """Give a member whose certificate has expired a new one."""
+        where = "this node" if here else node
+        return Fix(f"weftmesh token create --for {node}", FOUNDER, PASTE_LINE.format(node=where))
+
+    def found(self) -> Fix:
+        """Found a mesh."""
+        then = "or join one: on a member, weftmesh token create, and run the line that it prints here"
+        return Fix(self.weftmesh("init --cluster mesh"), then=then)
+
+    def set_clock(self, node: str) -> tuple[Fix, ...]:
+        """Set a node's clock right, by what disciplines it."""
+        if self.has("chronyc"):
+            return (Fix("chronyc makestep", node),)
+        if self.has("timedatectl"):
+            return (Fix("timedatectl set-ntp true", node),)
+        return ()
+
+    def set_in_drop_in(self, name: str, section: str, key: str, value: object) -> Fix:
+        """Set one key in a file of its own in conf.d, which is read last if its name sorts last."""
+        path = self.config_file.parent / "conf.d" / name
+        toml = f"[{section}]\\n{key} = {json.dumps(value)}\\n"
+        return Fix(f"printf '{toml}' | install -D --mode=0644 /dev/stdin {shlex.quote(str(path))}")
+
+
+def edit_line(path: Path, line: int, old: str, new: str) -> Fix:
+    """Replace the first `old` in a line of a file."""
+    script = f"{line}s/{_escaped(old, _SPECIAL_IN_PATTERN)}/{_escaped(new, _SPECIAL_IN_REPLACEMENT)}/"
+    return Fix(f"sed --in-place {shlex.quote(script)} {shlex.quote(str(path))}")
+
+
+def comment_out(path: Path, line: int, then: str = "") -> Fix:
+    """Put a line of a configuration file out of use."""
+    return Fix(f"sed --in-place '{line}s/^/# /' {shlex.quote(str(path))}", then=then)
+
+
+def _escaped(text: str, special: str) -> str:
+    return "".join(f"\\{character}" if character in special else character for character in text)
