@@ -181,4 +181,7 @@ async def test_the_command_line_plans_applies_and_explains(mesh: DevMesh, tmp_pa
     for form, word in (("--mermaid", "flowchart"), ("--dot", "digraph"), ("--svg", "<svg")):
         assert word in await done(other, "ola", "graph", "web", form)
     await done(node, "ola", "retire", "web", "--why", "moved")
-    assert "retired: moved" in await done(node, "ola", "show", "web")
+    shown = await done(node, "ola", "show", "web")
+    assert "retired: moved" in shown
+    assert "  objectives.uptime: 99.99 %" in shown
+    assert "exclusion added" in shown

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
+from weftmesh.cli.learning_text import stamp_text
 from weftmesh.client.ola_status import Judged
 from weftmesh.core.ola import plan_words as words
 from weftmesh.core.ola.calendar import OUTSIDE_HOURS, LeftOut
 from weftmesh.core.ola.model import Agreement, Exclusion
 from weftmesh.core.ola.plan import Added, Affected, Change, Changed, Plan
 from weftmesh.core.ola.plan_changes import exclusion_text
+from weftmesh.core.ola.replicated.outcomes import OlaEvent
 from weftmesh.core.ola.replicated.rows import WINDOW_S
 from weftmesh.core.ola.status import Health, ObjectiveStatus
 from weftmesh.ola.v1 import ola_pb2
@@ -175,6 +177,14 @@ def end_line(one: ObjectiveStatus) -> str:
 def exclusion_line(number: int, one: Exclusion) -> str:
     """An exclusion that was added to an agreement."""
     return f"exclusion {number}: {exclusion_text(one)}"
+
+
+def event_line(one: OlaEvent) -> str:
+    """Something that happened to an agreement."""
+    what = one.verb.name.lower().replace("_", " ")
+    generation = f" generation {one.generation}" if one.generation else ""
+    note = f": {one.note}" if one.note else ""
+    return f"{stamp_text(one.stamp)} {what}{generation} by {one.actor}{note}"
 
 
 def left_out_lines(left_out: Sequence[LeftOut], most: int) -> Iterator[str]:

@@ -7,11 +7,21 @@ from fractions import Fraction
 import pytest
 from tests.unit.core.ola.agreements import agreement, hours, ppb, utc
 
-from weftmesh.cli.ola_text import affected_line, end_line, exclusion_line, left_out_lines, share, stale_line, status_row
+from weftmesh.cli.ola_text import (
+    affected_line,
+    end_line,
+    event_line,
+    exclusion_line,
+    left_out_lines,
+    share,
+    stale_line,
+    status_row,
+)
 from weftmesh.client.ola_status import Held, Judged, judged
 from weftmesh.core.ola.calendar import Calendar
 from weftmesh.core.ola.model import Exclusion, Uptime
 from weftmesh.core.ola.plan import Affected
+from weftmesh.core.ola.replicated.outcomes import OlaEvent, Verb
 from weftmesh.core.ola.replicated.rows import AddedExclusion, Generation, Standing
 from weftmesh.ola.v1 import ola_pb2
 
@@ -92,6 +102,11 @@ def test_the_end_of_a_budget_is_told_while_it_is_to_come() -> None:
     (missed,) = doing("99", 0, 10_000, counted_s=300).status.objectives
     (well,) = doing("99", 10_000, 10_000, counted_s=300).status.objectives
     assert end_line(missed) == end_line(well) == ""
+
+
+def test_an_event_says_when_what_who_and_why() -> None:
+    event = OlaEvent(7, Verb.CLASS_RAISED, "web", 2, "normal to critical: burns", "ann@n1", NOW_S * 1_000 << 16)
+    assert event_line(event).endswith(" class raised generation 2 by ann@n1: normal to critical: burns")
 
 
 def test_what_agreements_can_count_on() -> None:

@@ -56,10 +56,13 @@ async def ls(session: Session) -> None:
 @click.option("--generation", type=click.IntRange(min=1), help="An earlier one.  [default: the newest]")
 async def show(session: Session, name: str, generation: int | None) -> None:
     """Show what NAME says, with what was added to it and what happened to it."""
-    from weftmesh.cli.ola_text import exclusion_line
+    from weftmesh.cli.ola_text import event_line, exclusion_line
+    from weftmesh.core.ola.plan_changes import described
+    from weftmesh.core.ola.replicated.outcomes import OlaEvent
     from weftmesh.core.ola.replicated.rows import AddedExclusion
     from weftmesh.ola.v1 import ola_pb2
     from weftmesh.runtime.wire.learning_records import read
+    from weftmesh.runtime.wire.ola_agreements import agreement_of
 
     request = ola_pb2.GetAgreementsRequest(name=name, all_generations=True)
     async with session.client() as client:
@@ -69,15 +72,20 @@ async def show(session: Session, name: str, generation: int | None) -> None:
         kept = ", ".join(str(one.number) for one in view.generations) or "none"
         raise NotFoundError(f"{name!r} has no such generation; these are kept: {kept}")
     if session.output.as_json:
-        session.output.json(to_json(found))
+        others = {name: to_json(view)[name] for name in ("standings", "exclusions", "breaches", "events")}
+        session.output.json(to_json(found) | others)
         return
     output, standing = session.output, view.standings[0]
     output.data(f"{name} generation {found.number}, applied by {found.actor} at {stamp_text(found.stamp)}")
     if standing.retired:
         output.data(f"retired: {standing.retired_why}")
-    _show_fields(output, to_json(found.agreement))
+    for field, text in described(agreement_of(found.agreement)):
+        output.data(f"  {field}: {text}")
     for one in view.exclusions:
         output.data(exclusion_line(one.number, read(AddedExclusion, one).exclusion))
+    for event in view.events:
+        if event.subject == name:
+            output.data(event_line(read(OlaEvent, event)))
 
 
 @command(None, "status")
@@ -205,21 +213,3 @@ def _nodes(found: Judged) -> list[dict[str, Any]]:
         {"node": node, "objective": objective, "good": good, "total": total}
         for (objective, node), (good, total) in sorted(sums.items())
     ]
-
-
-def _show_fields(output: Output, fields: dict[str, Any], indent: int = 0) -> None:
-    for name, value in fields.items():
-        if value in ("", [], None):
-            continue
-        if isinstance(value, dict):
-            output.data(f"{' ' * indent}{name}:")
-            _show_fields(output, value, indent + 2)
-        elif isinstance(value, list):
-            for item in value:
-                if isinstance(item, dict):
-                    output.data(f"{' ' * indent}{name}:")
-                    _show_fields(output, item, indent + 2)
-                else:
-                    output.data(f"{' ' * indent}{name}: {item}")
-        else:
-            output.data(f"{' ' * indent}{name}: {value}")

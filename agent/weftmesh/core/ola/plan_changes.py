@@ -55,7 +55,7 @@ def changed_fields(before: Agreement, after: Agreement) -> tuple[FieldChange, ..
 def _texts(agreement: Agreement) -> defaultdict[str, list[str]]:
     """Of each field its text; of a list whose items have no names, the texts of its items, sorted."""
     texts: defaultdict[str, list[str]] = defaultdict(list)
-    for field, text in _fields(agreement):
+    for field, text in described(agreement):
         texts[field].append(text)
     return texts
 
@@ -64,7 +64,8 @@ def _missing(some: list[str], others: list[str]) -> Iterator[str]:
     return (Counter(some) - Counter(others)).elements()
 
 
-def _fields(agreement: Agreement) -> Iterator[tuple[str, str]]:
+def described(agreement: Agreement) -> Iterator[tuple[str, str]]:
+    """All that an agreement says: where it stands in a file, and its text there."""
     yield "provider", agreement.provider
     yield "consumer", agreement.consumer
     yield "service", agreement.service
