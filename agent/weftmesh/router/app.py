@@ -11,6 +11,7 @@ from weftmesh.client import connect
 from weftmesh.core.ola.model import ProbeKind
 from weftmesh.ola.v1 import agreement_pb2, ola_pb2
 from weftmesh.router.agreements import Agreements
+from weftmesh.router.certificate import Certificate
 from weftmesh.router.clock import Clock
 from weftmesh.router.config import RouterConfig
 from weftmesh.router.contact import Contact
@@ -41,8 +42,6 @@ from weftmesh.router.windows import Windows
 from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
 from weftmesh.routing.v1 import routing_pb2
-from weftmesh.runtime.identity.credentials import NodeIdentity
-from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.lanes.cooperative import Lanes
 
 CONNECT_TIMEOUT_S = 10.0
@@ -87,7 +86,8 @@ class Router:
         self._tickets = Tickets(self._abandon)
         self._deciding = Deciding(self._tables, self._tickets, self._lanes, self._clock)
         self._serving = Serving(config.listen, config.group, self._service())
-        self._xds = _xds_server(config, self)
+        self._certificate = Certificate(config.identity) if config.xds and config.identity is not None else None
+        self._xds = self._xds_server()
         if self._agreements.revision:
             self._follow_agreements()
 
@@ -105,6 +105,8 @@ class Router:
             async with asyncio.TaskGroup() as tasks:
                 for part in (self._following, self._probing, self._deciding, self._keeping, self._windows):
                     tasks.create_task(part.run(), name=type(part).__name__)
+                if self._certificate is not None:
+                    tasks.create_task(self._certificate.run(), name="Certificate")
         finally:
             await self._end()
 
@@ -146,6 +148,17 @@ class Router:
         if live is not None:
             live.abandoned(endpoint)
 
+    def _xds_server(self) -> XdsServer:
+        config = self._config
+        return XdsServer(
+            self,
+            socket=config.xds_socket,
+            group=config.group,
+            listen=config.xds or None,
+            identity=self._certificate.identity if self._certificate is not None else None,
+            admits=self._following.admits,
+        )
+
     def _service(self) -> RoutingService:
         return RoutingService(
             self._tables,
@@ -182,10 +195,3 @@ def _probers(config: RouterConfig) -> dict[ProbeKind, TcpProber | HttpProber | H
         ProbeKind.GRPC: HealthProber(config.probe_ca),
         ProbeKind.ICMP: IcmpProber(names),
     }
-
-
-def _xds_server(config: RouterConfig, router: Router) -> XdsServer:
-    identity = None
-    if config.xds and config.identity is not None:
-        identity = NodeIdentity(IdentityStore(config.identity).load())
-    return XdsServer(router, socket=config.xds_socket, group=config.group, listen=config.xds or None, identity=identity)

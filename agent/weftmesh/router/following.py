@@ -48,8 +48,13 @@ class Following:
         self._revision = 0
         self._known = known_revision
         self._followed = asyncio.Event()
+        self._members: frozenset[str] = frozenset()
         self.client: Client | None = None
         """While the node is connected."""
+
+    def admits(self, node: str) -> bool:
+        """Whether a node belongs to the mesh, as far as is known: a certificate may outlive a membership."""
+        return not self._members or node in self._members
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -100,6 +105,7 @@ class Following:
             except WeftmeshError as error:
                 _log.debug("the node does not answer", why=str(error))
             else:
+                self._members = frozenset(one.name for one in status.members)
                 if status.quorum:
                     self._heard()
             await asyncio.sleep(STATUS_S)

@@ -1,0 +1,39 @@
+"""What the node renewed is shown to xDS clients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from weftmesh.cli.dev_node import DevNode
+from weftmesh.core.errors import PreconditionError
+from weftmesh.router.certificate import Certificate
+from weftmesh.runtime.config import load_config
+from weftmesh.runtime.identity.founding import found_cluster
+
+
+def founded(directory: Path) -> Path:
+    node = DevNode("node1", directory, "127.0.0.1:21001", "127.0.0.1:21002")
+    node.write_config(fsync=False)
+    found_cluster(load_config(node.config_path, environment={}), "dev", "node1", node.listen)
+    return directory / "data" / "identity"
+
+
+def test_a_renewed_certificate_is_taken_over_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    identity, other = founded(tmp_path / "a"), founded(tmp_path / "b")
+    certificate = Certificate(identity)
+    certificate.read()
+    assert certificate.identity.generation == 0, "nothing is new"
+    for name in ("ca.pem", "node.pem", "node.key"):
+        (identity / name).write_bytes((other / name).read_bytes())
+    certificate.read()
+    assert certificate.identity.generation == 1
+    (identity / "node.pem").write_bytes(b"nonsense")
+    certificate.read()
+    assert certificate.identity.generation == 1
+
+
+def test_without_an_identity_there_is_no_certificate(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionError, match="no identity"):
+        Certificate(tmp_path)
