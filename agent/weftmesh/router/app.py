@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 
 import structlog
@@ -43,6 +44,8 @@ from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
 from weftmesh.routing.v1 import routing_pb2
 from weftmesh.runtime.lanes.cooperative import Lanes
+from weftmesh.runtime.notify import notify
+from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
 
 CONNECT_TIMEOUT_S = 10.0
 _log = structlog.get_logger("weftmesh.router")
@@ -102,7 +105,9 @@ class Router:
             await self._xds.start()
             XdsFeed(self._tables, self._xds)
             _log.info("the router answers", socket=str(self._config.listen), routes=len(self._tables.names()))
+            notify("READY=1")
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_beating(watchdog_limit_s(os.environ)), name="Watchdog")
                 for part in (self._following, self._probing, self._deciding, self._keeping, self._windows):
                     tasks.create_task(part.run(), name=type(part).__name__)
                 if self._certificate is not None:
