@@ -15,8 +15,8 @@ from weftmesh.cli.session import SOCKET_NAME, Session
 from weftmesh.core.errors import InvalidInputError, PreconditionError
 from weftmesh.runtime.config import Config
 
-COMPANIONS: Final = ("learner", "router")
-"""Processes beside the node that keep state of their own, in DATA-NAME."""
+LEARNER: Final = "learner"
+"""Keeps its state in DATA-NAME, since it may not read the node's."""
 BACKUPS: Final = "backup"
 
 
@@ -51,7 +51,7 @@ def _doomed(config: Config, config_file: Path) -> Iterator[Path]:
     data_dir = config.node.data_dir
     if data_dir.is_dir():
         yield from sorted(data_dir.iterdir())  # the directory itself is the package's
-    yield from (_beside(data_dir, name) for name in COMPANIONS)
+    yield _beside(data_dir, LEARNER)
     yield from sorted((config_file.parent / "conf.d").glob("*.toml"))
     names = (config_file.name, f"{config_file.name}.rpmsave", f"{config_file.name}.rpmnew", "backup.env")
     yield from (config_file.with_name(name) for name in names)
