@@ -104,6 +104,7 @@ def compile_modules(site: Path) -> None:
     compileall.compile_dir(
         site,
         quiet=2,
+        workers=0,  # one for each processor
         stripdir=str(site),
         prependdir=str(BUNDLE / SITE),
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,

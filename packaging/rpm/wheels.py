@@ -17,6 +17,8 @@ PLATFORMS = ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x
 """What glibc of EL9 (2.34) and later runs."""
 BUILT_HERE = frozenset({"pysyncobj"})
 """Published as source alone, and of Python alone."""
+UNUSED = frozenset({".a", ".c", ".h", ".pxd", ".pyx"})
+"""Nothing that runs reads these."""
 _PINNED = re.compile(r"^([A-Za-z0-9_.-]+)==", re.MULTILINE)
 _BLOCK = re.compile(r"^\S(?:.*\\\n)*.*\n", re.MULTILINE)
 
@@ -41,7 +43,7 @@ class Wheel:
         return cls(path, normalized(metadata["Name"]), metadata["Version"], _license(metadata), digest)
 
     def unpack(self, site: Path) -> set[PurePosixPath]:
-        """Unpack it into a site-packages; returns the files made, relative to it. Its scripts are left out."""
+        """Unpack it into a site-packages; returns the files made, relative to it; see `_place`."""
         made = set()
         with zipfile.ZipFile(self.path) as archive:
             for member in archive.infolist():
@@ -93,7 +95,9 @@ def _license(metadata: Message) -> str:
 
 
 def _place(inside: PurePosixPath) -> PurePosixPath | None:
-    """Where a member of a wheel belongs in site-packages; None for a script."""
+    """Where a member of a wheel belongs in site-packages; None for a script and for what nothing reads."""
+    if inside.suffix in UNUSED:
+        return None
     if not inside.parts[0].endswith(".data"):
         return inside
     return PurePosixPath(*inside.parts[2:]) if inside.parts[1] in {"purelib", "platlib"} else None
