@@ -33,6 +33,9 @@ def test_what_is_asked_for_again_is_told_again() -> None:
     stream.due(TWO, 0.0)
     stream.take(DeltaRequest(Kind.ASSIGNMENT, ("p",)), 0.0)
     assert told(stream.due(TWO, 0.0)) == [(Kind.ASSIGNMENT, ["p"], [])]
+    for _ in range(2):
+        stream.take(DeltaRequest(Kind.ASSIGNMENT, ("none",)), 0.0)
+        assert told(stream.due(TWO, 0.0)) == [(Kind.ASSIGNMENT, [], ["none"])]
 
 
 def test_versions_of_an_earlier_stream_are_not_told_again() -> None:
@@ -40,6 +43,12 @@ def test_versions_of_an_earlier_stream_are_not_told_again() -> None:
     stream = DeltaStream()
     stream.take(DeltaRequest(Kind.CLUSTER, known=known | {"gone": "1"}), 0.0)
     assert told(stream.due(TWO, 0.0)) == [(Kind.CLUSTER, [], ["gone"])]
+
+
+def test_what_a_client_has_and_does_not_ask_for_is_not_its_business() -> None:
+    stream = DeltaStream()
+    stream.take(DeltaRequest(Kind.ASSIGNMENT, ("p",), known={"old": "1"}), 0.0)
+    assert told(stream.due(TWO, 0.0)) == [(Kind.ASSIGNMENT, ["p"], [])]
 
 
 def test_dropping_a_name_that_the_wildcard_covers_tells_it_again() -> None:
