@@ -29,9 +29,8 @@ async def check_sense(command: Command, in_force: Sequence[Generation]) -> None:
         kept = {name: one for name, one in present.items() if name not in retired}
         await asyncio.to_thread(_check_agreements, list(present.values()), applied, kept)
     elif isinstance(command, AddExclusion) and command.name in present:
-        before = present[command.name]
-        changed = replace(before, exclusions=(command.exclusion,))
-        await asyncio.to_thread(_check_agreement, changed)
+        changed = replace(present[command.name], exclusions=(command.exclusion,))
+        await asyncio.to_thread(_check_agreement, changed, "exclusions")
 
 
 def _check_agreements(present: list[Agreement], applied: list[Agreement], kept: dict[str, Agreement]) -> None:
@@ -45,11 +44,13 @@ def _check_agreements(present: list[Agreement], applied: list[Agreement], kept: 
             _refuse(found.agreement, found.problem.path, found.problem.message, found.problem.fix)
 
 
-def _check_agreement(agreement: Agreement) -> None:
+def _check_agreement(agreement: Agreement, part: str = "") -> None:
+    """All of it, or one part: what is in force already may be what this release would refuse."""
     from weftmesh.core.ola.checking import check_agreement
 
-    for problem in check_agreement(agreement)[:1]:
-        _refuse(agreement.name, problem.path, problem.message, problem.fix)
+    for problem in check_agreement(agreement):
+        if part in ("", problem.path[0]):
+            _refuse(agreement.name, problem.path, problem.message, problem.fix)
 
 
 def _refuse(name: str, path: tuple[str | int, ...], message: str, fix: str) -> None:

@@ -24,8 +24,8 @@ from weftmesh.agent.ola.signing import WindowSigner
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import ConflictError, InvalidInputError, PreconditionError
-from weftmesh.core.ola.model import Agreement, Dependency, Exclusion
-from weftmesh.core.ola.replicated.commands import RecordWindow
+from weftmesh.core.ola.model import Agreement, Dependency, Exclusion, PacketLoss
+from weftmesh.core.ola.replicated.commands import ApplyAgreements, NewGeneration, RecordWindow
 from weftmesh.core.ola.replicated.outcomes import OlaOutcome
 from weftmesh.core.ola.replicated.rows import LATE_S, ConfirmedAgreement, ObjectiveCount
 from weftmesh.core.ola.replicated.statement import window_statement
@@ -116,6 +116,16 @@ async def test_an_exclusion_that_nobody_can_read_does_not_enter_the_log() -> Non
     with pytest.raises(InvalidInputError, match="rrule"):
         await bench.change(add_exclusion=change)
     assert len(bench.engine.proposals) == 1
+
+
+async def test_an_exclusion_is_judged_by_itself() -> None:
+    """The agreement may have been applied by a release that took more."""
+    bench = Bench()
+    idle = replace(PAYMENTS, objectives=(PacketLoss(1_000_000_000),))
+    assert bench.replica.agreements.apply(ApplyAgreements(header(), (NewGeneration(idle, 0),)))[0].ok
+    change = command_pb2.AddExclusion(name="payments-api")
+    fill(change.exclusion, Exclusion("storm", "2026-11-22T02:00:00", 7_200))
+    assert (await bench.change(add_exclusion=change)).number == 1
 
 
 async def test_an_exclusion_has_an_author() -> None:
