@@ -24,6 +24,7 @@ class Compared:
         measured: what the mesh says.
         logged: what the log says.
         edge: whether a few microseconds decide on many of its events.
+        windows: how many ends of windows there are within it, its own one included.
     """
 
     window: str
@@ -32,15 +33,16 @@ class Compared:
     measured: Count
     logged: Count
     edge: bool = False
+    windows: int = 1
 
     @property
     def deviation(self) -> float:
         """The largest one of the number of events, of good ones and of bad ones, as a part of what the log says.
 
-        One event may be in the next window, since two clocks are read at its end: it is not counted.
+        One event may be in the next window, since two clocks are read at a window's end: it is not counted.
         """
         pairs = ((one(self.measured), one(self.logged)) for one in (_total, _good, _bad))
-        return max(max(0, abs(measured - logged) - 1) / max(1, logged) for measured, logged in pairs)
+        return max(max(0, abs(measured - logged) - self.windows) / max(1, logged) for measured, logged in pairs)
 
     @property
     def kept(self) -> bool:

@@ -69,7 +69,9 @@ def compared(made: Lab, probes: Sequence[Probed], starts_s: int, span_s: int, me
         for key in sorted(promise.keys):
             found = measured.get((promise.name, key), Count(0, 0))
             in_log = logged.get(key, Count(0, 0))
-            yield Compared(f"{begin} to {end}", promise.name, key, found, in_log, key in promise.edge)
+            yield Compared(
+                f"{begin} to {end}", promise.name, key, found, in_log, key in promise.edge, span_s // WINDOW_S
+            )
 
 
 async def _apply(node: DevNode, made: Lab, directory: Path) -> None:

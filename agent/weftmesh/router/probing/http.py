@@ -78,7 +78,10 @@ class HttpProber:
         path = probe.path or "/"
         if not _PATH.fullmatch(path):
             raise InvalidInputError(f"the probe's path {path[:80]!r} cannot be asked for; write it as in a URL")
-        request = f"GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: weftmesh\r\nConnection: close\r\n\r\n"
+        text = f"GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: weftmesh\r\nConnection: close\r\n\r\n"
+        request = text.encode("ascii")
+        if not probe.tls:
+            connection.sendall(request)  # at once: what a stream writes waits for turns of the loop
         reader, writer = await asyncio.open_connection(
             sock=connection.dup(),
             ssl=self._tls if probe.tls else None,
@@ -86,7 +89,8 @@ class HttpProber:
             limit=STATUS_LINE_BYTES_MAX,
         )
         try:
-            writer.write(request.encode("ascii"))
+            if probe.tls:
+                writer.write(request)
             line = await reader.readuntil(b"\n")
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             return 0
