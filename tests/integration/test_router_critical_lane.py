@@ -65,6 +65,9 @@ async def test_critical_probes_come_from_the_lane_and_lead_to_the_same_tables(tm
             made[1].status = 500
             found = await table_when(api, "pay", lambda one: one.rows[1].weight == 0.0)
             assert found.rows[1].condition == "ejected"
+            critical = (await api.get_lanes()).critical
+            assert critical.starts >= 9
+            assert critical.HasField("late_p99_us")
             process.terminate()
             assert await process.wait() == 0
             assert not there(lane)

@@ -117,7 +117,12 @@ async def test_windows_decisions_and_delays(mesh: DevMesh, tmp_path: Path) -> No
             lanes = (await weftmesh(node, "--json", "lanes")).json()["lanes"]
             assert {one["service_class"] for one in lanes} == {"critical", "normal", "batch"}
             assert next(one for one in lanes if one["service_class"] == "normal")["started"] > 0
-            assert "normal" in (await weftmesh(node, "lanes")).out
+
+            async def is_raised() -> bool:
+                said = (await weftmesh(node, "lanes")).out
+                return "normal" in said and "payments spends its error budget" in said
+
+            await come_true(is_raised)
         counted = await asyncio.to_thread(open_total, tmp_path)
         assert counted > 0
         async with router(node, tmp_path):

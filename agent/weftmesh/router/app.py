@@ -10,8 +10,9 @@ import structlog
 
 from weftmesh.client import connect
 from weftmesh.core.ola.model import ProbeKind
-from weftmesh.ola.v1 import agreement_pb2, ola_pb2
+from weftmesh.ola.v1 import ola_pb2
 from weftmesh.router.agreements import Agreements
+from weftmesh.router.burning import PART_S, Burning
 from weftmesh.router.certificate import Certificate
 from weftmesh.router.clock import Clock
 from weftmesh.router.config import RouterConfig
@@ -21,6 +22,7 @@ from weftmesh.router.deciding import Deciding
 from weftmesh.router.decision_log import DecisionLog
 from weftmesh.router.following import Following
 from weftmesh.router.keeping import Keeping
+from weftmesh.router.lane_views import lanes_view
 from weftmesh.router.last_table import LastTable
 from weftmesh.router.node_records import NodeRecords
 from weftmesh.router.probing.health import HealthProber
@@ -84,6 +86,7 @@ class Router:
         records = NodeRecords(self._following)
         self._windows = Windows(records, self._counting, store, self._clock.wall_ms, rng)
         self._lanes = Lanes()
+        self._burning = Burning()
         probing = Probing(self._lanes, self, self._clock, rng, _probers(config))
         self._probing = ProbingInLane(probing, self, config.probe_ca) if config.critical_lane else probing
         self._tickets = Tickets(self._abandon)
@@ -110,6 +113,7 @@ class Router:
                 tasks.create_task(keep_beating(watchdog_limit_s(os.environ)), name="Watchdog")
                 for part in (self._following, self._probing, self._deciding, self._keeping, self._windows):
                     tasks.create_task(part.run(), name=type(part).__name__)
+                tasks.create_task(self._recalibrate(), name="Burning")
                 if self._certificate is not None:
                     tasks.create_task(self._certificate.run(), name="Certificate")
         finally:
@@ -119,6 +123,14 @@ class Router:
         """Hand a sample to the tables and to the counts; implements `samples.Samples`."""
         self._tables.take(sample)
         self._counting.take(sample)
+        self._burning.take(sample)
+
+    async def _recalibrate(self) -> None:
+        """Tell the lanes how fast services spend their budgets: the jobs of one that burns its own move up a class."""
+        while True:
+            for service, rate in self._burning.rates(self._clock.monotonic_s()).items():
+                self._lanes.burned(service, rate)
+            await asyncio.sleep(PART_S)
 
     async def _end(self) -> None:
         await self._serving.stop()
@@ -147,6 +159,7 @@ class Router:
             counted[name] = known if known is not None and same else InForce.of(one.agreement, one.generation)
         self._counted = counted
         self._counting.set_agreements(counted.values())
+        self._burning.set_agreements(one.agreement for one in self._agreements.in_force)
 
     def _abandon(self, route: str, endpoint: str) -> None:
         live = self._tables.live(route)
@@ -173,23 +186,13 @@ class Router:
             self._contact,
             self._clock,
             self._probing.states,
-            self._lane_delays,
+            self._lanes_view,
             lambda route, after: [one for one in self._tables.decisions(route) if one.number > after],
         )
 
-    def _lane_delays(self) -> routing_pb2.Lanes:
-        message = routing_pb2.Lanes()
-        for one in self._lanes.delays():
-            message.lanes.add(
-                service_class=agreement_pb2.ServiceClass.Name(one.service_class),
-                waiting=one.waiting,
-                started=one.turns,
-                p50_us=int(one.wait_p50_us or 0.0),
-                p99_us=int(one.wait_p99_us or 0.0),
-                max_us=int(one.wait_max_us or 0.0),
-                late=one.late,
-            )
-        return message
+    def _lanes_view(self) -> routing_pb2.Lanes:
+        critical = self._probing.lane() if isinstance(self._probing, ProbingInLane) else None
+        return lanes_view(self._lanes, critical)
 
 
 def _probers(config: RouterConfig) -> dict[ProbeKind, TcpProber | HttpProber | HealthProber | IcmpProber]:

@@ -124,6 +124,10 @@ class Scheduler:
         """Whether there is such a job, and it has not ended."""
         return job in self._jobs
 
+    def raised(self) -> Mapping[str, float]:
+        """Services that are one class up, and the rates at which they spend their budgets."""
+        return self._raises.rates()
+
     def weights(self) -> Mapping[ServiceClass, float]:
         """Those in force."""
         return dict(self._weights)

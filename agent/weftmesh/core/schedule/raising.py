@@ -42,6 +42,10 @@ class Raises:
     def __len__(self) -> int:
         return len(self._raised)
 
+    def rates(self) -> dict[str, float]:
+        """The latest rate of each."""
+        return {name: one.rate for name, one in sorted(self._raised.items())}
+
     def full(self) -> bool:
         """Whether no further service can go up."""
         return len(self._raised) >= self._settings.raised_max

@@ -121,6 +121,10 @@ class Lanes:
         now_s = time.monotonic()
         return tuple(window.row(now_s, self._machine.waiting(one)) for one, window in self._windows.items())
 
+    def raised(self) -> Mapping[str, float]:
+        """Services whose jobs run one class up, and how many times as fast as they may they spend their budgets."""
+        return self._machine.raised()
+
     def overruns(self) -> Mapping[str, int]:
         """How often each job held the loop for longer than a slice, by name."""
         return self._overruns.counts()
