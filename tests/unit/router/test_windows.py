@@ -246,8 +246,8 @@ async def counted(steps: list[str], directory: Path) -> None:
                 one = Bench(directory, one.node)
                 taken = saved
             case "close":
-                closed = await one.windows.close_windows() or closed
-                saved = taken
+                if await one.windows.close_windows():
+                    closed, saved = True, taken
             case "send":
                 await one.windows.send_windows()
             case "fail before":
