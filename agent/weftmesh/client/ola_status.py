@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from weftmesh.client.ola import OlaApi
-from weftmesh.core.errors import NotFoundError
+from weftmesh.core.errors import InvalidInputError, NotFoundError
 from weftmesh.core.ola.model import Agreement, Exclusion, ServiceClass
 from weftmesh.core.ola.replicated.rows import (
     AddedExclusion,
@@ -132,10 +132,14 @@ def judged(held: Held, history: ola_pb2.History, now_s: int) -> Judged:
         InvalidInputError: its calendar cannot be read here.
     """
     parts = {one.objective: one.parts for one in history.objectives}
-    status = agreement_status(
-        held.agreement,
-        lambda key, from_s, until_s: [one for one in parts.get(key, ()) if from_s <= one.starts_s < until_s],
-        now_s,
-        held.exclusions_added,
-    )
+    try:
+        status = agreement_status(
+            held.agreement,
+            lambda key, from_s, until_s: [one for one in parts.get(key, ()) if from_s <= one.starts_s < until_s],
+            now_s,
+            held.exclusions_added,
+        )
+    except InvalidInputError as error:  # a time zone, say, that this machine's tables do not have
+        name = held.generation.name
+        raise InvalidInputError(f"agreement {name} cannot be judged here: {error}", reason=error.reason) from error
     return Judged(held, status, history)

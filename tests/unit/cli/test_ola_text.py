@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -18,6 +19,7 @@ from weftmesh.cli.ola_text import (
     status_row,
 )
 from weftmesh.client.ola_status import Held, Judged, judged
+from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola.calendar import Calendar
 from weftmesh.core.ola.model import Exclusion, Uptime
 from weftmesh.core.ola.plan import Affected
@@ -102,6 +104,12 @@ def test_the_end_of_a_budget_is_told_while_it_is_to_come() -> None:
     (missed,) = doing("99", 0, 10_000, counted_s=300).status.objectives
     (well,) = doing("99", 10_000, 10_000, counted_s=300).status.objectives
     assert end_line(missed) == end_line(well) == ""
+
+
+def test_an_agreement_that_cannot_be_judged_is_named() -> None:
+    """Two machines may have different tables of time zones."""
+    with pytest.raises(InvalidInputError, match="agreement web cannot be judged here: 'Mars/Olympus' is no time zone"):
+        doing("99", 1, 1, replace(STORM, timezone="Mars/Olympus"))
 
 
 def test_an_event_says_when_what_who_and_why() -> None:
