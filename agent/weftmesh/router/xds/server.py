@@ -23,7 +23,7 @@ from weftmesh.router.xds.snapshot import RouteSnapshot
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options
 
-MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The first response about clusters lists all of them."""
 STOP_GRACE_S: Final = 0.5
 """Streams stay open until they are cut; clients keep what they have and come back."""
@@ -67,6 +67,8 @@ class XdsServer:
         admission = Admission(identity.cluster if identity is not None else None, admits)
         self._discovery = Discovery(admission, clock)
         self._loads = Loads(admission, lambda: self._discovery.catalog, samples, clock)
+        self._refused: frozenset[str] = frozenset()
+        """Why routes cannot be told; each reason is logged once while it lasts."""
         self._server: grpc.aio.Server | None = None
         self.port = 0
         """Of `listen`, once started."""
@@ -79,8 +81,8 @@ class XdsServer:
             ConfigError: the socket cannot be made.
         """
         # A server that was stopped cannot be started again.
-        options = [*server_options(MESSAGE_BYTES_MAX)]
-        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+        options = dict(server_options()) | {"grpc.max_send_message_length": RESPONSE_BYTES_MAX}
+        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=list(options.items()))
         server.add_generic_rpc_handlers((self._discovery.handler(), self._loads.handler()))
         if self._socket is not None:
             sockets.bind(server, self._socket, self._group)
@@ -100,7 +102,8 @@ class XdsServer:
         A route that cannot be told keeps what was told of it before, and is logged.
         """
         catalog, refused = next_catalog(self._discovery.catalog, routes.values())
-        for one in refused:
+        said, self._refused = self._refused, frozenset(str(one.error) for one in refused)
+        for one in (one for one in refused if str(one.error) not in said):
             _log.warning("a table cannot be told to xDS clients", route=one.route, error=str(one.error))
         self._discovery.publish(catalog)
 
