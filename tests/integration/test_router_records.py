@@ -21,8 +21,8 @@ from weftmesh.core.errors import NodeUnreachableError
 from weftmesh.core.ola.model import Agreement, Endpoint, Probe, ProbeKind, RouteMode, RouteSettings
 from weftmesh.core.ola.replicated.rows import ConfirmedAgreement, ObjectiveCount
 from weftmesh.ola.v1 import command_pb2, ola_pb2
-from weftmesh.router.counting import CountedWindow
-from weftmesh.router.window_store import WindowStore
+from weftmesh.router.counting.counts import CountedWindow
+from weftmesh.router.counting.window_store import WindowStore
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 

@@ -21,15 +21,15 @@ from pathlib import Path
 import uvloop
 
 from weftmesh.core.ola.model import ProbeKind
-from weftmesh.router.agreements import Followed
 from weftmesh.router.clock import Clock
-from weftmesh.router.counting import WINDOW_MS, Counting, InForce
+from weftmesh.router.counting.counts import WINDOW_MS, Counting, InForce
+from weftmesh.router.following.agreements import Followed
+from weftmesh.router.following.wanted import wanted_routes
 from weftmesh.router.probing.answers import Prober
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.icmp import IcmpProber
 from weftmesh.router.probing.scheduling import Probing
 from weftmesh.router.probing.tcp import TcpProber
-from weftmesh.router.wanted import wanted_routes
 from weftmesh.runtime.lanes.cooperative import Lanes
 from weftmesh.runtime.ola_files.reading import load, read_agreements
 from weftmesh.runtime.telemetry import configure_logging

@@ -14,8 +14,8 @@ from tests.peers.xds_lab import SERVICE, Caller, Endpoints, serving
 from weftmesh.core.ola.model import ServiceClass
 from weftmesh.core.routing.model import Decision, Endpoint, Mode, Settings
 from weftmesh.router.clock import Clock
-from weftmesh.router.tables import Tables
-from weftmesh.router.wanted import WantedRoute
+from weftmesh.router.following.wanted import WantedRoute
+from weftmesh.router.routes.tables import Tables
 from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
 
@@ -34,7 +34,7 @@ class Decided:
 
 
 async def decide(tables: Tables) -> None:
-    """Look at routes when they are due, as `weftmesh.router.deciding` does."""
+    """Look at routes when they are due, as `weftmesh.router.routes.deciding` does."""
     while True:
         for route in tables.due():
             tables.evaluate(route)

@@ -11,20 +11,18 @@ import structlog
 from weftmesh.client import connect
 from weftmesh.core.ola.model import ProbeKind
 from weftmesh.ola.v1 import ola_pb2
-from weftmesh.router.agreements import Agreements
-from weftmesh.router.burning import PART_S, Burning
-from weftmesh.router.certificate import Certificate
 from weftmesh.router.clock import Clock
 from weftmesh.router.config import RouterConfig
-from weftmesh.router.contact import Contact
-from weftmesh.router.counting import Counting, InForce
-from weftmesh.router.deciding import Deciding
-from weftmesh.router.decision_log import DecisionLog
-from weftmesh.router.following import Following
-from weftmesh.router.keeping import Keeping
-from weftmesh.router.lane_views import lanes_view
-from weftmesh.router.last_table import LastTable
-from weftmesh.router.node_records import NodeRecords
+from weftmesh.router.counting.burning import PART_S, Burning
+from weftmesh.router.counting.counts import Counting, InForce
+from weftmesh.router.counting.node_records import NodeRecords
+from weftmesh.router.counting.window_store import WindowStore
+from weftmesh.router.counting.windows import Windows
+from weftmesh.router.following.agreements import Agreements
+from weftmesh.router.following.certificate import Certificate
+from weftmesh.router.following.contact import Contact
+from weftmesh.router.following.following import Following
+from weftmesh.router.following.wanted import wanted_routes
 from weftmesh.router.probing.health import HealthProber
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.icmp import IcmpProber
@@ -32,16 +30,18 @@ from weftmesh.router.probing.in_lane import ProbingInLane
 from weftmesh.router.probing.names import Names
 from weftmesh.router.probing.scheduling import Probing
 from weftmesh.router.probing.tcp import TcpProber
-from weftmesh.router.reports import Reports
+from weftmesh.router.routes.deciding import Deciding
+from weftmesh.router.routes.decision_log import DecisionLog
+from weftmesh.router.routes.keeping import Keeping
+from weftmesh.router.routes.last_table import LastTable
+from weftmesh.router.routes.tables import Tables
 from weftmesh.router.samples import Sample
-from weftmesh.router.service import RoutingService
-from weftmesh.router.serving import Serving
-from weftmesh.router.tables import Tables
-from weftmesh.router.tickets import Tickets
-from weftmesh.router.wanted import wanted_routes
-from weftmesh.router.watching import Watching
-from weftmesh.router.window_store import WindowStore
-from weftmesh.router.windows import Windows
+from weftmesh.router.serving.lane_views import lanes_view
+from weftmesh.router.serving.reports import Reports
+from weftmesh.router.serving.server import Serving
+from weftmesh.router.serving.service import RoutingService
+from weftmesh.router.serving.tickets import Tickets
+from weftmesh.router.serving.watching import Watching
 from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
 from weftmesh.routing.v1 import routing_pb2

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from weftmesh.router.tables import Tables
+from weftmesh.router.routes.tables import Tables
 from weftmesh.router.xds.snapshot import RouteRow, RouteSnapshot
 
 

@@ -11,7 +11,7 @@ from tests.unit.router.decided import decisions
 
 from weftmesh.cli.__main__ import run
 from weftmesh.cli.exit_codes import ExitCode
-from weftmesh.router.decision_log import DecisionLog
+from weftmesh.router.routes.decision_log import DecisionLog
 from weftmesh.runtime.decision_log import log_file
 
 DECISIONS = decisions()

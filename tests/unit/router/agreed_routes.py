@@ -16,11 +16,11 @@ from weftmesh.core.ola.model import (
 )
 from weftmesh.core.ola.replicated.rows import Override, OverrideKind
 from weftmesh.core.routing.model import Decision
-from weftmesh.router.agreements import Followed
 from weftmesh.router.clock import Clock
+from weftmesh.router.following.agreements import Followed
+from weftmesh.router.following.wanted import WantedRoute, wanted_routes
+from weftmesh.router.routes.tables import Tables
 from weftmesh.router.samples import Sample, Source
-from weftmesh.router.tables import Tables
-from weftmesh.router.wanted import WantedRoute, wanted_routes
 
 
 def agreement(

@@ -6,7 +6,7 @@ from tests.unit.router.agreed_routes import agreement
 
 from weftmesh.core.ola.model import Agreement, ServiceClass
 from weftmesh.ola.v1 import agreement_pb2, command_pb2, ola_pb2, row_pb2
-from weftmesh.router.agreements import Agreements
+from weftmesh.router.following.agreements import Agreements
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 
 

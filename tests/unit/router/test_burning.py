@@ -8,7 +8,7 @@ import pytest
 from tests.unit.core.ola_machine.agreed import LEDGER, NOON_S, PAYMENTS
 
 from weftmesh.core.ola.model import ResponseTime, Throughput, Uptime
-from weftmesh.router.burning import PART_S, PARTS, Burning
+from weftmesh.router.counting.burning import PART_S, PARTS, Burning
 from weftmesh.router.samples import Sample, Source
 
 AGREED = replace(PAYMENTS, objectives=(Uptime(990_000_000), ResponseTime(900_000_000, 60_000)))

@@ -8,7 +8,7 @@ import pytest
 
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.core.errors import PreconditionError
-from weftmesh.router.certificate import Certificate
+from weftmesh.router.following.certificate import Certificate
 from weftmesh.runtime.config import load_config
 from weftmesh.runtime.identity.founding import found_cluster
 

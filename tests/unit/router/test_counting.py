@@ -22,7 +22,7 @@ from weftmesh.core.ola.model import (
     Uptime,
 )
 from weftmesh.core.ola.replicated.rows import Limits, ObjectiveCount
-from weftmesh.router.counting import PARTS_OPEN_MAX, WINDOWS_OPEN_MAX, CountedWindow, Counting, InForce
+from weftmesh.router.counting.counts import PARTS_OPEN_MAX, WINDOWS_OPEN_MAX, CountedWindow, Counting, InForce
 from weftmesh.router.samples import Sample, Source
 
 NOON_MS = NOON_S * 1_000

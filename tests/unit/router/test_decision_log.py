@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.unit.router.decided import decisions
 
 from weftmesh.core.routing.model import Decision
-from weftmesh.router.decision_log import DecisionLog
+from weftmesh.router.routes.decision_log import DecisionLog
 from weftmesh.runtime.decision_log import DecisionReader, log_file, log_files, packed
 from weftmesh.runtime.frames import HEADER_BYTES
 

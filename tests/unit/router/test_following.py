@@ -13,7 +13,7 @@ import grpc
 from weftmesh.client import connect
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from weftmesh.ola.v1 import ola_pb2, ola_pb2_grpc
-from weftmesh.router.following import Following
+from weftmesh.router.following.following import Following
 
 WAIT_S = 30.0
 

@@ -10,10 +10,10 @@ from tests.unit.router.test_agreements import in_force
 
 from weftmesh.core.ola.replicated.rows import OverrideKind
 from weftmesh.ola.v1 import ola_pb2
-from weftmesh.router.agreements import Agreements
-from weftmesh.router.contact import CONTACT_S, Contact
-from weftmesh.router.keeping import Keeping
-from weftmesh.router.last_table import FILE_NAME, LastTable
+from weftmesh.router.following.agreements import Agreements
+from weftmesh.router.following.contact import CONTACT_S, Contact
+from weftmesh.router.routes.keeping import Keeping
+from weftmesh.router.routes.last_table import FILE_NAME, LastTable
 from weftmesh.routing.v1 import kept_pb2
 
 

@@ -13,11 +13,11 @@ from tests.unit.router.agreed_routes import agreement, wanted
 from weftmesh.core.ola.model import Probe, ProbeKind, ServiceClass
 from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.clock import Clock
+from weftmesh.router.following.wanted import WantedRoute
 from weftmesh.router.probing.answers import Answer
 from weftmesh.router.probing.in_lane import RATE_MAX, ProbingInLane
 from weftmesh.router.probing.scheduling import Probing
 from weftmesh.router.samples import Sample, Source
-from weftmesh.router.wanted import WantedRoute
 from weftmesh.runtime.lanes.cooperative import Lanes
 
 TCP = Probe(ProbeKind.TCP, 100, 2_000)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.router.agreed_routes import Bench, agreement
 
 from weftmesh.core.errors import InvalidInputError, NotFoundError
-from weftmesh.router.orca import CAPACITY, IN_FLIGHT, SERVICE_US, load_from_report
-from weftmesh.router.reports import AGO_MAX_US, Reports
 from weftmesh.router.samples import Sample
-from weftmesh.router.tickets import LEASE_S, Tickets
+from weftmesh.router.serving.orca import CAPACITY, IN_FLIGHT, SERVICE_US, load_from_report
+from weftmesh.router.serving.reports import AGO_MAX_US, Reports
+from weftmesh.router.serving.tickets import LEASE_S, Tickets
 from weftmesh.routing.v1 import routing_pb2
 
 

@@ -15,12 +15,12 @@ from weftmesh.client.routing import RoutingApi, connect_router, router_target
 from weftmesh.core.errors import ConfigError, NotFoundError, PreconditionError
 from weftmesh.core.ola.model import RouteMode
 from weftmesh.core.ola.replicated.rows import OverrideKind
-from weftmesh.router.contact import Contact
-from weftmesh.router.reports import Reports
-from weftmesh.router.service import RoutingService
-from weftmesh.router.serving import Serving
-from weftmesh.router.tickets import Tickets
-from weftmesh.router.watching import Watching
+from weftmesh.router.following.contact import Contact
+from weftmesh.router.serving.reports import Reports
+from weftmesh.router.serving.server import Serving
+from weftmesh.router.serving.service import RoutingService
+from weftmesh.router.serving.tickets import Tickets
+from weftmesh.router.serving.watching import Watching
 from weftmesh.routing.v1 import routing_pb2
 
 WAIT_S = 30.0

@@ -9,7 +9,7 @@ from tests.unit.router.agreed_routes import agreement, followed, order, wanted
 from weftmesh.core.ola.model import Probe, ProbeKind, ResponseTime, RouteMode, ServiceClass
 from weftmesh.core.ola.replicated.rows import OverrideKind as OrderKind
 from weftmesh.core.routing.model import Mode, OverrideKind
-from weftmesh.router.wanted import wanted_routes
+from weftmesh.router.following.wanted import wanted_routes
 
 
 def test_an_agreement_without_endpoints_makes_no_route() -> None:

@@ -17,10 +17,10 @@ from tests.unit.router.recording_node import RecordingNode
 from weftmesh.core.errors import NodeUnreachableError, NoQuorumError, UnknownOutcomeError, WeftmeshError
 from weftmesh.core.ola.replicated.rows import LATE_S, WINDOW_S, ConfirmedAgreement, ObjectiveCount
 from weftmesh.core.workflow.building import workflow
-from weftmesh.router.counting import CountedWindow, Counting, InForce
+from weftmesh.router.counting.counts import CountedWindow, Counting, InForce
+from weftmesh.router.counting.window_store import DAMAGED_SUFFIX, WINDOWS_MAX, WindowStore
+from weftmesh.router.counting.windows import Windows
 from weftmesh.router.samples import Sample, Source
-from weftmesh.router.window_store import DAMAGED_SUFFIX, WINDOWS_MAX, WindowStore
-from weftmesh.router.windows import Windows
 from weftmesh.runtime.clock import wall_ms
 
 NOW_S = wall_ms() // 1_000 // WINDOW_S * WINDOW_S

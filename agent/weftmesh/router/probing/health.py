@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from weftmesh.core.errors import ConfigError
 from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
-from weftmesh.router.orca import TRAILER, load_from_report
 from weftmesh.router.probing.answers import Answer, refused, silent
+from weftmesh.router.serving.orca import TRAILER, load_from_report
 from weftmesh.runtime.rpc import channel_options
 
 ANSWER_BYTES_MAX: Final = 4_096

@@ -12,11 +12,11 @@ import structlog
 
 from weftmesh.core.ola.model import ProbeKind, ServiceClass
 from weftmesh.ola.v1 import agreement_pb2
+from weftmesh.router.following.wanted import WantedRoute
 from weftmesh.router.probing import lane_ticks
 from weftmesh.router.probing.planning import Ask, asks
 from weftmesh.router.probing.scheduling import Probing, Tally
 from weftmesh.router.samples import Sample, Samples, Source
-from weftmesh.router.wanted import WantedRoute
 from weftmesh.routing.v1 import routing_pb2
 from weftmesh.runtime.lanes.critical.lane import CriticalLane, LaneSettings, LaneStatus
 from weftmesh.runtime.lanes.critical.messages import Ending, Tick, TickResult

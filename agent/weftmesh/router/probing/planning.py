@@ -11,7 +11,7 @@ from typing import Final
 from weftmesh.core.ola.model import Probe, ProbeKind, ServiceClass
 from weftmesh.core.records import record
 from weftmesh.core.routing.model import Endpoint
-from weftmesh.router.wanted import WantedRoute
+from weftmesh.router.following.wanted import WantedRoute
 
 JITTER: Final = 0.1
 """A period is up to this part of itself longer or shorter, so that nodes do not fall into step."""

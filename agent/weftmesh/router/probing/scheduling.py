@@ -15,10 +15,10 @@ from weftmesh.core.errors import OverloadedError
 from weftmesh.core.ola.model import ProbeKind, ServiceClass
 from weftmesh.ola.v1 import agreement_pb2
 from weftmesh.router.clock import Clock
+from weftmesh.router.following.wanted import WantedRoute
 from weftmesh.router.probing.answers import Answer, Prober
 from weftmesh.router.probing.planning import Ask, Plan, asks
 from weftmesh.router.samples import Sample, Samples, Source
-from weftmesh.router.wanted import WantedRoute
 from weftmesh.routing.v1 import routing_pb2
 
 UNDER_WAY_MAX: Final = {ServiceClass.CRITICAL: 512, ServiceClass.NORMAL: 256, ServiceClass.BATCH: 64}

@@ -12,8 +12,8 @@ import grpc
 import structlog
 
 from weftmesh.core.errors import ConfigError, PreconditionError
-from weftmesh.router import sockets
 from weftmesh.router.samples import Samples
+from weftmesh.router.serving import sockets
 from weftmesh.router.xds.admission import Admission, Admits, every_node
 from weftmesh.router.xds.catalog import next_catalog
 from weftmesh.router.xds.clients import ClientState

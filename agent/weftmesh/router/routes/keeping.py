@@ -7,11 +7,11 @@ from typing import Final
 
 import structlog
 
-from weftmesh.router.agreements import Agreements
-from weftmesh.router.contact import Contact
-from weftmesh.router.last_table import LastTable
-from weftmesh.router.tables import Tables
-from weftmesh.router.wanted import wanted_routes
+from weftmesh.router.following.agreements import Agreements
+from weftmesh.router.following.contact import Contact
+from weftmesh.router.following.wanted import wanted_routes
+from weftmesh.router.routes.last_table import LastTable
+from weftmesh.router.routes.tables import Tables
 from weftmesh.routing.v1 import kept_pb2
 
 TICK_S: Final = 0.5

@@ -12,8 +12,8 @@ import structlog
 
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.core.ola.replicated.rows import LATE_S, WINDOW_S
-from weftmesh.router.counting import CountedWindow, OpenCounts
-from weftmesh.router.counts_file import read_open_counts, read_window, write_open_counts, write_window
+from weftmesh.router.counting.counts import CountedWindow, OpenCounts
+from weftmesh.router.counting.counts_file import read_open_counts, read_window, write_open_counts, write_window
 from weftmesh.runtime.files import make_private_directory, sync_directory
 
 WINDOWS_MAX: Final = LATE_S // WINDOW_S
@@ -22,7 +22,7 @@ DAMAGED_SUFFIX: Final = ".damaged"
 _SUFFIX: Final = ".window"
 _OPEN: Final = "open.counts"
 
-log = structlog.get_logger("weftmesh.router.windows")
+log = structlog.get_logger("weftmesh.router.counting.windows")
 
 
 class WindowStore:

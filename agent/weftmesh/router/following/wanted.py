@@ -20,7 +20,7 @@ from weftmesh.core.ola.replicated.rows import Override as Order
 from weftmesh.core.ola.replicated.rows import OverrideKind as OrderKind
 from weftmesh.core.records import record
 from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Settings
-from weftmesh.router.agreements import Followed
+from weftmesh.router.following.agreements import Followed
 
 _log = structlog.get_logger("weftmesh.router")
 _MODES: Final = {RouteMode.OBSERVE: Mode.OBSERVE, RouteMode.SUGGEST: Mode.SUGGEST, RouteMode.ACT: Mode.ACT}

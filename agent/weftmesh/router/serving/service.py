@@ -10,12 +10,12 @@ import grpc
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.routing.model import Decision
 from weftmesh.router.clock import Clock
-from weftmesh.router.contact import Contact
-from weftmesh.router.reports import Reports
-from weftmesh.router.tables import Tables, no_route
-from weftmesh.router.tickets import Tickets
-from weftmesh.router.views import table_view
-from weftmesh.router.watching import Watching
+from weftmesh.router.following.contact import Contact
+from weftmesh.router.routes.tables import Tables, no_route
+from weftmesh.router.serving.reports import Reports
+from weftmesh.router.serving.tickets import Tickets
+from weftmesh.router.serving.views import table_view
+from weftmesh.router.serving.watching import Watching
 from weftmesh.routing.v1 import decision_pb2, routing_pb2, routing_pb2_grpc
 from weftmesh.runtime.rpc import waits
 from weftmesh.runtime.wire.decisions import decision_message, reading_message

@@ -12,7 +12,7 @@ from typing import Final
 from weftmesh.core.ola.budget import Count, burn_rate
 from weftmesh.core.ola.burn import EVENTS_MIN
 from weftmesh.core.ola.model import Agreement
-from weftmesh.router.counting_rules import Rule, rules
+from weftmesh.router.counting.rules import Rule, rules
 from weftmesh.router.samples import Sample
 
 PART_S: Final = 10.0
@@ -59,7 +59,7 @@ class Burning:
             pair[1] += total
 
     def rates(self, now_s: float) -> dict[str, float]:
-        """Of each service with enough events how many times as fast as it may it spends its budget; the worst objective.
+        """Of each service with enough events: the rate of spending of its worst objective, 1 being what it may.
 
         Args:
             now_s: in the clock of `Sample.ended_s`.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from weftmesh.core.routing.model import OverrideKind
 from weftmesh.ola.v1 import agreement_pb2
-from weftmesh.router.contact import Contact
-from weftmesh.router.tables import Tables
+from weftmesh.router.following.contact import Contact
+from weftmesh.router.routes.tables import Tables
 from weftmesh.routing.v1 import routing_pb2
 
 

@@ -10,8 +10,8 @@ import structlog
 from weftmesh.core.errors import OverloadedError
 from weftmesh.router.clock import Clock
 from weftmesh.router.probing.scheduling import Runner
-from weftmesh.router.tables import Tables
-from weftmesh.router.tickets import Tickets
+from weftmesh.router.routes.tables import Tables
+from weftmesh.router.serving.tickets import Tickets
 
 TICK_S: Final = 0.05
 DEADLINE_S: Final = 0.1

@@ -19,8 +19,8 @@ from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.core.ola.replicated.outcomes import Reason
 from weftmesh.core.ola.replicated.rows import SHOWN_S
 from weftmesh.ola.v1 import command_pb2, ola_pb2
-from weftmesh.router.counting import CountedWindow, Counting
-from weftmesh.router.window_store import WindowStore
+from weftmesh.router.counting.counts import CountedWindow, Counting
+from weftmesh.router.counting.window_store import WindowStore
 
 GRACE_MS: Final = 3_000
 """After a window's end, for reports of requests that ended in it."""
@@ -34,7 +34,7 @@ RETRY_FIRST_S: Final = 1.0
 RETRY_MAX_S: Final = 60.0
 CALL_S: Final = 15.0
 
-log = structlog.get_logger("weftmesh.router.windows")
+log = structlog.get_logger("weftmesh.router.counting.windows")
 
 
 class Records(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from weftmesh.client import Client
 from weftmesh.core.errors import NodeUnreachableError
 from weftmesh.ola.v1 import command_pb2, ola_pb2
-from weftmesh.router.following import Following
+from weftmesh.router.following.following import Following
 
 
 class NodeRecords:

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.core.ola.replicated.rows import ConfirmedAgreement, ObjectiveCount
-from weftmesh.router.counting import CountedWindow, OpenCounts, Tally
-from weftmesh.router.counting_rules import Meaning
+from weftmesh.router.counting.counts import CountedWindow, OpenCounts, Tally
+from weftmesh.router.counting.rules import Meaning
 from weftmesh.runtime.files import write_atomic
 
 _MAGIC: Final = b"weftmesh-router-counts 1 "

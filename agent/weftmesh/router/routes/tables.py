@@ -24,9 +24,9 @@ from weftmesh.core.routing.events import (
 from weftmesh.core.routing.model import Decision, Inputs, Mode, OverrideKind, Row
 from weftmesh.core.routing.table import RoutingTable
 from weftmesh.router.clock import Clock
-from weftmesh.router.live import LiveRoute
+from weftmesh.router.following.wanted import WantedRoute
+from weftmesh.router.routes.live import LiveRoute
 from weftmesh.router.samples import Sample
-from weftmesh.router.wanted import WantedRoute
 from weftmesh.routing.v1 import kept_pb2
 from weftmesh.runtime.wire.decisions import row_message, rows_of
 

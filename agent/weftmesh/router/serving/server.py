@@ -9,8 +9,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from weftmesh.router import sockets
-from weftmesh.router.service import NAME, RoutingService
+from weftmesh.router.serving import sockets
+from weftmesh.router.serving.service import NAME, RoutingService
 from weftmesh.routing.v1 import routing_pb2_grpc
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
 

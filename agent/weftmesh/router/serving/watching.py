@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Collection
 from typing import Final
 
 from weftmesh.core.errors import OverloadedError
-from weftmesh.router.contact import Contact
-from weftmesh.router.tables import Tables
-from weftmesh.router.views import table_view
+from weftmesh.router.following.contact import Contact
+from weftmesh.router.routes.tables import Tables
+from weftmesh.router.serving.views import table_view
 from weftmesh.routing.v1 import routing_pb2
 
 WATCHERS_MAX: Final = 256

@@ -7,10 +7,10 @@ from typing import Final
 from weftmesh.core.errors import InvalidInputError, NotFoundError
 from weftmesh.core.routing.feedback import Load
 from weftmesh.router.clock import Clock
-from weftmesh.router.orca import checked_load, load_from_report
+from weftmesh.router.routes.tables import Tables, no_route
 from weftmesh.router.samples import Sample, Samples, Source
-from weftmesh.router.tables import Tables, no_route
-from weftmesh.router.tickets import Tickets
+from weftmesh.router.serving.orca import checked_load, load_from_report
+from weftmesh.router.serving.tickets import Tickets
 from weftmesh.routing.v1 import routing_pb2
 
 AGO_MAX_US: Final = 60_000_000

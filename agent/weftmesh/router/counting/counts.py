@@ -14,7 +14,7 @@ from weftmesh.core.ola.model import Agreement
 from weftmesh.core.ola.replicated.rows import WINDOW_S, ConfirmedAgreement, Limits, ObjectiveCount
 from weftmesh.core.records import record
 from weftmesh.core.workflow.building import workflow
-from weftmesh.router.counting_rules import Meaning, Rule, rules
+from weftmesh.router.counting.rules import Meaning, Rule, rules
 from weftmesh.router.samples import Sample
 
 WINDOW_MS: Final = WINDOW_S * 1_000

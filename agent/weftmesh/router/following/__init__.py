@@ -1,0 +1,1 @@
+"""What the node says: agreements and orders, its certificate, and how long ago it spoke."""

@@ -1,0 +1,1 @@
+"""What programs and people of this machine ask on router.sock."""
