@@ -25,7 +25,7 @@ async def check_clocks(patient: Patient) -> list[Finding]:
     if not told:
         return [Finding(CHECK, Severity.SKIPPED, "no clock to compare with", survey.not_asked or "no member answered")]
     ahead_s = {survey.node: 0.0} | {peer.node: peer.clock_ahead_s or 0.0 for peer in told}
-    findings = judged(patient, survey.node, ahead_s, max(peer.clock_error_s for peer in told))
+    findings = judged(patient, survey.node, ahead_s, _PAIR * max(peer.clock_error_s for peer in told))
     return findings or [Finding(CHECK, Severity.OK, "the clocks agree", ", ".join(map(_measured, told)))]
 
 
@@ -36,7 +36,7 @@ def judged(patient: Patient, own: str, ahead_s: Mapping[str, float], error_s: fl
         patient: for the remedies.
         own: this node's name.
         ahead_s: each clock minus this node's.
-        error_s: by how much the worst of these may be wrong.
+        error_s: by how much the difference of two of these may be wrong.
     """
     alone = len(ahead_s) == _PAIR  # of two clocks nobody knows which one is wrong
     compared = "the other one" if alone else f"the median of {len(ahead_s)} clocks"

@@ -62,12 +62,17 @@ def _fixes(problem: Problem) -> Iterator[Fix]:
     near = "" if problem.key in names else _near(problem.key, names)
     if near and not _has_key(file, problem.section, near):
         yield edit_line(file, line, problem.key, near)
-    else:
+    elif not _begins_section(file, line):
         yield comment_out(file, line, then="the default takes effect")
 
 
 def _near(word: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)), "")
+
+
+def _begins_section(file: Path, line: int) -> bool:
+    """Without its header the keys of a section would belong to the one before."""
+    return file.read_text(errors="replace").splitlines()[line - 1].lstrip().startswith("[")
 
 
 def _has_key(file: Path, section: str, key: str) -> bool:

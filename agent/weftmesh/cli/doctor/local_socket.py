@@ -6,6 +6,7 @@ import getpass
 import grp
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
@@ -17,6 +18,8 @@ from weftmesh.cli.doctor.patient import Patient
 CHECK: Final = "socket"
 MODE: Final = 0o660
 CONNECT_TIMEOUT_S: Final = 2.0
+_CREDENTIALS: Final = struct.Struct("3i")
+"""struct ucred of unix(7): pid, uid, gid."""
 
 
 async def check_local_socket(patient: Patient) -> list[Finding]:
@@ -26,8 +29,10 @@ async def check_local_socket(patient: Patient) -> list[Finding]:
         return findings
     survey = await patient.survey()
     if survey.own is None:
-        fixes = patient.remedies.restart()
-        return [Finding(CHECK, Severity.FAILURE, "the agent takes calls and answers none", survey.own_error, fixes)]
+        pid = _connect(patient.socket)
+        evidence = f"process {pid} has {patient.socket}; {survey.own_error}"
+        fixes = patient.remedies.replace_hung(pid)
+        return [Finding(CHECK, Severity.FAILURE, "the agent takes calls and answers none", evidence, fixes)]
     return [
         Finding(CHECK, Severity.OK, f"{survey.own.node} answers", f"{patient.socket}, version {survey.own.version}")
     ]
@@ -79,7 +84,10 @@ def _connection(patient: Patient) -> Iterator[Finding]:
         yield Finding(CHECK, Severity.FAILURE, summary, evidence, patient.remedies.restart())
 
 
-def _connect(path: Path) -> None:
+def _connect(path: Path) -> int:
+    """The process at the other end, once it is connected."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(CONNECT_TIMEOUT_S)
         probe.connect(str(path))
+        pid, _, _ = _CREDENTIALS.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        return int(pid)

@@ -39,6 +39,8 @@ def _fixes(patient: Patient, peer: Answer) -> tuple[Fix, ...]:
     match peer.failed_step:
         case "name":
             return ()  # the check of names has them
+        case "answer":
+            return patient.remedies.restart(peer.node)
         case "tls" if EXPIRED in peer.error:
             return (patient.remedies.let_in_again(peer.node, here=False),)
         case "connect" if not peer.refused and patient.remedies.has("firewall-cmd"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
+AGENT_NAMES: Final = ("weftmesh.agent", "weftmeshd")
 _LISTENING: Final = "0A"
 _SERVICE: Final = re.compile(r"/system\.slice/([^/\n]+\.service)$", re.MULTILINE)
 
@@ -23,6 +24,11 @@ class Holder:
     """Its command line."""
     unit: str
     """The systemd service it belongs to; empty for none."""
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether it is an agent of a mesh."""
+        return any(name in self.command for name in AGENT_NAMES)
 
 
 def holder_of(port: int) -> Holder | None:

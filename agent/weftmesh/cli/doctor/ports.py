@@ -42,6 +42,7 @@ async def check_ports(patient: Patient) -> list[Finding]:
 
 
 def _taken(patient: Patient, what: str, address: str) -> Iterator[Finding]:
+    """Why the agent could not listen on an address."""
     host, port = split_address(address)
     try:
         family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -50,21 +51,29 @@ def _taken(patient: Patient, what: str, address: str) -> Iterator[Finding]:
             listener.bind(place)
             listener.listen()  # an address in use may be bound again, and not listened on
     except OSError as error:
-        fixes: tuple[Fix, ...] = ()
-        evidence = f"{address}: {error.strerror}"
-        if error.errno == errno.EADDRINUSE and (holder := holder_of(port)) is not None:
-            evidence += f"; process {holder.pid} listens there: {holder.command}"
-            stop = (
-                f"systemctl stop {holder.unit}" if holder.unit and patient.remedies.has_unit else f"kill {holder.pid}"
-            )
-            fixes = (Fix(stop, then=f"or give weftmesh another {what} in {patient.remedies.config_file}"),)
-        elif error.errno == errno.EADDRNOTAVAIL:
-            fixes = tuple(_anywhere(patient, address))
-        yield Finding(CHECK, Severity.FAILURE, f"the agent cannot listen on its {what}", evidence, fixes)
+        if error.errno == errno.EADDRINUSE:
+            yield _held(patient, what, address)
+        else:
+            summary, fixes = f"the agent cannot listen on its {what}", tuple(_anywhere(patient, address))
+            yield Finding(CHECK, Severity.FAILURE, summary, f"{address}: {error.strerror}", fixes)
+
+
+def _held(patient: Patient, what: str, address: str) -> Finding:
+    """Who listens there, as far as this user may see."""
+    holder = holder_of(split_address(address)[1])
+    if holder is None:
+        evidence = f"{address} is in use; only root sees by which process"
+        return Finding(CHECK, Severity.UNKNOWN, f"somebody listens on the {what}", evidence)
+    evidence = f"{address}: process {holder.pid} listens there: {holder.command}"
+    if holder.is_agent:  # what is wrong with it is for the check of the local socket to say
+        return Finding(CHECK, Severity.SKIPPED, f"an agent has the {what}, and does not answer here", evidence)
+    stop = f"systemctl stop {holder.unit}" if holder.unit and patient.remedies.has_unit else f"kill {holder.pid}"
+    fix = Fix(stop, then=f"or give weftmesh another {what} in {patient.remedies.config_file}")
+    return Finding(CHECK, Severity.FAILURE, f"another process has the {what}", evidence, (fix,))
 
 
 def _anywhere(patient: Patient, address: str) -> Iterator[Fix]:
-    """Listen on every address instead of one that this machine does not have."""
+    """Listen on every address instead of one that this machine does not have or know."""
     origins = (one.origin for one in patient.config.settings if one.section == "mesh" and one.value == address)
     for origin in origins:
         file, _, line = origin.rpartition(":")

@@ -19,7 +19,7 @@ UNIT_DIRECTORIES: Final = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/s
 FOUNDER: Final = "the node with the mesh's authority"
 _SPECIAL_IN_PATTERN: Final = r"\/.*[]^$"
 _SPECIAL_IN_REPLACEMENT: Final = r"\/&"
-PASTE_LINE: Final = "run the line that it prints on {node}"
+PASTE_LINE: Final = "run the line that it prints on {node}; where the agent runs, restart it then"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,13 @@ class Remedies:
             return Fix("weftmeshd", node)
         return Fix(f"weftmeshd --config {shlex.quote(str(self.config_file))}")
 
-    def restart(self) -> tuple[Fix, ...]:
-        """Restart this node's agent; nothing where somebody started it by hand, who has to stop it too."""
-        return (Fix(f"systemctl restart {AGENT_UNIT}"),) if self.has_unit else ()
+    def restart(self, node: str = "") -> tuple[Fix, ...]:
+        """Restart a node's agent; nothing where somebody started it by hand, who has to stop it too."""
+        return (Fix(f"systemctl restart {AGENT_UNIT}", node),) if self.has_unit else ()
+
+    def replace_hung(self, pid: int) -> tuple[Fix, ...]:
+        """Restart this node's agent, which does not listen to a polite request any more."""
+        return self.restart() or (Fix(f"kill -KILL {pid}"), self.start())
 
     def let_in_again(self, node: str, *, here: bool) -> Fix:
         """Give a member whose certificate has expired a new one."""
