@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from weftmesh.runtime.clock import wall_ms
+
+
+def utc_text(table_s: float) -> str:
+    """A time in the clock of tables, for people: `2026-11-22 13:04:11.9 UTC`."""
+    text = datetime.fromtimestamp(table_s, UTC).isoformat(" ", "milliseconds")
+    return f"{text[:-8]} UTC"
 
 
 class Clock:

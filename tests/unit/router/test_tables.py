@@ -12,6 +12,7 @@ from weftmesh.core.errors import NotFoundError
 from weftmesh.core.ola.model import ProbeKind, RouteMode
 from weftmesh.core.ola.replicated.rows import OverrideKind
 from weftmesh.core.routing.model import Condition
+from weftmesh.router.clock import utc_text
 from weftmesh.router.samples import Source
 
 
@@ -179,3 +180,7 @@ def test_every_decision_is_kept_with_the_number_after_the_one_before() -> None:
     numbers = [one.number for one in bench.log.decisions]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) > 3
+
+
+def test_times_in_a_story_are_those_of_a_clock_on_the_wall() -> None:
+    assert utc_text(1_795_352_711.16) == "2026-11-22 13:05:11.1 UTC"

@@ -200,7 +200,7 @@ def _detail(inputs: Inputs, row: Row, reading: Reading | None, target: float, re
         return f"{override.actor}: {override.why}; {seen}"
     if row.condition is Condition.EJECTED:
         times = "" if row.ejections == 1 else f", time {row.ejections}"
-        return f"{seen}; out until {row.until_s:.1f} s at the earliest{times}"
+        return f"{seen}; out for {row.until_s - row.since_s:.0f} s at least{times}"
     if reason is Reason.HELD:
         return f"{seen}; wanted {target:.3f}, moved too recently"
     return seen

@@ -45,7 +45,7 @@ from weftmesh.core.routing.model import (
     Row,
     Settings,
 )
-from weftmesh.core.routing.story import route_story
+from weftmesh.core.routing.story import TimeText, in_seconds, route_story
 from weftmesh.core.routing.weights import near
 
 ROUTES_MAX: Final = 10_000
@@ -121,12 +121,12 @@ class RoutingTable:
             check_rows(one.endpoints, one.settings, one.rows)
             check_rows(one.endpoints, one.settings, one.proposed)
 
-    def story(self, route: str) -> str:
+    def story(self, route: str, time_text: TimeText = in_seconds) -> str:
         """What happened to a route, for people."""
         one = self._routes.get(route)
         if one is None:
             return f"{route}: no such route"
-        return route_story(one.name, one.mode, one.overrides, one.rows, one.decisions)
+        return route_story(one.name, one.mode, one.overrides, one.rows, one.decisions, time_text)
 
     # Reading
 

@@ -23,7 +23,7 @@ from weftmesh.core.routing.events import (
 )
 from weftmesh.core.routing.model import Decision, Inputs, Mode, OverrideKind, Row
 from weftmesh.core.routing.table import RoutingTable
-from weftmesh.router.clock import Clock
+from weftmesh.router.clock import Clock, utc_text
 from weftmesh.router.following.wanted import WantedRoute
 from weftmesh.router.routes.live import LiveRoute
 from weftmesh.router.samples import Sample
@@ -108,7 +108,7 @@ class Tables:
 
     def story(self, route: str) -> str:
         """See RoutingTable."""
-        return self._table.story(route)
+        return self._table.story(route, utc_text)
 
     def refused(self, route: str) -> tuple[str, ...]:
         """What could not be followed, and why."""
