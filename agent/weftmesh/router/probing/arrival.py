@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 _BYTES: Final = 104
+_LAST_DATA_SENT: Final = 44
 _LAST_DATA_RECEIVED: Final = 52
 _ROUND_TRIP: Final = 68
 _RETRANSMITTED: Final = 100
 """Where numbers stand in `struct tcp_info` of linux/tcp.h, which only ever grows at its end."""
 TICK_S: Final = 0.010
 """The kernel counts the age of data in ticks, of which it has 100 a second or more."""
-_LAST_LOOK_S: Final = 0.005
+_LAST_LOOK_S: Final = 0.020
 
 
 @asynccontextmanager
@@ -45,6 +46,14 @@ def handshake_s(connection: socket.socket) -> float | None:
 def data_waited_s(connection: socket.socket) -> float:
     """How long the newest data had been here at least when it was read just now."""
     return max(0.0, _number(_info(connection), _LAST_DATA_RECEIVED) / 1e3 - TICK_S)
+
+
+def exchange_s(connection: socket.socket) -> float | None:
+    """How long at most the newest data came after what was sent; None where something had to be sent again."""
+    info = _info(connection)
+    if _number(info, _RETRANSMITTED):
+        return None
+    return max(0, _number(info, _LAST_DATA_SENT) - _number(info, _LAST_DATA_RECEIVED)) / 1e3 + TICK_S
 
 
 def _info(connection: socket.socket) -> bytes:

@@ -14,7 +14,7 @@ from weftmesh.core.errors import ConfigError, InvalidInputError
 from weftmesh.core.ola.model import Probe
 from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.probing.answers import Answer, in_time, refused, silent
-from weftmesh.router.probing.arrival import data_waited_s, heard_within
+from weftmesh.router.probing.arrival import data_waited_s, exchange_s, heard_within
 from weftmesh.router.probing.dialling import dialled, why
 from weftmesh.router.probing.names import Names
 from weftmesh.runtime.addresses import split_address
@@ -59,6 +59,8 @@ class HttpProber:
                 begun_s = time.monotonic() - took_s
                 status = await self._status(connection, endpoint.address, probe)
                 latency_s = time.monotonic() - begun_s - data_waited_s(connection)
+                if not probe.tls and (exchanged_s := exchange_s(connection)) is not None:
+                    latency_s = min(latency_s, took_s + exchanged_s)
                 return in_time(_answer(status, latency_s, took_s), probe.timeout_ms)
         except TimeoutError:
             return silent(probe.timeout_ms)
