@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from weftmesh.core.ola.model import Probe, ProbeKind
 from weftmesh.core.routing.model import Endpoint
+from weftmesh.router.probing.arrival import exchange_s
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.tcp import TcpProber
 
@@ -85,3 +86,15 @@ async def test_an_answer_that_waited_here_is_as_quick_as_it_came() -> None:
     assert answer.ok
     assert answer.latency_us is not None
     assert ANSWERED_S * 0.9e6 < answer.latency_us < (ANSWERED_S / 2 + STALL_S) * 0.9e6
+
+
+def test_the_kernel_knows_how_long_an_answer_took() -> None:
+    with server(b"answer") as endpoint:
+        host, _, port = endpoint.address.rpartition(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"question")
+            time.sleep(2 * STALL_S)
+            connection.recv(1_024)
+            found_s = exchange_s(connection)
+    assert found_s is not None
+    assert ANSWERED_S * 0.9 < found_s < 2 * STALL_S * 0.9
