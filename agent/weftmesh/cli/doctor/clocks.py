@@ -25,32 +25,29 @@ async def check_clocks(patient: Patient) -> list[Finding]:
     if not told:
         return [Finding(CHECK, Severity.SKIPPED, "no clock to compare with", survey.not_asked or "no member answered")]
     ahead_s = {survey.node: 0.0} | {peer.node: peer.clock_ahead_s or 0.0 for peer in told}
-    findings = judged(patient, survey.node, ahead_s, _PAIR * max(peer.clock_error_s for peer in told))
+    error_s = _PAIR * max(peer.clock_error_s for peer in told)  # of a difference, both clocks' errors
+    compared = "the other one" if len(ahead_s) == _PAIR else f"the median of {len(ahead_s)} clocks"
+    findings = []
+    for node, apart_s in wrong_clocks(ahead_s, error_s).items():
+        severity = Severity.FAILURE if abs(apart_s) > SKEW_FAILURE_S else Severity.WARNING
+        summary = f"{node}'s clock is {'ahead' if apart_s > 0 else 'behind'} by {abs(apart_s):.1f} s"
+        evidence = f"{apart_s:+.3f} s from {compared}, to within {error_s:.3f} s"
+        fixes = patient.remedies.set_clock("" if node == survey.node else node)
+        findings.append(Finding(CHECK, severity, summary, evidence, fixes))
     return findings or [Finding(CHECK, Severity.OK, "the clocks agree", ", ".join(map(_measured, told)))]
 
 
-def judged(patient: Patient, own: str, ahead_s: Mapping[str, float], error_s: float) -> list[Finding]:
-    """Findings about the clocks that are apart from the median, of two clocks from each other.
+def wrong_clocks(ahead_s: Mapping[str, float], error_s: float) -> dict[str, float]:
+    """The clocks that are too far from the median of all, and how far they are; of two, from each other.
 
     Args:
-        patient: for the remedies.
-        own: this node's name.
-        ahead_s: each clock minus this node's.
-        error_s: by how much the difference of two of these may be wrong.
+        ahead_s: each clock minus one of them.
+        error_s: by how much a difference may be wrong.
     """
-    alone = len(ahead_s) == _PAIR  # of two clocks nobody knows which one is wrong
-    compared = "the other one" if alone else f"the median of {len(ahead_s)} clocks"
     middle_s = statistics.median(ahead_s.values())
-    findings = []
-    for node, found_s in ahead_s.items():
-        apart_s = (found_s - middle_s) * (_PAIR if alone else 1)
-        if abs(apart_s) - error_s > SKEW_WARNING_S:
-            severity = Severity.FAILURE if abs(apart_s) > SKEW_FAILURE_S else Severity.WARNING
-            summary = f"{node}'s clock is {'ahead' if apart_s > 0 else 'behind'} by {abs(apart_s):.1f} s"
-            evidence = f"{apart_s:+.3f} s from {compared}, to within {error_s:.3f} s"
-            fixes = patient.remedies.set_clock("" if node == own else node)
-            findings.append(Finding(CHECK, severity, summary, evidence, fixes))
-    return findings
+    scale = _PAIR if len(ahead_s) == _PAIR else 1  # of two clocks nobody knows which one is wrong
+    apart_s = {node: (found_s - middle_s) * scale for node, found_s in ahead_s.items()}
+    return {node: found_s for node, found_s in apart_s.items() if abs(found_s) - error_s > SKEW_WARNING_S}
 
 
 def _measured(peer: Answer) -> str:
