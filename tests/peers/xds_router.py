@@ -15,6 +15,7 @@ from weftmesh.core.ola.model import ServiceClass
 from weftmesh.core.routing.model import Decision, Endpoint, Mode, Settings
 from weftmesh.router.clock import Clock
 from weftmesh.router.following.wanted import WantedRoute
+from weftmesh.router.probing.names import Names
 from weftmesh.router.routes.tables import Tables
 from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
@@ -49,7 +50,7 @@ async def routed(found: Endpoints, socket: Path) -> AsyncIterator[Tables]:
     route = WantedRoute(SERVICE, ("ola",), members, Settings(), Mode.ACT, (), (), ServiceClass.NORMAL)
     async with serving(XdsServer(tables, socket=socket)) as server:
         tables.want({SERVICE: route})
-        XdsFeed(tables, server)
+        XdsFeed(tables, server, Names())
         task = asyncio.create_task(decide(tables))
         try:
             yield tables

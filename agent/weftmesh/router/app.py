@@ -87,7 +87,8 @@ class Router:
         self._windows = Windows(records, self._counting, store, self._clock.wall_ms, rng)
         self._lanes = Lanes()
         self._burning = Burning()
-        probing = Probing(self._lanes, self, self._clock, rng, _probers(config))
+        self._names = Names()
+        probing = Probing(self._lanes, self, self._clock, rng, _probers(config, self._names))
         self._probing = ProbingInLane(probing, self, config.probe_ca) if config.critical_lane else probing
         self._tickets = Tickets(self._abandon)
         self._deciding = Deciding(self._tables, self._tickets, self._lanes, self._clock)
@@ -106,12 +107,12 @@ class Router:
         try:
             await self._serving.start()
             await self._xds.start()
-            XdsFeed(self._tables, self._xds)
+            feed = XdsFeed(self._tables, self._xds, self._names)
             _log.info("the router answers", socket=str(self._config.listen), routes=len(self._tables.names()))
             notify("READY=1")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_beating(watchdog_limit_s(os.environ)), name="Watchdog")
-                for part in (self._following, self._probing, self._deciding, self._keeping, self._windows):
+                for part in (self._following, self._probing, self._deciding, self._keeping, self._windows, feed):
                     tasks.create_task(part.run(), name=type(part).__name__)
                 tasks.create_task(self._recalibrate(), name="Burning")
                 if self._certificate is not None:
@@ -195,8 +196,7 @@ class Router:
         return lanes_view(self._lanes, critical)
 
 
-def _probers(config: RouterConfig) -> dict[ProbeKind, TcpProber | HttpProber | HealthProber | IcmpProber]:
-    names = Names()
+def _probers(config: RouterConfig, names: Names) -> dict[ProbeKind, TcpProber | HttpProber | HealthProber | IcmpProber]:
     return {
         ProbeKind.TCP: TcpProber(names),
         ProbeKind.HTTP: HttpProber(names, config.probe_ca),
