@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.router.agreed_routes import Bench, agreement
 
 from weftmesh.core.errors import InvalidInputError, NotFoundError
+from weftmesh.core.routing.model import Condition
 from weftmesh.router.samples import Sample
 from weftmesh.router.serving.orca import CAPACITY, IN_FLIGHT, SERVICE_US, load_from_report
 from weftmesh.router.serving.reports import AGO_MAX_US, Reports
@@ -134,7 +135,18 @@ def test_any_bytes_are_a_load_or_none(data: bytes) -> None:
     assert found is None or found.capacity > 0.0
 
 
-@pytest.mark.parametrize("number", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1.0, 1e18])
 def test_a_load_that_makes_no_sense_is_none(number: float) -> None:
     metrics = {SERVICE_US: 1.0, IN_FLIGHT: number, CAPACITY: 1.0}
     assert load_from_report(routing_pb2.OrcaLoad(named_metrics=metrics).SerializeToString()) is None
+
+
+def test_an_endpoint_that_lies_about_its_load_is_judged_by_its_answers() -> None:
+    desk = Desk()
+    lie = routing_pb2.OrcaLoad(named_metrics={SERVICE_US: 1e308, IN_FLIGHT: 1e308, CAPACITY: 4.0}).SerializeToString()
+    for at in range(20):
+        for name in ("e0", "e1", "e2"):
+            fields = {"orca": lie, "latency_us": 5_000, "ok": name != "e0" or at < 3}
+            desk.reports.take(routing_pb2.RequestReport(route="pay", endpoint=name, **fields))  # type: ignore[arg-type]
+    desk.bench.pass_time(2.0)
+    assert desk.bench.tables.rows("pay")[0].condition is Condition.EJECTED

@@ -38,6 +38,10 @@ CONFIDENCE_Z: Final = 1.0
 """Of the one-sided lower bound: 84 %."""
 DEAD_PROBES: Final = 3
 """So many probes without an answer in a row."""
+WORKING_MAX_S: Final = 3_600.0
+"""Nobody works for longer on a request."""
+REQUESTS_MAX: Final = 1e6
+"""And nobody holds or works on more of them. Means would have to forget what is said beyond for hours, or for ever."""
 
 
 @record(frozen=True, slots=True)
@@ -53,6 +57,15 @@ class Load:
     service_s: float
     in_flight: float
     capacity: float
+
+    @property
+    def can_be(self) -> bool:
+        """Whether it makes sense; what does not is no word about the endpoint."""
+        return (
+            0.0 <= self.service_s <= WORKING_MAX_S
+            and 0.0 <= self.in_flight <= REQUESTS_MAX
+            and 0.0 < self.capacity <= REQUESTS_MAX
+        )
 
 
 class DecayingMean:
@@ -241,7 +254,7 @@ class EndpointFeedback:
         return held_up
 
     def _hear(self, now_s: float, load: Load) -> None:
-        if not (0.0 <= load.in_flight < math.inf and 0.0 < load.capacity < math.inf):
+        if not load.can_be:
             return
         self.others = max(0.0, load.in_flight - self.in_flight)
         self._held.add(now_s, load.in_flight)
@@ -253,6 +266,6 @@ class EndpointFeedback:
     def _confirm(self, now_s: float, service_s: float) -> None:
         if not math.isfinite(service_s):
             return
-        self.service_s = max(SERVICE_MIN_S, service_s)
+        self.service_s = min(max(SERVICE_MIN_S, service_s), WORKING_MAX_S)
         self.fresh_at_s = now_s
         self._service_slow.add(now_s, self.service_s)

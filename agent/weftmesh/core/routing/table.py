@@ -15,6 +15,7 @@ from typing import Final
 from weftmesh.core.routing import orders
 from weftmesh.core.routing.checking import check_rows
 from weftmesh.core.routing.deciding import Policy, decide, kept
+from weftmesh.core.routing.ejecting import EJECTIONS_MAX
 from weftmesh.core.routing.events import (
     ClearOverride,
     Decided,
@@ -51,6 +52,8 @@ from weftmesh.core.routing.weights import near
 ROUTES_MAX: Final = 10_000
 DECISIONS_KEPT: Final = 256
 """Of each route, for stories; the log on disk keeps more."""
+ROWS_KEPT: Final = 2_048
+"""In all of them together, of routes with many endpoints: a row and its reading take half a kilobyte."""
 PROPOSAL_MIN: Final = 0.01
 """What is only proposed is recorded again when a weight of it differs by this much."""
 _UNCHANGED: Final = Outcome(OutcomeKind.UNCHANGED)
@@ -173,7 +176,7 @@ class RoutingTable:
             return _refused(Refusal.INVALID, f"route {event.route}: what was kept of it is no table: {error}")
         if event.route in self._routes or len(self._routes) >= ROUTES_MAX or not event.rows:
             return _refused(Refusal.INVALID, f"route {event.route} is there already, or empty; nothing is restored")
-        rows = tuple(_not_after(row, self._now_s) for row in event.rows)
+        rows = tuple(_not_after(row, self._now_s, event.settings) for row in event.rows)
         self._routes[event.route] = Route(
             event.route,
             event.endpoints,
@@ -280,6 +283,8 @@ class RoutingTable:
         route.decided += 1
         decision = Decision(route.decided, inputs, before, after)
         route.decisions.append(decision)
+        while len(route.decisions) > max(1, ROWS_KEPT // len(after)):
+            route.decisions.popleft()
         effects: list[Effect] = [Decided(route.name, decision)]
         if _weights(in_force) != _weights(before):
             route.version += 1
@@ -333,10 +338,11 @@ def _weights(rows: tuple[Row, ...]) -> list[tuple[str, float, float]]:
     return [(row.endpoint, row.weight, row.admission) for row in rows]
 
 
-def _not_after(row: Row, now_s: float) -> Row:
-    """The row without times to come, such as a clock that was set back leaves; the end of an ejection is one."""
-    moved_s = min(row.moved_s, now_s)
-    return replace(row, since_s=min(row.since_s, now_s), moved_s=moved_s, turned_s=min(row.turned_s, moved_s))
+def _not_after(row: Row, now_s: float, settings: Settings) -> Row:
+    """The row without times to come, such as a clock that was set back leaves; an ejection ends as it would have."""
+    since_s, moved_s = min(row.since_s, now_s), min(row.moved_s, now_s)
+    until_s = min(row.until_s, since_s + EJECTIONS_MAX * settings.ejection_s)
+    return replace(row, since_s=since_s, until_s=until_s, moved_s=moved_s, turned_s=min(row.turned_s, moved_s))
 
 
 def _sane(reading: Reading) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -33,8 +32,5 @@ def load_from_report(report: bytes) -> Load | None:
 
 def checked_load(service_us: float, in_flight: float, capacity: float) -> Load | None:
     """The load; None where a number makes no sense."""
-    if not all(math.isfinite(one) for one in (service_us, in_flight, capacity)):
-        return None
-    if service_us < 0.0 or in_flight < 0.0 or capacity <= 0.0:
-        return None
-    return Load(service_us / 1e6, in_flight, capacity)
+    load = Load(service_us / 1e6, in_flight, capacity)
+    return load if load.can_be else None

@@ -112,7 +112,7 @@ def test_what_an_endpoint_says_that_cannot_be_is_not_believed() -> None:
     for load in (Load(math.nan, 1.0, 4.0), Load(0.01, -1.0, 4.0), Load(0.01, 1.0, 0.0), Load(math.inf, math.nan, 1.0)):
         one.probed(1.0, 0.001, True, load)
     assert math.isfinite(one.service_s)
-    assert (one.others, one.capacity) == (1.0, 4.0)
+    assert (one.others, one.capacity) == (0.0, 4.0)
 
 
 def test_counted_requests_weigh_as_single_ones_do() -> None:
@@ -122,3 +122,15 @@ def test_counted_requests_weigh_as_single_ones_do() -> None:
         other.probed(1.0, 0.001 if at < 3 else None, at < 3, None)
     assert one.refresh(1.0) == pytest.approx(other.refresh(1.0))
     assert one.service_s == other.service_s, "nobody said how long they took"
+
+
+def test_no_lie_about_load_outlives_the_next_true_words() -> None:
+    one = known()
+    for at in range(5):
+        one.probed(at / 10, 0.001, True, Load(1e302, 1e308, 4.0))
+        one.probed(at / 10, 0.001, True, Load(0.02, 1.0, 1e308))
+    for at in range(60):
+        one.probed(1.0 + at, 0.001, True, Load(0.02, 1.0, 4.0))
+    reading = one.reading(61.0)
+    assert math.isclose(reading.service_s, 0.02)
+    assert math.isclose(reading.in_flight, 1.0)

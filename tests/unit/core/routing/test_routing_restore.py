@@ -12,7 +12,7 @@ from weftmesh.core.routing.events import (
     TableChanged,
     Wake,
 )
-from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Reading, Settings
+from weftmesh.core.routing.model import Condition, Endpoint, Mode, Override, OverrideKind, Reading, Settings
 from weftmesh.core.routing.table import RoutingTable
 
 ENDPOINTS = (Endpoint("a", "127.0.0.1:1"), Endpoint("b", "127.0.0.1:2"), Endpoint("c", "127.0.0.1:3"))
@@ -70,6 +70,15 @@ def test_a_clock_that_was_set_back_leaves_no_time_to_come() -> None:
     table.apply(kept(running()), 50.0)
     assert all(row.since_s <= 50.0 and row.moved_s <= 50.0 for row in table.rows("pay"))
     table.check()
+
+
+def test_an_ejection_ends_though_the_clock_was_set_back_by_days() -> None:
+    table = RoutingTable()
+    table.apply(kept(running()), -1e6)
+    well = tuple(replace(one, bad_lower=0.0, alive=True) for one in DEAD)
+    for second in range(200):
+        table.apply(Observe("pay", well), -1e6 + second)
+    assert table.rows("pay")[2].condition is Condition.ACTIVE
 
 
 def test_settings_that_changed_meanwhile_hold_at_once() -> None:

@@ -7,6 +7,7 @@ from tests.unit.core.routing.routes import ROUTE, Table, bad, dead, endpoints, g
 
 from weftmesh.core.routing.events import ClearOverride, Observe, OutcomeKind, Refusal, SetMode, SetRoute, Suggested
 from weftmesh.core.routing.model import Condition, Mode, OverrideKind, Reading, Reason, Settings
+from weftmesh.core.routing.table import ROWS_KEPT
 
 
 def ejected(table: Table) -> list[str]:
@@ -293,3 +294,11 @@ def test_the_story_says_what_happened_and_by_whom() -> None:
     assert "order: freeze" in story
     assert "ops: maintenance" in story
     assert "e0: 33.3% active -> 0.0% ejected, errors" in story
+
+
+def test_many_endpoints_take_no_more_memory_for_their_decisions_than_few() -> None:
+    table = Table(100)
+    for at in range(60):
+        table.order(OverrideKind.DRAIN, f"e{at}")
+    assert sum(len(one.after) for one in table.machine.decisions(ROUTE)) <= ROWS_KEPT
+    assert table.log[-1] == table.machine.decisions(ROUTE)[-1]
