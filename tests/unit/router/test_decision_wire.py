@@ -15,6 +15,7 @@ from weftmesh.core.routing.model import (
     Reason,
     Row,
     Settings,
+    Share,
 )
 from weftmesh.core.routing.table import RoutingTable
 from weftmesh.routing.v1 import decision_pb2
@@ -45,14 +46,25 @@ def test_decisions_come_back_as_they_were() -> None:
 def test_no_field_of_a_row_a_reading_or_an_endpoint_is_left_out() -> None:
     row = Row("e", 0.5, 0.6, 0.7, Condition.EJECTED, Reason.DEAD, "gone", 1.0, 2.0, 3, -1, 4.0, 3.5)
     reading = Reading("e", 0.1, 0.2, 0.3, 4.0, 5.0, False)
+    weighing = Override(OverrideKind.WEIGH, "", "ann", "canary", (Share("e", 0.95), Share("f", 0.05)))
     inputs = Inputs(
         "r",
         9.0,
         Mode.SUGGEST,
         Settings(threshold_s=1.0),
         (Endpoint("e", "h:1", 2.0, "z"),),
-        (Override(OverrideKind.PIN, "e", "ann", "why"),),
+        (Override(OverrideKind.PIN, "e", "ann", "why"), weighing),
         (reading,),
     )
     decision = Decision(4, inputs, (row,), (row, row))
     assert decision_of(decision_message(decision)) == decision
+
+
+def test_an_order_from_before_there_were_shares_is_read_without() -> None:
+    drain = Override(OverrideKind.DRAIN, "b", "ann", "why")
+    inputs = Inputs("r", 9.0, Mode.ACT, Settings(), (Endpoint("b", "h:1"),), (drain,), ())
+    message = decision_message(Decision(1, inputs, (), ()))
+    # The fields that an order had then: kind, endpoint, actor, why.
+    old = bytes.fromhex("0a05647261696e120162" + "1a03616e6e" + "2203776879")
+    message.inputs.overrides[0].CopyFrom(decision_pb2.Override.FromString(old))
+    assert decision_of(message).inputs.overrides == (drain,)

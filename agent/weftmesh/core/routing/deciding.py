@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from weftmesh.core.routing import ordered as by_order
 from weftmesh.core.routing import weights
 from weftmesh.core.routing.ejecting import conditions
 from weftmesh.core.routing.model import NEVER_S, Condition, Inputs, OverrideKind, Reading, Reason, Row
@@ -26,7 +27,7 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     known = [_heard(readings.get(row.endpoint)) for row in rows]
     ramps = [weights.ramp(row, inputs.time_s, inputs.settings) for row in rows]
     natural = weights.shares(inputs.endpoints, known, ramps, inputs.settings)
-    ordered, targets = _ordered(inputs, natural)
+    ordered, targets = by_order.targets(inputs, ramps, natural)
     now = [row.weight for row in rows]
     gone = [row.condition is Condition.EJECTED and not target for row, target in zip(rows, targets, strict=True)]
     forced = weights.without(now, targets, gone, _falling(inputs, rows, ordered, targets)) if any(gone) else now
@@ -94,28 +95,12 @@ def joined(inputs: Inputs, before: Sequence[Row]) -> list[Row]:
     return [row if row.weight == value else replace(row, weight=value) for row, value in zip(rows, values, strict=True)]
 
 
-def _ordered(inputs: Inputs, natural: Sequence[float]) -> tuple[list[Reason | None], list[float]]:
-    """What operators ordered for each endpoint, and the targets that follow."""
-    names = [one.name for one in inputs.endpoints]
-    pinned = next((one.endpoint for one in inputs.overrides if one.kind is OverrideKind.PIN), None)
-    if pinned in names:
-        return [Reason.PINNED] * len(names), [1.0 if name == pinned else 0.0 for name in names]
-    drained = {one.endpoint for one in inputs.overrides if one.kind is OverrideKind.DRAIN} & set(names)
-    if not drained or len(drained) == len(names):
-        return [None] * len(names), list(natural)
-    ordered = [Reason.DRAINED if name in drained else None for name in names]
-    kept_shares = [0.0 if one else share for one, share in zip(ordered, natural, strict=True)]
-    if sum(kept_shares) <= 0.0:
-        kept_shares = [0.0 if one else 1.0 for one in ordered]
-    return ordered, weights.normalised(kept_shares)
-
-
 def _moved(
     inputs: Inputs, rows: Sequence[Row], now: Sequence[float], targets: Sequence[float], pressing: bool
 ) -> tuple[list[float], list[bool]]:
     """The weights after a bounded step, and which of them were held back; orders that are under way hold nothing."""
     nothing = [False] * len(rows)
-    if weights.near(now, targets, inputs.settings):
+    if by_order.settled(inputs, now, targets):
         return list(now), nothing
     aim: Sequence[float] | None = targets
     if not pressing:
@@ -161,7 +146,7 @@ def _row(
     if abs(change) >= weights.MOVE_MIN:
         direction, moved_s = (1 if change > 0.0 else -1), inputs.time_s
         turned_s = moved_s if direction == -row.direction else turned_s
-    reason = ordered or (Reason.HELD if held and row.reason is Reason.SHARE else row.reason)
+    reason = _reason(row, ordered, held)
     if row.detail and change == 0.0 and reason is row.reason:
         detail = row.detail
     else:
@@ -183,6 +168,13 @@ def _row(
     )
 
 
+def _reason(row: Row, ordered: Reason | None, held: bool) -> Reason:
+    """Shares are for all endpoints: where one gets another weight than its share, why is worth more."""
+    if ordered is not None and (ordered is not Reason.WEIGHED or row.reason is Reason.SHARE):
+        return ordered
+    return Reason.HELD if held and row.reason is Reason.SHARE else row.reason
+
+
 def _admission(weight: float, ramp: float, natural: float, ordered: Reason | None) -> float:
     """For who chooses per request: orders empty an endpoint as its weight falls, all else follows the ramp."""
     if ordered is None:
@@ -196,14 +188,21 @@ def _detail(inputs: Inputs, row: Row, reading: Reading | None, target: float, re
     """The reason that people are shown."""
     seen = "never read" if reading is None else _seen(reading)
     if reason in _ORDERS:
-        override = next(one for one in inputs.overrides if one.kind is _ORDERS[reason])
-        return f"{override.actor}: {override.why}; {seen}"
+        going = f"; goes to {target * 100.0:.4g} %" if reason is Reason.WEIGHED else ""
+        return f"{_order(inputs, row.endpoint, _ORDERS[reason])}{going}; {seen}"
     if row.condition is Condition.EJECTED:
         times = "" if row.ejections == 1 else f", time {row.ejections}"
         return f"{seen}; out for {row.until_s - row.since_s:.0f} s at least{times}"
     if reason is Reason.HELD:
         return f"{seen}; wanted {target:.3f}, moved too recently"
     return seen
+
+
+def _order(inputs: Inputs, endpoint: str, kind: OverrideKind) -> str:
+    """Who ordered it, and why."""
+    found = [one for one in inputs.overrides if one.kind is kind]
+    order = next((one for one in found if one.endpoint == endpoint), found[0])
+    return f"{order.actor}: {order.why}"
 
 
 def _seen(reading: Reading) -> str:
@@ -214,4 +213,8 @@ def _seen(reading: Reading) -> str:
     )
 
 
-_ORDERS: Final = {Reason.DRAINED: OverrideKind.DRAIN, Reason.PINNED: OverrideKind.PIN}
+_ORDERS: Final = {
+    Reason.DRAINED: OverrideKind.DRAIN,
+    Reason.PINNED: OverrideKind.PIN,
+    Reason.WEIGHED: OverrideKind.WEIGH,
+}

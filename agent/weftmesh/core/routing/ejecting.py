@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from weftmesh.core.routing.model import Condition, Endpoint, Inputs, OverrideKind, Reading, Reason, Row, Settings
+from weftmesh.core.routing.model import Condition, Endpoint, Inputs, Reading, Reason, Row, Settings
+from weftmesh.core.routing.ordered import closed
 
 SAMPLES_MIN: Final = 5.0
 """Fewer requests say nothing."""
@@ -31,7 +32,7 @@ def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
         rows: one for each of `inputs.endpoints`, in that order; weights are not looked at.
     """
     readings = {one.endpoint: one for one in inputs.readings}
-    usable = {one.name for one in inputs.endpoints} - _closed(inputs)
+    usable = {one.name for one in inputs.endpoints} - closed(inputs)
     after = [_advanced(inputs, row, readings.get(row.endpoint)) for row in rows]
     _call_back(inputs, after, usable, readings)
     wanted = [at for at, row in enumerate(after) if _is_wanted(inputs, row, readings)]
@@ -68,10 +69,6 @@ def carries(inputs: Inputs, left: set[str], readings: Mapping[str, Reading], fil
     """Whether the load fills at most this part of what the endpoints that are left can hold."""
     capacity = sum(one.capacity for one in inputs.endpoints if one.name in left)
     return load(inputs.endpoints, readings) <= fill_max * capacity
-
-
-def _closed(inputs: Inputs) -> set[str]:
-    return {one.endpoint for one in inputs.overrides if one.kind is OverrideKind.DRAIN}
 
 
 def _advanced(inputs: Inputs, row: Row, reading: Reading | None) -> Row:

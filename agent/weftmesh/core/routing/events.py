@@ -76,7 +76,7 @@ class SetOverride:
 
 @record(frozen=True, slots=True)
 class ClearOverride:
-    """An order is taken back; `endpoint` is empty for a freeze."""
+    """An order is taken back; `endpoint` is empty for a freeze and for shares."""
 
     route: str
     kind: OverrideKind

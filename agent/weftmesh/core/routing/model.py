@@ -32,6 +32,8 @@ class OverrideKind(StrEnum):
     """No new requests for an endpoint, in bounded steps."""
     PIN = "pin"
     """All requests for an endpoint, in bounded steps."""
+    WEIGH = "weigh"
+    """Each endpoint gets its ordered share, in bounded steps; the others get that of one that is drained or ejected."""
     FREEZE = "freeze"
     """No weight of the route changes, whatever happens."""
 
@@ -61,6 +63,8 @@ class Reason(StrEnum):
     """It would be ejected, but as many as may be are ejected already, or it is the last one."""
     DRAINED = "drained"
     PINNED = "pinned"
+    WEIGHED = "weighed"
+    """It goes to the share that an operator ordered."""
     HELD = "held"
     """It should turn round, and did so or moved too recently (`Settings.turn_s`, `Settings.hold_down_s`)."""
 
@@ -99,13 +103,30 @@ class Reading:
 
 
 @record(frozen=True, slots=True)
+class Share:
+    """What an endpoint is to get of a route's requests, 0 to 1."""
+
+    endpoint: str
+    share: float
+
+
+@record(frozen=True, slots=True)
 class Override:
-    """An operator's order; `endpoint` is empty for a freeze."""
+    """An operator's order.
+
+    Attributes:
+        kind: what is ordered.
+        endpoint: whose; empty for what is of the route: a freeze, and shares.
+        actor: who gave it.
+        why: for people.
+        shares: of endpoints, for `OverrideKind.WEIGH` alone; who is not named gets nothing.
+    """
 
     kind: OverrideKind
     endpoint: str
     actor: str
     why: str
+    shares: tuple[Share, ...] = ()
 
 
 @record(frozen=True, slots=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from weftmesh.core.routing.model import Decision, Mode, Override, Row
 
+SHARES_TOLD: Final = 20
+"""Of one order; a route may have thousands of endpoints."""
 
 TimeText = Callable[[float], str]
 """How a time in the clock of the events is written."""
@@ -26,13 +29,19 @@ def route_story(
 ) -> str:
     """The table in force, the orders, and one line for each thing of late that changed."""
     lines = [f"route {name}, mode {mode.value}"]
-    lines += [f"  order: {one.kind.value} {one.endpoint} by {one.actor}: {one.why}" for one in overrides]
+    lines += [f"  order: {_ordered(one)} by {one.actor}: {one.why}" for one in overrides]
     lines += [
         f"  {row.weight:6.1%} {row.endpoint} {row.condition.value}, {row.reason.value}: {row.detail}" for row in rows
     ]
     for one in decisions:
         lines += _decision_lines(one, time_text(one.inputs.time_s))
     return "\n".join(lines)
+
+
+def _ordered(order: Override) -> str:
+    shares = [f"{one.endpoint}={one.share * 100.0:g}%" for one in order.shares[:SHARES_TOLD]]
+    more = [f"and {len(order.shares) - SHARES_TOLD} more"] if len(order.shares) > SHARES_TOLD else []
+    return " ".join(filter(None, [order.kind.value, order.endpoint, *shares, *more]))
 
 
 def _decision_lines(decision: Decision, at: str) -> list[str]:

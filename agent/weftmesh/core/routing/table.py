@@ -46,8 +46,8 @@ from weftmesh.core.routing.model import (
     Row,
     Settings,
 )
+from weftmesh.core.routing.ordered import settled
 from weftmesh.core.routing.story import TimeText, in_seconds, route_story
-from weftmesh.core.routing.weights import near
 
 ROUTES_MAX: Final = 10_000
 DECISIONS_KEPT: Final = 256
@@ -296,8 +296,8 @@ class RoutingTable:
 
 def _deadline(inputs: Inputs, in_force: tuple[Row, ...], after: tuple[Row, ...]) -> float | None:
     """When the table would change although nothing happens."""
-    settings, soon_s = inputs.settings, inputs.time_s + inputs.settings.evaluation_s
-    moving = not near([row.weight for row in in_force], [row.target for row in after], settings)
+    soon_s = inputs.time_s + inputs.settings.evaluation_s
+    moving = not settled(inputs, [row.weight for row in in_force], [row.target for row in after])
     if moving or any(row.condition is Condition.RETURNING for row in after):
         return soon_s
     ends = [row.until_s for row in after if row.condition is Condition.EJECTED]

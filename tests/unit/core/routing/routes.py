@@ -6,7 +6,7 @@ import random
 
 from weftmesh.core.routing.events import Decided, Effect, Observe, Outcome, SetMode, SetOverride, SetRoute, Wake
 from weftmesh.core.routing.feedback import EndpointFeedback, Load
-from weftmesh.core.routing.model import Decision, Endpoint, Mode, Override, OverrideKind, Reading, Row, Settings
+from weftmesh.core.routing.model import Decision, Endpoint, Mode, Override, OverrideKind, Reading, Row, Settings, Share
 from weftmesh.core.routing.table import RoutingTable
 
 ROUTE = "payments"
@@ -39,6 +39,11 @@ def feedback(count: int, service_s: float = 0.02, capacity: float = 4.0) -> list
     return heard
 
 
+def weighing(*shares: float) -> Override:
+    named = tuple(Share(f"e{at}", share) for at, share in enumerate(shares))
+    return Override(OverrideKind.WEIGH, "", "ops", "canary", named)
+
+
 class Table:
     """A routing table with one route and a clock."""
 
@@ -61,6 +66,10 @@ class Table:
 
     def order(self, kind: OverrideKind, endpoint: str = "") -> Outcome:
         return self.send(SetOverride(ROUTE, Override(kind, endpoint, "ops", "maintenance")))[0]
+
+    def weigh(self, *shares: float) -> Outcome:
+        """Order a share of each endpoint, in their order."""
+        return self.send(SetOverride(ROUTE, weighing(*shares)))[0]
 
     def run(self, seconds: float) -> list[list[float]]:
         """Wake the machine whenever it asks for it; the weights after each time."""

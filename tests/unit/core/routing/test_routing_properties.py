@@ -4,7 +4,7 @@ import math
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.core.routing.routes import ROUTE, Table, endpoints
+from tests.unit.core.routing.routes import ROUTE, Table, endpoints, weighing
 
 from weftmesh.core.routing.deciding import decide
 from weftmesh.core.routing.ejecting import carries
@@ -24,10 +24,12 @@ READINGS = st.builds(
     st.booleans(),
 )
 OVERRIDES = st.builds(Override, st.sampled_from(OverrideKind), NAMES | st.just(""), st.just("ops"), st.just("why"))
+SHARES = st.lists(st.integers(0, 3), min_size=1, max_size=6).filter(any)
+WEIGHINGS = SHARES.map(lambda parts: weighing(*(one / sum(parts) for one in parts)))
 EVENTS = st.one_of(
     st.builds(Observe, st.just(ROUTE), st.lists(READINGS, max_size=6).map(tuple)),
     st.builds(SetMode, st.just(ROUTE), st.sampled_from(Mode)),
-    st.builds(SetOverride, st.just(ROUTE), OVERRIDES),
+    st.builds(SetOverride, st.just(ROUTE), OVERRIDES | WEIGHINGS),
     st.builds(ClearOverride, st.just(ROUTE), st.sampled_from(OverrideKind), NAMES | st.just("")),
     st.builds(SetRoute, st.just(ROUTE), st.integers(1, 6).map(endpoints), st.just(Settings())),
     st.just(Wake()),
