@@ -35,11 +35,13 @@ def test_the_learner_s_socket_outlives_a_restart_of_the_node(node: Machine, pack
     assert node.run("test", "-S", "/run/weftmesh/learner.sock", check=False).returncode == 0
 
 
-def test_the_router_answers_and_its_critical_lane_goes_first(node: Machine, packages: Callable[[int], Path]) -> None:
+def test_the_router_answers_and_sees_nothing_of_what_the_node_keeps(
+    node: Machine, packages: Callable[[int], Path]
+) -> None:
     install(node, packages(1), "weftmesh-router")
     node.run("systemctl", "enable", "--now", "weftmesh-router")
     node.wait_until("weftmesh-router", "ActiveState", "active")
-    assert "weftmesh" in node.run("weftmesh", "route", "table", check=False).stdout + node.journal("weftmesh-router")
+    assert node.run("weftmesh", "route", "table").returncode == 0
     assert node.run("runuser", "-u", "weftmesh", "--", "ls", "/var/lib/weftmesh/router").stdout.strip()
     pid = node.pid_of("weftmesh-router")
     hidden = node.run("ls", f"/proc/{pid}/root/var/lib/weftmesh").stdout.split()

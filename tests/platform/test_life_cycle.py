@@ -139,7 +139,8 @@ def test_an_erased_package_leaves_state_and_the_changed_configuration(node: Mach
     assert node.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "weftmesh*").stdout == ""
     left = node.run("find", "/etc", "/usr", "/var/lib", "-path", "*weftmesh*", "-not", "-path", "*/weftmesh/*")
     assert left.stdout.split() == ["/etc/weftmesh", "/var/lib/weftmesh"]
-    assert node.run("find", "/etc/weftmesh", "-type", "f").stdout.split() == [f"{CONFIG}.rpmsave"]
+    left = node.run("find", "/etc/weftmesh", "-type", "f")
+    assert sorted(left.stdout.split()) == ["/etc/weftmesh/conf.d/10-node.toml", f"{CONFIG}.rpmsave"]
     assert "node.json" in node.run("ls", "/var/lib/weftmesh").stdout
 
 
