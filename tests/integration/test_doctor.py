@@ -31,6 +31,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 DISK_MIB = 96
 BALLAST_BYTES = 64 << 20
 SLOW_SYNC_MS = 200
+WITHOUT_PRIVILEGE = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Root that may not read what belongs to others, as any other user may not."""
 NAME = "alpha.weftmesh-doctor.test"
 
 
@@ -143,6 +145,25 @@ async def test_a_full_disk_is_measured_and_enlarged(tmp_path: Path, here: Surrou
         run("umount", "--lazy", str(data_dir))
 
 
+@pytest.mark.skipif(bool(needs.small_disk()), reason=needs.small_disk() or "met")
+async def test_a_disk_that_takes_no_writes_is_told_and_made_to(tmp_path: Path, here: Surroundings) -> None:
+    node = bare_node(tmp_path, "alpha")
+    data_dir = node.directory / "data"
+    data_dir.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=1g,mode=0700", "weftmesh", str(data_dir))
+    try:
+        founded(node)
+        run("mount", "-o", "remount,ro", str(data_dir))
+
+        found = (await here.examine(node)).only("disk", "no writes")
+        assert "Read-only file system" in found["evidence"]
+        await here.mend(node, *fixes(found))
+
+        assert not (await here.examine(node)).bad("disk", "no writes")
+    finally:
+        run("umount", "--lazy", str(data_dir))
+
+
 @pytest.mark.skipif(bool(needs.program("cc")()), reason=needs.program("cc")() or "met")
 async def test_a_slow_disk_is_measured_and_borne_with(alpha: DevNode, here: Surroundings, tmp_path: Path) -> None:
     here.environment = {"LD_PRELOAD": str(compiled("slow_sync", tmp_path)), "SLOW_SYNC_MS": str(SLOW_SYNC_MS)}
@@ -246,6 +267,22 @@ async def test_a_group_that_is_missing_is_made_and_the_agent_starts(alpha: DevNo
         stopped = (await here.examine(alpha)).only("socket", "does not run")
         await here.mend(alpha, *fixes(stopped))
         assert (await here.examine(alpha)).failures == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+async def test_what_this_user_may_not_see_is_unknown_and_told_apart_from_what_is_wrong(alpha: DevNode) -> None:
+    alpha.start()
+    try:
+        await alpha.ready()
+        run("chown", "--recursive", "65534:65534", str(alpha.directory / "data"))
+        async with surroundings(prefix=WITHOUT_PRIVILEGE) as here:
+            found = await here.examine(alpha)
+    finally:
+        await alpha.stop()
+    unknown = {one["check"] for one in found.findings if one["severity"] == "unknown"}
+    assert found.code == ExitCode.COULD_NOT_RUN
+    assert {"credentials", "disk", "certificates"} <= unknown
+    assert all("run the command as root" in one["evidence"] for one in found.bad("credentials"))
 
 
 async def test_before_a_node_is_one_doctor_says_how_it_becomes_one(tmp_path: Path, here: Surroundings) -> None:

@@ -39,6 +39,12 @@ class Patient:
         """Where it keeps who it is."""
         return identity_store(self.data_dir)
 
+    def place(self, section: str, key: str) -> tuple[Path, int] | None:
+        """The file and line that a setting is in; None where it has its default, or is from the environment."""
+        origin = next(one.origin for one in self.config.settings if (one.section, one.key) == (section, key))
+        file, _, line = origin.rpartition(":")
+        return (Path(file), int(line)) if file.startswith("/") and line.isdigit() else None
+
     async def survey(self) -> Survey:
         """What was answered; a check whose time is up does not end it for the others."""
         return await asyncio.shield(self.surveying)

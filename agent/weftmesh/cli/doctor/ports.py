@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from weftmesh.cli.doctor.findings import Finding, Fix, Severity
@@ -13,6 +12,7 @@ from weftmesh.cli.doctor.patient import Patient
 from weftmesh.cli.doctor.port_holder import holder_of
 from weftmesh.cli.doctor.probe import Answer, ask
 from weftmesh.cli.doctor.remedies import edit_line
+from weftmesh.cli.doctor.survey import Survey
 from weftmesh.runtime.addresses import is_wildcard, join_address, split_address
 from weftmesh.runtime.identity.founding import NodeRecord
 
@@ -25,12 +25,12 @@ async def check_ports(patient: Patient) -> list[Finding]:
     """Bind each address where the agent does not run; where it does, make sure that it is the one that answers."""
     mesh = patient.config.mesh
     survey = await patient.survey()
-    addresses = {"mesh port": mesh.listen}
-    if patient.identity.has_authority:
-        addresses["enrolment port"] = mesh.enroll_listen
     if survey.own is None:
-        findings = [one for what, address in addresses.items() for one in _taken(patient, what, address)]
-        shown = ", ".join(f"{what} {address}" for what, address in addresses.items())
+        ports = [("mesh port", "listen", mesh.listen)]
+        if patient.identity.has_authority:
+            ports.append(("enrolment port", "enroll_listen", mesh.enroll_listen))
+        findings = [one for port in ports for one in _taken(patient, *port)]
+        shown = ", ".join(f"{what} {address}" for what, _, address in ports)
         return findings or [Finding(CHECK, Severity.OK, "free for the agent to listen on", shown)]
     if survey.not_asked:
         return [Finding(CHECK, Severity.SKIPPED, "the mesh port was not called", survey.not_asked)]
@@ -38,10 +38,12 @@ async def check_ports(patient: Patient) -> list[Finding]:
     here = await ask(patient.identity.directory, record.cluster, record.node, _dialled(mesh.listen))
     if here.status is None:
         return [_silent(patient, here)]
+    if cut_off := unreached_from(patient, survey):
+        return cut_off
     return [Finding(CHECK, Severity.OK, f"{record.node} answers on its mesh port", f"{here.address}: {here.times}")]
 
 
-def _taken(patient: Patient, what: str, address: str) -> Iterator[Finding]:
+def _taken(patient: Patient, what: str, key: str, address: str) -> Iterator[Finding]:
     """Why the agent could not listen on an address."""
     host, port = split_address(address)
     try:
@@ -54,7 +56,9 @@ def _taken(patient: Patient, what: str, address: str) -> Iterator[Finding]:
         if error.errno == errno.EADDRINUSE:
             yield _held(patient, what, address)
         else:
-            summary, fixes = f"the agent cannot listen on its {what}", tuple(_anywhere(patient, address))
+            absent = error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror)
+            fixes = tuple(_anywhere(patient, key, address)) if absent else ()
+            summary = f"the agent cannot listen on its {what}"
             yield Finding(CHECK, Severity.FAILURE, summary, f"{address}: {error.strerror}", fixes)
 
 
@@ -72,13 +76,24 @@ def _held(patient: Patient, what: str, address: str) -> Finding:
     return Finding(CHECK, Severity.FAILURE, f"another process has the {what}", evidence, (fix,))
 
 
-def _anywhere(patient: Patient, address: str) -> Iterator[Fix]:
+def _anywhere(patient: Patient, key: str, address: str) -> Iterator[Fix]:
     """Listen on every address instead of one that this machine does not have or know."""
-    origins = (one.origin for one in patient.config.settings if one.section == "mesh" and one.value == address)
-    for origin in origins:
-        file, _, line = origin.rpartition(":")
-        if file.startswith("/") and line.isdigit():
-            yield edit_line(Path(file), int(line), address, join_address(WILDCARD, split_address(address)[1]))
+    if place := patient.place("mesh", key):
+        yield edit_line(*place, address, join_address(WILDCARD, split_address(address)[1]))
+
+
+def unreached_from(patient: Patient, survey: Survey) -> list[Finding]:
+    """One finding for each member that answers here and has no stream to this node: calls get through one way only."""
+    findings = []
+    for peer in survey.answered:
+        found = [one for one in (peer.status.members if peer.status else ()) if one.name == survey.node]
+        if found and not found[0].connected:
+            port = split_address(found[0].address)[1]
+            opened = Fix(f"firewall-cmd --permanent --add-port={port}/tcp && firewall-cmd --reload")
+            fixes = (opened,) if patient.remedies.has("firewall-cmd") else ()
+            evidence = f"{peer.node} dials {found[0].address}, and has no stream"
+            findings.append(Finding(CHECK, Severity.WARNING, f"{peer.node} does not reach this node", evidence, fixes))
+    return findings
 
 
 def _silent(patient: Patient, here: Answer) -> Finding:

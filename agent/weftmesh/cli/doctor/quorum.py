@@ -19,6 +19,9 @@ async def check_quorum(patient: Patient) -> list[Finding]:
     if not voters:
         why = survey.not_asked or survey.own_error or "no member answered"
         return [Finding(CHECK, Severity.SKIPPED, "nobody answers who knows the voters", why)]
+    if survey.own is not None and survey.own.quorum and survey.not_asked:
+        evidence = f"{survey.node} hears its leader {survey.own.leader}; nobody else was asked: {survey.not_asked}"
+        return [Finding(CHECK, Severity.OK, "writes are taken", evidence)]
     states = {peer.node: peer.status for peer in survey.answered} | ({survey.node: survey.own} if survey.own else {})
     answering = [name for name in voters if name in states]
     leaders = {state.leader for state in states.values() if state is not None and state.quorum and state.leader}

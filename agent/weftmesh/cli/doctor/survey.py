@@ -24,7 +24,7 @@ class Survey:
     """What was answered.
 
     Attributes:
-        node: this node's name; empty while it belongs to no mesh.
+        node: this node's name; empty where it belongs to no mesh yet, or nobody says.
         own: what this node said over its local socket; None when it did not answer.
         own_error: why not.
         peers: the other members, by name.
@@ -57,7 +57,7 @@ async def take_survey(config: Config, socket: Path) -> Survey:
         known = {seed.name: seed.address for seed in load_seeds(config.node.data_dir)}
         reason = _cannot_ask(config.node.data_dir)
     except (WeftmeshError, OSError) as error:
-        return Survey("", own, own_error, (), str(error))
+        return Survey(own.node if own else "", own, own_error, (), str(error))
     if own is not None:
         known = {member.name: member.address for member in own.members}
     known.pop(record.node, None)

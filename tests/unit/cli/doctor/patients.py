@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,17 +40,26 @@ def survey(own: mesh_pb2.NodeStatus | None, *peers: Answer, node: str = "n1", no
 def patient(
     directory: Path,
     taken: Survey | None = None,
-    settings: Mapping[tuple[str, str], str] | None = None,
+    settings: Mapping[tuple[str, str], str | bool] | None = None,
     *,
     has_unit: bool = True,
     programs: tuple[str, ...] = (),
 ) -> Patient:
     """A node with its files below a directory, on a machine with some programs. Made inside an event loop."""
     file = directory / "weftmesh.toml"
-    places = {("node", "data_dir"): str(directory / "data"), ("node", "run_dir"): str(directory / "run")}
-    file.write_text(render({("node", "name"): "n1", **places, **(settings or {})}))
+    places: dict[tuple[str, str], str | bool] = {
+        ("node", "name"): "n1",
+        ("node", "data_dir"): str(directory / "data"),
+        ("node", "run_dir"): str(directory / "run"),
+    }
+    file.write_text(render({**places, **(settings or {})}))
     surveying: asyncio.Future[Survey] = asyncio.get_running_loop().create_future()
     surveying.set_result(taken or survey(None))
     config = load_config(file, environment={})
     remedies = Remedies(file, has_unit=has_unit, has=lambda name: name in programs)
     return Patient(config, config.node.run_dir / "api.sock", remedies, surveying)
+
+
+def sh(command: str) -> None:
+    """Run a fix that must succeed."""
+    subprocess.run(["sh", "-c", command], check=True)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests.unit.cli.doctor.patients import sh
 
 from weftmesh.cli.doctor.configuration import check_configuration
 from weftmesh.cli.doctor.findings import Finding, Severity
@@ -20,7 +20,7 @@ def mended(tmp_path: Path, text: str) -> str:
     """The file after the fix of its one finding."""
     (found,) = examined(tmp_path, text)
     (fix,) = found.fixes
-    subprocess.run(["sh", "-c", fix.command], check=True)
+    sh(fix.command)
     return (tmp_path / "weftmesh.toml").read_text()
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.doctor.patients import patient
+from tests.unit.cli.doctor.patients import patient, sh
 
 from weftmesh.cli.doctor.bluetooth import check_bluetooth
-from weftmesh.cli.doctor.disk import SYNCS, check_disk, sync_times_s
+from weftmesh.cli.doctor.disk import check_disk
 from weftmesh.cli.doctor.findings import Finding, Severity
 from weftmesh.cli.doctor.mounts import Mount, more_room, mount_of
 from weftmesh.cli.doctor.port_holder import holder_of
 from weftmesh.cli.doctor.remedies import Remedies, edit_line
+from weftmesh.cli.doctor.room import FAILURE_BYTES, WARNING_BYTES, Room
 from weftmesh.cli.doctor.selinux import check_selinux
+from weftmesh.cli.doctor.syncs import SYNCS, sync_times_s
 from weftmesh.cli.session import DEFAULT_CONFIG
+from weftmesh.runtime.config import load_config
 
 GIB = 1 << 30
 
@@ -104,6 +106,30 @@ def test_syncs_are_measured_and_leave_nothing_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("free_bytes", "has_inodes", "severity"),
+    [
+        (WARNING_BYTES, True, Severity.OK),
+        (WARNING_BYTES - 1, True, Severity.WARNING),
+        (FAILURE_BYTES - 1, True, Severity.FAILURE),
+        (GIB, False, Severity.FAILURE),
+    ],
+)
+def test_room_is_judged_by_bytes_and_inodes(free_bytes: int, has_inodes: bool, severity: Severity) -> None:
+    room = Room(Mount(Path("/v"), "xfs", "/dev/sda1"), 2 * GIB, free_bytes, has_inodes)
+    assert room.severity is severity
+    assert ("no inode" in str(room)) is not has_inodes
+
+
+async def test_a_disk_without_fsync_is_a_warning_and_put_right(tmp_path: Path) -> None:
+    made = patient(tmp_path, settings={("raft", "fsync"): False}, has_unit=False)
+    made.data_dir.mkdir()
+    found = (await check_disk(made))[0]
+    assert (found.severity, found.evidence) == (Severity.WARNING, f"[raft] fsync = false, {tmp_path}/weftmesh.toml:9")
+    sh(*commands(found))
+    assert load_config(tmp_path / "weftmesh.toml", environment={}).raft.fsync
+
+
 async def test_before_there_is_state_there_is_no_disk_to_judge(tmp_path: Path) -> None:
     (found,) = await check_disk(patient(tmp_path))
     assert found.severity is Severity.SKIPPED
@@ -128,7 +154,7 @@ def test_nobody_is_found_where_nobody_listens() -> None:
 def test_a_line_is_edited_as_it_is_written(tmp_path: Path, old: str, new: str) -> None:
     file = tmp_path / "a file.toml"
     file.write_text(f"abc {old}\nabc {old} {old}\n")
-    subprocess.run(["sh", "-c", edit_line(file, 2, old, new).command], check=True)
+    sh(edit_line(file, 2, old, new).command)
     assert file.read_text() == f"abc {old}\nabc {new} {old}\n"
 
 
@@ -146,5 +172,5 @@ def test_the_agent_is_started_as_this_machine_does_it() -> None:
 def test_a_key_is_set_in_a_file_of_its_own(tmp_path: Path) -> None:
     made = Remedies(tmp_path / "weftmesh.toml", has_unit=False)
     fix = made.set_in_drop_in("90-slow-disk.toml", "raft", "election_timeout_ms", [4000, 6000])
-    subprocess.run(["sh", "-c", fix.command], check=True)
+    sh(fix.command)
     assert (tmp_path / "conf.d/90-slow-disk.toml").read_text() == "[raft]\nelection_timeout_ms = [4000, 6000]\n"

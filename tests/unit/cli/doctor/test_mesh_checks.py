@@ -9,6 +9,7 @@ from tests.unit.cli.doctor.patients import answer, patient, status, survey
 
 from weftmesh.cli.doctor.findings import Severity
 from weftmesh.cli.doctor.peers import check_peers
+from weftmesh.cli.doctor.ports import unreached_from
 from weftmesh.cli.doctor.quorum import check_quorum
 from weftmesh.cli.doctor.versions import check_versions, ordered
 from weftmesh.mesh.v1 import mesh_pb2
@@ -59,6 +60,19 @@ async def test_an_observer_that_is_away_is_a_warning(tmp_path: Path) -> None:
     assert found.severity is Severity.WARNING
 
 
+async def test_a_member_that_does_not_reach_this_node_is_named(tmp_path: Path) -> None:
+    there = running("n2")
+    (itself,) = (one for one in there.members if one.name == "n1")
+    taken = survey(running("n1"), answer("n2", there))
+    made = patient(tmp_path, taken, programs=("firewall-cmd",))
+
+    (found,) = unreached_from(made, taken)
+    assert (found.severity, found.evidence) == (Severity.WARNING, "n2 dials n1:7450, and has no stream")
+    assert [fix.node for fix in found.fixes] == [""]
+    itself.connected = True
+    assert unreached_from(made, taken) == []
+
+
 async def test_a_majority_that_follows_a_leader_takes_writes(tmp_path: Path) -> None:
     peers = (answer("n2", running("n2")), answer("n3", None, **SILENT))
     (found,) = await check_quorum(patient(tmp_path, survey(running("n1"), *peers)))
@@ -91,6 +105,12 @@ async def test_a_majority_without_a_leader_is_a_failure(tmp_path: Path) -> None:
     peers = tuple(answer(name, running(name, leader="")) for name in NODES[1:])
     (found,) = await check_quorum(patient(tmp_path, survey(running("n1", leader=""), *peers)))
     assert found.severity is Severity.FAILURE
+
+
+async def test_where_only_this_node_may_be_asked_it_is_believed(tmp_path: Path) -> None:
+    (found,) = await check_quorum(patient(tmp_path, survey(running("n1"), not_asked="Permission denied")))
+    assert found.severity is Severity.OK
+    assert "hears its leader n1" in found.evidence
 
 
 async def test_nobody_who_knows_the_voters_is_no_finding(tmp_path: Path) -> None:
