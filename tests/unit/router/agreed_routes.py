@@ -14,10 +14,10 @@ from weftmesh.core.ola.model import (
     RouteSettings,
     ServiceClass,
 )
-from weftmesh.core.ola.replicated.rows import Override, OverrideKind
+from weftmesh.core.ola.replicated.rows import EndpointWeight, Override, OverrideKind, SlowWeights
 from weftmesh.core.routing.model import Decision
 from weftmesh.router.clock import Clock
-from weftmesh.router.following.agreements import Followed
+from weftmesh.router.following.agreements import Followed, Order
 from weftmesh.router.following.wanted import WantedRoute, wanted_routes
 from weftmesh.router.routes.tables import Tables
 from weftmesh.router.samples import Sample, Source
@@ -55,7 +55,13 @@ def order(kind: OverrideKind, endpoint: str = "", route: str = "pay", stamp: int
     return Override(route, kind, endpoint, RouteMode(mode), "a test", "ann@node1", stamp)
 
 
-def wanted(*agreements: Agreement, orders: tuple[Override, ...] = ()) -> dict[str, WantedRoute]:
+def weighing(*percents: int, route: str = "pay", stamp: int = 1) -> SlowWeights:
+    """An order for a share of each endpoint, in their order; without any, one that was taken back."""
+    weights = tuple(EndpointWeight(f"e{at}", one * 10_000_000) for at, one in enumerate(percents))
+    return SlowWeights(route, 1, weights, "canary", b"", "ann@node1", stamp)
+
+
+def wanted(*agreements: Agreement, orders: tuple[Order, ...] = ()) -> dict[str, WantedRoute]:
     return wanted_routes([followed(one) for one in agreements], orders)
 
 
@@ -89,13 +95,13 @@ class Kept:
 class Bench:
     """Tables with their clock and decisions."""
 
-    def __init__(self, *agreements: Agreement, orders: tuple[Override, ...] = ()) -> None:
+    def __init__(self, *agreements: Agreement, orders: tuple[Order, ...] = ()) -> None:
         self.clock = HandClock()
         self.log = Kept()
         self.tables = Tables(self.clock, random.Random(1), self.log)
         self.want(*agreements, orders=orders)
 
-    def want(self, *agreements: Agreement, orders: tuple[Override, ...] = ()) -> None:
+    def want(self, *agreements: Agreement, orders: tuple[Order, ...] = ()) -> None:
         self.tables.want(wanted(*agreements, orders=orders))
 
     def pass_time(self, seconds: float) -> None:

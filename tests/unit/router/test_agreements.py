@@ -60,10 +60,12 @@ def test_controls_are_all_there_are_and_stay_until_others_come() -> None:
     older = row_pb2.Override()
     older.CopyFrom(freeze)
     older.route, older.stamp = "ledger", 2
-    controls = ola_pb2.RouteControls(overrides=[freeze, older])
+    weights = row_pb2.SlowWeights(route="fx", generation=1, why="canary", actor="ann@node1", stamp=3)
+    weights.weights.add(endpoint="fx-1", share_ppb=1_000_000_000)
+    controls = ola_pb2.RouteControls(overrides=[freeze, older], weights=[weights])
     known.take(ola_pb2.AgreementsChange(revision=1, controls=controls))
     known.take(change(in_force(agreement()), revision=2))
-    assert [one.route for one in known.overrides] == ["ledger", "pay"], "the oldest first"
+    assert [one.route for one in known.overrides] == ["ledger", "fx", "pay"], "the oldest first"
     known.take(ola_pb2.AgreementsChange(revision=3, controls=ola_pb2.RouteControls()))
     assert known.overrides == ()
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tests.unit.router.agreed_routes import Bench, agreement, order, wanted
+from tests.unit.router.agreed_routes import Bench, agreement, order, wanted, weighing
 
 from weftmesh.core.errors import NotFoundError
 from weftmesh.core.ola.model import ProbeKind, RouteMode
@@ -101,6 +101,42 @@ def test_a_drain_empties_for_requests_and_weights_and_is_taken_back() -> None:
     assert bench.weights()[2] > 0.2
 
 
+def test_requests_that_are_chosen_one_by_one_follow_ordered_shares() -> None:
+    bench = Bench(agreement(), orders=(weighing(75, 20, 5),))
+    live = bench.tables.live("pay")
+    assert live is not None
+    for _ in range(40):
+        bench.report("e0", latency_us=200_000)
+        bench.report("e1")
+        bench.report("e2")
+        bench.pass_time(0.5)
+    found = picks(bench, 4_000)
+    assert not live.per_request
+    assert [found[name] / 4_000 for name in ("e0", "e1", "e2")] == pytest.approx([0.75, 0.20, 0.05], abs=0.03)
+    bench.want(agreement())
+    assert live.per_request
+    assert picks(bench)["e0"] < 20, "it is slow, and nobody orders otherwise"
+
+
+def test_shares_change_for_all_endpoints_at_once() -> None:
+    bench = Bench(agreement(), orders=(weighing(100, 0, 0),))
+    bench.pass_time(15.0)
+    assert bench.weights() == [1.0, 0.0, 0.0]
+    # One after the other, either of these would contradict the shares of before.
+    bench.want(agreement(), orders=(order(OverrideKind.DRAIN, "e0"), weighing(0, 90, 10, stamp=2)))
+    assert bench.tables.refused("pay") == ()
+    bench.pass_time(15.0)
+    assert bench.weights() == [0.0, 0.9, 0.1]
+
+
+def test_shares_that_cannot_be_followed_leave_requests_to_costs_and_are_told() -> None:
+    bench = Bench(agreement(endpoints=2), orders=(weighing(0, 0, 100),))
+    live = bench.tables.live("pay")
+    assert live is not None
+    assert live.per_request
+    assert "no endpoint with an ordered share" in bench.tables.refused("pay")[0]
+
+
 def test_a_pin_moves_from_one_endpoint_to_another() -> None:
     bench = Bench(agreement(), orders=(order(OverrideKind.PIN, "e0"),))
     bench.pass_time(20.0)
@@ -164,6 +200,16 @@ def test_a_kept_table_goes_on_after_a_restart() -> None:
     assert after.weights() == before.weights() == [0.0, 0.5, 0.5]
     assert after.tables.version("pay") == before.tables.version("pay")
     assert "e0" not in picks(after)
+
+
+def test_ordered_shares_go_on_after_a_restart() -> None:
+    orders = (weighing(60, 35, 5),)
+    before = Bench(agreement(), orders=orders)
+    before.pass_time(15.0)
+    after = Bench()
+    after.tables.restore([before.tables.kept("pay")], wanted(agreement(), orders=orders))
+    assert after.weights() == before.weights() == [0.6, 0.35, 0.05]
+    assert picks(after, 2_000)["e2"] == pytest.approx(100, abs=60)
 
 
 def test_a_kept_table_that_does_not_fit_begins_anew() -> None:

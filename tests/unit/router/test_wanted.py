@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.router.agreed_routes import agreement, followed, order, wanted
+from tests.unit.router.agreed_routes import agreement, followed, order, wanted, weighing
 
 from weftmesh.core.ola.model import Probe, ProbeKind, ResponseTime, RouteMode, ServiceClass
 from weftmesh.core.ola.replicated.rows import OverrideKind as OrderKind
-from weftmesh.core.routing.model import Mode, OverrideKind
+from weftmesh.core.routing.model import Mode, OverrideKind, Share
 from weftmesh.router.following.wanted import wanted_routes
 
 
@@ -76,3 +76,13 @@ def test_of_two_pins_the_newer_one_holds() -> None:
 def test_a_route_that_cannot_be_made_leaves_the_others() -> None:
     strange = agreement("a", service="strange", threshold_us=10**12)
     assert list(wanted(strange, agreement())) == ["pay"]
+
+
+def test_ordered_shares_are_handed_on_until_they_are_taken_back() -> None:
+    drain = order(OrderKind.DRAIN, "e2", stamp=1)
+    orders = wanted(agreement(), orders=(drain, weighing(95, 5, 0, stamp=2)))["pay"].overrides
+    assert [one.kind for one in orders] == [OverrideKind.WEIGH, OverrideKind.DRAIN], "a drain may need other shares"
+    assert orders[0].shares == (Share("e0", 0.95), Share("e1", 0.05), Share("e2", 0.0))
+    assert (orders[0].actor, orders[0].why) == ("ann@node1", "canary")
+    assert wanted(agreement(), orders=(weighing(),))["pay"].overrides == ()
+    assert wanted(agreement(service="other"), orders=(weighing(95, 5, 0),))["other"].overrides == ()

@@ -8,11 +8,12 @@ import structlog
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.ola.model import Agreement, ServiceClass
-from weftmesh.core.ola.replicated.rows import Override
+from weftmesh.core.ola.replicated.rows import Override, SlowWeights
 from weftmesh.core.records import record
 from weftmesh.ola.v1 import ola_pb2
 from weftmesh.runtime.wire.learning_records import read
 
+Order = Override | SlowWeights
 _log = structlog.get_logger("weftmesh.router")
 
 
@@ -80,14 +81,15 @@ class Agreements:
         return tuple(self._read[name] for name in sorted(self._read))
 
     @property
-    def overrides(self) -> tuple[Override, ...]:
+    def overrides(self) -> tuple[Order, ...]:
         """What operators ordered, the oldest first; an order of a kind that is not known here is left out."""
-        found = []
+        found: list[Order] = []
         for message in self._controls.overrides:
             try:
                 found.append(read(Override, message))
             except InvalidInputError as error:
                 _log.warning("an order cannot be followed", route=message.route, why=str(error))
+        found += [read(SlowWeights, one) for one in self._controls.weights]
         return tuple(sorted(found, key=lambda one: one.stamp))
 
     def _put(self, message: ola_pb2.AgreementInForce) -> None:

@@ -15,12 +15,12 @@ from typing import Final
 import structlog
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.core.ola.model import Agreement, Probe, ProbeKind, ResponseTime, RouteMode, ServiceClass
-from weftmesh.core.ola.replicated.rows import Override as Order
+from weftmesh.core.ola.model import WHOLE_PPB, Agreement, Probe, ProbeKind, ResponseTime, RouteMode, ServiceClass
 from weftmesh.core.ola.replicated.rows import OverrideKind as OrderKind
+from weftmesh.core.ola.replicated.rows import SlowWeights
 from weftmesh.core.records import record
-from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Settings
-from weftmesh.router.following.agreements import Followed
+from weftmesh.core.routing.model import Endpoint, Mode, Override, OverrideKind, Settings, Share
+from weftmesh.router.following.agreements import Followed, Order
 
 _log = structlog.get_logger("weftmesh.router")
 _MODES: Final = {RouteMode.OBSERVE: Mode.OBSERVE, RouteMode.SUGGEST: Mode.SUGGEST, RouteMode.ACT: Mode.ACT}
@@ -43,7 +43,7 @@ class WantedRoute:
         endpoints: in the order of the leading agreement.
         settings: of the table.
         mode: ordered or agreed.
-        overrides: orders for the table, the oldest first.
+        overrides: orders for the table, drains last.
         probes: each different one once.
         service_class: the best that is in force.
     """
@@ -99,7 +99,7 @@ def _route(name: str, found: Sequence[Followed], orders: Sequence[Order]) -> Wan
         tuple(Endpoint(one.name, one.address, float(one.capacity), one.zone) for one in leading.endpoints),
         _settings(leading, [one.agreement for one in ranked]),
         _mode(leading, of_route),
-        tuple(Override(_KINDS[one.kind], one.endpoint, one.actor, one.why) for one in _newest(of_route)),
+        _overrides(of_route),
         _probes([one.agreement for one in ranked]),
         min(one.service_class for one in ranked),
     )
@@ -125,21 +125,31 @@ def _threshold_us(agreement: Agreement) -> int | None:
 
 def _mode(leading: Agreement, orders: Iterable[Order]) -> Mode:
     """An order for the route comes before one for all routes, and that before what was agreed."""
-    modes = [one for one in orders if one.kind is OrderKind.MODE]
+    modes = [one for one in orders if not isinstance(one, SlowWeights) and one.kind is OrderKind.MODE]
     ordered = next((one for one in modes if one.route), None) or next(iter(modes), None)
     return _MODES[ordered.mode if ordered is not None else leading.route.mode]
 
 
-def _newest(orders: Iterable[Order]) -> list[Order]:
+def _overrides(orders: Iterable[Order]) -> tuple[Override, ...]:
     """Orders for a table; of several pins and freezes the newest."""
-    single: dict[OrderKind, Order] = {}
+    single: dict[OverrideKind, Override] = {}
     drains = []
-    for one in orders:
-        if one.kind is OrderKind.DRAIN:
-            drains.append(one)
-        elif one.kind in _KINDS:
-            single[one.kind] = one
-    return [*single.values(), *drains]
+    for order in orders:
+        if isinstance(order, SlowWeights):
+            if order.weights:
+                single[OverrideKind.WEIGH] = _weighing(order)
+        elif (kind := _KINDS.get(order.kind)) is not None:
+            one = Override(kind, order.endpoint, order.actor, order.why)
+            if kind is OverrideKind.DRAIN:
+                drains.append(one)
+            else:
+                single[kind] = one
+    return (*single.values(), *drains)
+
+
+def _weighing(order: SlowWeights) -> Override:
+    shares = tuple(Share(one.endpoint, one.share_ppb / WHOLE_PPB) for one in order.weights)
+    return Override(OverrideKind.WEIGH, "", order.actor, order.why, shares)
 
 
 def _probes(agreements: Iterable[Agreement]) -> tuple[Probe, ...]:

@@ -21,7 +21,8 @@ from weftmesh.core.routing.events import (
     SetOverride,
     SetRoute,
 )
-from weftmesh.core.routing.model import Decision, Inputs, Mode, OverrideKind, Row
+from weftmesh.core.routing.model import Decision, Inputs, OverrideKind, Row
+from weftmesh.core.routing.ordered import shares
 from weftmesh.core.routing.table import RoutingTable
 from weftmesh.router.clock import Clock, utc_text
 from weftmesh.router.following.wanted import WantedRoute
@@ -163,12 +164,11 @@ class Tables:
         self._follow(route.name)
 
     def _follow(self, name: str) -> None:
-        """Let requests follow the table. Who only watches, or froze it, wants the weights that are shown."""
-        live, route = self._live.get(name), self._wanted.get(name)
+        """Let requests follow the table. Who only watches, froze it or ordered shares wants the weights as they are."""
+        live, inputs = self._live.get(name), self._table.inputs(name)
         rows = self._table.rows(name)
-        if live is not None and route is not None and len(rows) == len(live.endpoints):
-            frozen = any(one.kind is OverrideKind.FREEZE for one in route.overrides)
-            live.follow(rows, route.mode is Mode.ACT and not frozen)
+        if live is not None and inputs is not None and len(rows) == len(live.endpoints):
+            live.follow(rows, inputs.takes_effect and shares(inputs) is None)
 
     # Samples and time
 
