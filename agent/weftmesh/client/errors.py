@@ -37,8 +37,8 @@ def from_call_error(error: grpc.aio.AioRpcError, target: str) -> WeftmeshError:
 def unreachable(target: str, why: str) -> NodeUnreachableError:
     """Nobody answers at `target`."""
     return NodeUnreachableError(
-        f"no node answers at {target} ({why}); start it (systemctl start weftmesh-agent) or name another socket (--socket, "
-        "WEFTMESH_SOCKET)"
+        f"no node answers at {target} ({why}); start it (systemctl start weftmesh-agent) or name another socket "
+        "(--socket, WEFTMESH_SOCKET)"
     )
 
 
