@@ -194,10 +194,28 @@ def test_weights_follow_each_other_and_go_with_their_route() -> None:
     assert last(machine, SetWeights(header(), "payments", 0, weights, "slow disk"))[0].current_version == 1
     stale = SetWeights(header(), "payments", 0, weights, "slow disk")
     assert last(machine, stale)[0].reason is Reason.GENERATION_CONFLICT
-    wrong = SetWeights(header(), "payments", 1, weights[:1], "slow disk")
-    assert last(machine, wrong)[0].reason is Reason.INVALID_VALUE
+    half = EndpointWeight("pay-1", 500_000_000)
+    whole, elsewhere = replace(half, share_ppb=1_000_000_000), replace(half, endpoint="pay-9")
+    for wrong in (weights[:1], (whole,), (half, half), (half, elsewhere), (replace(half, share_ppb=-1), whole)):
+        refused, _ = last(machine, SetWeights(header(), "payments", 1, wrong, "slow disk"))
+        assert refused.reason is Reason.INVALID_VALUE
     last(machine, applying(retire=(Retirement("payments-api", 1),), why="moved"))
     assert machine.read.weights("payments") is None
+
+
+def test_weights_are_taken_back_once_and_no_generation_comes_twice() -> None:
+    machine = applied(applying(PAYMENTS))
+    taking_back = SetWeights(header(), "payments", 0, (), "it went well")
+    assert last(machine, taking_back)[0].kind is OutcomeKind.UNCHANGED, "there are none"
+    weights = (EndpointWeight("pay-1", 1_000_000_000), EndpointWeight("pay-2", 0))
+    last(machine, SetWeights(header(), "payments", 0, weights, "canary"))
+    outcome, events = last(machine, replace(taking_back, header=header(), seen=1))
+    assert (outcome.current_version, events[0].note) == (2, "taken back: it went well")
+    assert machine.read.weights("payments").weights == ()  # type: ignore[union-attr]  # it is there
+    assert last(machine, replace(taking_back, header=header(), seen=2))[0].kind is OutcomeKind.UNCHANGED
+    late = SetWeights(header(), "payments", 0, weights, "canary")
+    assert last(machine, late)[0].reason is Reason.GENERATION_CONFLICT
+    assert last(machine, replace(late, header=header(), seen=2))[0].current_version == 3
 
 
 def test_a_breach_is_opened_once_whoever_leads() -> None:

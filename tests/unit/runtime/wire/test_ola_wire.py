@@ -45,13 +45,16 @@ COMMANDS: tuple[Command, ...] = (
     confirming("n1", 0),
     SetOverride(header(), "payments", OverrideKind.MODE, "trust it", mode=RouteMode.ACT),
     SetOverride(header(), "payments", OverrideKind.DRAIN, "disk", endpoint="pay-1"),
-    SetWeights(header(), "payments", 0, (EndpointWeight("pay-1", 1_000_000_000),), "slow", b"{}"),
+    SetWeights(
+        header(), "payments", 0, (EndpointWeight("pay-1", 1_000_000_000), EndpointWeight("pay-2", 0)), "slow", b"{}"
+    ),
     SetClass(header(), "payments-api", ServiceClass.CRITICAL, "burns"),
     OpenBreach(header(), "payments-api", "uptime", 1_000, "14x\nover an hour"),
     CloseBreach(header(), "payments-api", "uptime", 1_000, 2_000, "0.3x"),
     OpenBreach(header(), "payments-api", "uptime", 3_000, "9x"),
 )
 OTHERS: tuple[Command, ...] = (
+    SetWeights(header(), "payments", 1, (), "it is over"),
     RemoveExclusion(header(), "payments-api", 1, "it did not happen"),
     ClearOverride(header(), "payments", OverrideKind.DRAIN, "disk is new", endpoint="pay-1"),
 )

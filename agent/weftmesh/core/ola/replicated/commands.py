@@ -100,7 +100,7 @@ class ClearOverride:
 
 @record(frozen=True, slots=True)
 class SetWeights:
-    """Set a route's slow weights, if the present ones are still those that the writer saw."""
+    """Order shares of a route, if the present ones are still those that the writer saw; none take the order back."""
 
     header: Header
     route: str

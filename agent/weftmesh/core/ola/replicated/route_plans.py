@@ -48,7 +48,7 @@ def plan_clear_override(store: Store, command: ClearOverride) -> Plan:
 
 
 def plan_set_weights(store: Store, command: SetWeights) -> Plan:
-    """A route's weights, one generation on."""
+    """A route's weights, one generation on. What was taken back leaves its generation, so that none is used twice."""
     why = note(command.why)
     known = _endpoints(store, command.route)
     before = store.weights.get(command.route)
@@ -62,17 +62,24 @@ def plan_set_weights(store: Store, command: SetWeights) -> Plan:
         )
     weights = tuple(sorted(command.weights, key=_endpoint))
     _check_weights(weights, known, command.inputs)
+    if not weights and (before is None or not before.weights):
+        return Unchanged(command.route, present)
     header = command.header
     row = SlowWeights(command.route, present + 1, weights, why, command.inputs, header.actor, header.stamp)
-    happening = Happening(Verb.WEIGHTS_SET, command.route, row.generation, why)
+    text = why if weights else f"taken back: {why}"
+    happening = Happening(Verb.WEIGHTS_SET, command.route, row.generation, text)
     return Change(command.route, (row,), happenings=(happening,), current_version=row.generation)
 
 
 def _check_weights(weights: tuple[EndpointWeight, ...], known: set[str], inputs: bytes) -> None:
     names = [one.endpoint for one in weights]
-    if not set(names) <= known or len(set(names)) < len(names):
-        raise invalid("weights: an endpoint occurs twice, or is none of the route's; send each of them once")
-    if any(one.share_ppb < 0 for one in weights) or sum([one.share_ppb for one in weights]) != WHOLE_PPB:
+    if strange := set(names) - known:
+        raise invalid(f"weights: the route has no endpoint {quoted(min(strange))}; it has {_some(known)}")
+    if len(set(names)) < len(names):
+        raise invalid("weights: an endpoint occurs twice; send each of them once")
+    if weights and (missing := known - set(names)):
+        raise invalid(f"weights: {_some(missing)} of the route is left out; send each endpoint once, with 0 for none")
+    if weights and (any(one.share_ppb < 0 for one in weights) or sum([one.share_ppb for one in weights]) != WHOLE_PPB):
         raise invalid(f"weights: they do not add up to {WHOLE_PPB} parts per billion")
     if len(inputs) > Limits.INPUTS_BYTES:
         raise invalid(f"inputs: has {len(inputs)} bytes, the limit is {Limits.INPUTS_BYTES}")
@@ -83,7 +90,7 @@ def _check_endpoint(store: Store, route: str, endpoint: str) -> None:
     if endpoint not in known:
         raise Refusal(
             Reason.NO_SUCH_ENDPOINT,
-            f"route {route} has no endpoint {quoted(endpoint)}; it has {', '.join(sorted(known)[:20]) or 'none'}",
+            f"route {route} has no endpoint {quoted(endpoint)}; it has {_some(known)}",
             OutcomeKind.NOT_FOUND,
         )
 
@@ -99,6 +106,11 @@ def _endpoints(store: Store, route: str) -> set[str]:
             OutcomeKind.NOT_FOUND,
         )
     return {endpoint.name for one in agreements for endpoint in one.endpoints}
+
+
+def _some(names: set[str]) -> str:
+    """For people."""
+    return ", ".join(sorted(names)[:20]) or "none"
 
 
 def _endpoint(one: EndpointWeight) -> str:

@@ -177,7 +177,7 @@ class EndpointWeight:
 
 @record(frozen=True, slots=True)
 class SlowWeights:
-    """A route's weights for slow effects."""
+    """Shares that are ordered of a route; none once the order was taken back."""
 
     route: str
     generation: int
