@@ -16,7 +16,7 @@ from tests.netns.recomputation import Count, probed
 
 pytestmark = pytest.mark.timeout(300)
 
-PROBED_S = 20
+PROBED_S = 15
 STALL_MS = 150
 """Longer than what is left of a ping's time when its reply comes from the slowest backend."""
 NOTHING = Count(0, 0)
