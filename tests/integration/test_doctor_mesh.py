@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -49,12 +50,11 @@ class Site:
         first, second, third = self.mesh.nodes.values()
         return first, second, third
 
-    async def mend(self, finding: dict[str, object], words: str = "") -> list[str]:
-        """Run those fixes of a finding that are not for this node, each where it says; what they printed."""
-        assert isinstance(finding["fixes"], list)
-        chosen = [fix for fix in finding["fixes"] if words in fix["command"]]
-        assert chosen
-        return [await self.here.mend(self.mesh.node(fix["node"]), fix["command"]) for fix in chosen]
+    async def mend(self, finding: dict[str, Any]) -> list[str]:
+        """Run the fixes of a finding about the first node, each where it says; what they printed."""
+        assert finding["fixes"]
+        places = [self.mesh.node(fix["node"]) if fix["node"] else self.nodes[0] for fix in finding["fixes"]]
+        return [await self.here.mend(*one) for one in zip(places, fixes(finding), strict=True)]
 
     async def healthy(self, node: DevNode) -> Examination:
         """Examine until nothing fails: members find one another again after a while."""
@@ -158,6 +158,37 @@ async def test_an_expired_certificate_is_replaced_by_the_commands_that_are_named
 
     await site.healthy(second)
     await hand_back(site, second)
+
+
+async def test_where_the_authority_is_an_expired_certificate_is_renewed_by_a_start(site: Site) -> None:
+    first, _, _ = site.nodes
+    await first.stop()
+    expire(first, first)
+
+    found = (await site.here.examine(first)).only("certificates")
+    assert "has expired" in found["summary"]
+    await site.mend(found)
+
+    await site.healthy(first)
+    await hand_back(site, first)
+
+
+async def test_a_node_that_lost_its_certificate_comes_back_as_a_new_one(site: Site) -> None:
+    first, _, third = site.nodes
+    await third.stop()
+    (third.directory / "data/identity/node.pem").unlink()
+
+    found = (await site.here.examine(third)).only("credentials")
+    assert "node.pem is missing" in found["evidence"]
+    remove, aside, token, start = fixes(found)
+    await site.here.mend(first, remove)
+    await site.here.mend(third, aside)
+    await site.here.mend(third, await site.here.mend(first, token))
+    await site.here.mend(third, start)
+
+    await site.healthy(first)
+    await site.healthy(third)
+    await hand_back(site, third)
 
 
 async def test_members_of_different_versions_are_named(site: Site, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def _own(
     elif now > ends:
         renewed: tuple[Fix, ...] = ()  # where the authority is, the agent renews it by itself
         if not patient.identity.has_authority:
-            renewed = (patient.remedies.let_in_again(node, here=True),)
+            renewed = (patient.remedies.token(f"--for {node}", FOUNDER, "this node"),)
         summary = "this node's certificate has expired"
         yield Finding(CHECK, Severity.FAILURE, summary, evidence, (*renewed, *again))
     elif now > begins + (ends - begins) * 2 / 3 + RENEWAL_GRACE:
@@ -64,7 +64,7 @@ def _own(
 def _authority(patient: Patient, certificate: x509.Certificate, now: datetime) -> Iterator[Finding]:
     ends = certificate.not_valid_after_utc
     evidence = f"in force until {_day(ends)}; this node's clock says {_day(now)}"
-    fix = Fix(patient.remedies.weftmesh("cert rotate-ca --dry-run"), "" if patient.identity.has_authority else FOUNDER)
+    fix = Fix(patient.remedies.weftmesh("cert rotate-ca --dry-run"), patient.founder)
     if now > ends:
         yield Finding(CHECK, Severity.FAILURE, "the mesh's authority has expired", evidence, (fix,))
     elif now > ends - AUTHORITY_WARNING:
@@ -77,7 +77,7 @@ def _peers(patient: Patient, survey: Survey) -> Iterator[Finding]:
         if peer.certificate_until is not None and peer.certificate_until < now + PEER_WARNING:
             evidence = f"in force until {_day(peer.certificate_until)}"
             summary = f"{peer.node}'s certificate expires within a day"
-            fixes = (patient.remedies.let_in_again(peer.node, here=False),)
+            fixes = (patient.remedies.token(f"--for {peer.node}", patient.founder, peer.node),)
             yield Finding(CHECK, Severity.WARNING, summary, evidence, fixes)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from weftmesh.cli.doctor.findings import Finding, Fix, Severity
 from weftmesh.cli.doctor.patient import Patient
-from weftmesh.cli.doctor.remedies import FOUNDER, PASTE_LINE
+from weftmesh.cli.doctor.remedies import FOUNDER
 from weftmesh.core.errors import DataCorruptionError, PreconditionError
 from weftmesh.runtime.files import PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE
 from weftmesh.runtime.identity.founding import NodeRecord
@@ -67,13 +67,18 @@ def _unfit(patient: Patient, node: str) -> Iterator[Finding]:
     try:
         patient.identity.load()
     except (DataCorruptionError, PreconditionError) as error:
-        data_dir = quote(str(patient.data_dir))
-        fixes = (
-            Fix(f"weftmesh members rm {node}", "another member", "only where no backup of the identity is at hand"),
-            Fix(f"mv {data_dir} {data_dir}.damaged"),
-            Fix("weftmesh token create", FOUNDER, PASTE_LINE.format(node="this node")),
-        )
+        # Whoever has the authority as well must not lose it: its identity is for a person to restore.
+        fixes = () if patient.identity.has_authority else tuple(_as_a_new_one(patient, node))
         yield Finding(CHECK, Severity.FAILURE, "the identity is not whole", str(error), fixes)
+
+
+def _as_a_new_one(patient: Patient, node: str) -> Iterator[Fix]:
+    """How the node leaves its mesh without its identity, and joins it under the same name."""
+    data_dir = quote(str(patient.data_dir))
+    yield Fix(f"weftmesh members rm {node}", "another member", "only where no copy of the identity is at hand")
+    yield Fix(f"mv {data_dir} {data_dir}.damaged")
+    yield patient.remedies.token("", FOUNDER, "this node")
+    yield patient.remedies.start()
 
 
 def _uid(user: str) -> int | None:

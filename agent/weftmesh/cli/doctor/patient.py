@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from weftmesh.cli.doctor.remedies import Remedies
+from weftmesh.cli.doctor.remedies import FOUNDER, Remedies
 from weftmesh.cli.doctor.survey import Survey
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.founding import identity_store
@@ -38,6 +38,11 @@ class Patient:
     def identity(self) -> IdentityStore:
         """Where it keeps who it is."""
         return identity_store(self.data_dir)
+
+    @property
+    def founder(self) -> str:
+        """Where the mesh's authority is, as a fix says it: here, or on a node that only people know."""
+        return "" if self.identity.has_authority else FOUNDER
 
     def place(self, section: str, key: str) -> tuple[Path, int] | None:
         """The file and line that a setting is in; None where it has its default, or is from the environment."""

@@ -42,7 +42,7 @@ def _fixes(patient: Patient, peer: Answer) -> tuple[Fix, ...]:
         case "answer":
             return patient.remedies.restart(peer.node)
         case "tls" if EXPIRED in peer.error:
-            return (patient.remedies.let_in_again(peer.node, here=False),)
+            return (patient.remedies.token(f"--for {peer.node}", patient.founder, peer.node),)
         case "connect" if not peer.refused and patient.remedies.has("firewall-cmd"):
             port = split_address(peer.address)[1]
             opened = f"firewall-cmd --permanent --add-port={port}/tcp && firewall-cmd --reload"

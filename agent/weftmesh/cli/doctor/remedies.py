@@ -64,10 +64,10 @@ class Remedies:
         """Restart this node's agent, which does not listen to a polite request any more."""
         return self.restart() or (Fix(f"kill -KILL {pid}"), self.start())
 
-    def let_in_again(self, node: str, *, here: bool) -> Fix:
-        """Give a member whose certificate has expired a new one."""
-        where = "this node" if here else node
-        return Fix(f"weftmesh token create --for {node}", FOUNDER, PASTE_LINE.format(node=where))
+    def token(self, options: str, founder: str, joins: str) -> Fix:
+        """A token, which only the node with the authority makes, and the line that the node that joins has to run."""
+        made = f"token create {options}".strip()
+        return Fix(f"weftmesh {made}" if founder else self.weftmesh(made), founder, PASTE_LINE.format(node=joins))
 
     def found(self) -> Fix:
         """Found a mesh."""

@@ -30,7 +30,9 @@ async def check_versions(patient: Patient) -> list[Finding]:
         older = sorted(node for node, number in found.items() if number != newest)
         fixes = tuple(Fix(UPGRADE, "" if node == survey.node else node) for node in older)
         findings.append(Finding(CHECK, Severity.WARNING, f"{', '.join(older)} run an older version", shown, fixes))
-    return findings or [Finding(CHECK, Severity.OK, "the same everywhere", shown or f"{installed} is installed here")]
+    if not found:
+        return [Finding(CHECK, Severity.SKIPPED, "no member answered", f"{installed} is installed here")]
+    return findings or [Finding(CHECK, Severity.OK, "the same everywhere", shown)]
 
 
 def ordered(number: str) -> tuple[int, ...]:

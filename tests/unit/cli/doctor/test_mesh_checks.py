@@ -132,6 +132,11 @@ async def test_an_agent_older_than_what_is_installed_is_restarted(tmp_path: Path
     assert [fix.command for fix in found.fixes] == ["systemctl restart weftmesh-agent.service"]
 
 
+async def test_without_an_answer_no_version_is_compared(tmp_path: Path) -> None:
+    (found,) = await check_versions(patient(tmp_path, survey(None)))
+    assert found.severity is Severity.SKIPPED
+
+
 def test_versions_are_compared_by_their_numbers() -> None:
     assert ordered("0.10.0") > ordered("0.9.9")
     assert ordered("1.0.dev1") < ordered("1.0.1")
