@@ -13,6 +13,8 @@ ROUTE_COMMANDS = {
     "undrain": Lazy("weftmesh.cli.commands.route_orders:undrain", "Take a drain back."),
     "pin": Lazy("weftmesh.cli.commands.route_orders:pin", "Send an endpoint all requests."),
     "unpin": Lazy("weftmesh.cli.commands.route_orders:unpin", "Take a pin back."),
+    "weigh": Lazy("weftmesh.cli.commands.route_shares:weigh", "Send endpoints ordered shares, such as a canary's."),
+    "unweigh": Lazy("weftmesh.cli.commands.route_shares:unweigh", "Take ordered shares back."),
     "freeze": Lazy("weftmesh.cli.commands.route_orders:freeze", "Let no weight change, whatever happens."),
     "unfreeze": Lazy("weftmesh.cli.commands.route_orders:unfreeze", "Take a freeze back."),
     "mode": Lazy("weftmesh.cli.commands.route_orders:mode", "How far routers go by themselves."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -14,6 +14,7 @@ from weftmesh.core.errors import PreconditionError
 
 if TYPE_CHECKING:
     from weftmesh.client import Client
+    from weftmesh.core.routing.model import Override
     from weftmesh.ola.v1 import ola_pb2
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -25,7 +26,7 @@ every_route_argument = click.argument("route", required=False, default="")
 endpoint_argument = click.argument("endpoint")
 
 
-def _order(function: C) -> C:
+def order_options(function: C) -> C:
     """What every order has: a reason, and a dry run."""
     why = click.option("--why", required=True, help="For the history, and for who looks at the route.")
     return why(dry_run_option(function))
@@ -34,7 +35,7 @@ def _order(function: C) -> C:
 @command(None, "drain")
 @route_argument
 @endpoint_argument
-@_order
+@order_options
 async def drain(session: Session, route: str, endpoint: str, why: str, dry_run: bool) -> None:
     """Send ENDPOINT of ROUTE no new requests, in small steps, until `undrain`.
 
@@ -43,24 +44,24 @@ async def drain(session: Session, route: str, endpoint: str, why: str, dry_run: 
     async with session.client() as client:
         await _check(client, session.timeout_s, route, "drain", endpoint)
         answer = await _set(session, client, dry_run, route=route, kind="drain", endpoint=endpoint, why=why)
-    _tell(session, answer, dry_run, f"{endpoint} of {route} is drained")
+    tell(session, answer, dry_run, f"{endpoint} of {route} is drained")
 
 
 @command(None, "undrain")
 @route_argument
 @endpoint_argument
-@_order
+@order_options
 async def undrain(session: Session, route: str, endpoint: str, why: str, dry_run: bool) -> None:
     """Send ENDPOINT of ROUTE requests again."""
     async with session.client() as client:
         answer = await _clear(session, client, dry_run, route=route, kind="drain", endpoint=endpoint, why=why)
-    _tell(session, answer, dry_run, f"{endpoint} of {route} is not drained")
+    tell(session, answer, dry_run, f"{endpoint} of {route} is not drained")
 
 
 @command(None, "pin")
 @route_argument
 @endpoint_argument
-@_order
+@order_options
 async def pin(session: Session, route: str, endpoint: str, why: str, dry_run: bool) -> None:
     """Send all requests for ROUTE to ENDPOINT, in small steps, until `unpin`. A pin to another one ends."""
     async with session.client() as client:
@@ -69,41 +70,41 @@ async def pin(session: Session, route: str, endpoint: str, why: str, dry_run: bo
         answer = await _set(session, client, dry_run, route=route, kind="pin", endpoint=endpoint, why=why)
         for one in others:
             await _clear(session, client, dry_run, route=route, kind="pin", endpoint=one, why=why)
-    _tell(session, answer, dry_run, f"{route} is pinned to {endpoint}")
+    tell(session, answer, dry_run, f"{route} is pinned to {endpoint}")
 
 
 @command(None, "unpin")
 @route_argument
-@_order
+@order_options
 async def unpin(session: Session, route: str, why: str, dry_run: bool) -> None:
     """Send requests for ROUTE to all of its endpoints again."""
     answer = None
     async with session.client() as client:
         for one in await _pinned(client, session.timeout_s, route):
             answer = await _clear(session, client, dry_run, route=route, kind="pin", endpoint=one, why=why)
-    _tell(session, answer, dry_run, f"{route} is not pinned")
+    tell(session, answer, dry_run, f"{route} is not pinned")
 
 
 @command(None, "freeze")
 @every_route_argument
-@_order
+@order_options
 async def freeze(session: Session, route: str, why: str, dry_run: bool) -> None:
     """Let no weight of ROUTE change on any node, or of any route without ROUTE, until `unfreeze`."""
     async with session.client() as client:
         answer = await _set(session, client, dry_run, route=route, kind="freeze", why=why)
-    _tell(session, answer, dry_run, f"{route or 'every route'} is frozen")
+    tell(session, answer, dry_run, f"{route or 'every route'} is frozen")
 
 
 @command(None, "unfreeze")
 @every_route_argument
-@_order
+@order_options
 async def unfreeze(session: Session, route: str, why: str, dry_run: bool) -> None:
     """Let weights of ROUTE change again; without ROUTE, end the freeze of every route."""
     async with session.client() as client:
         answer = await _clear(session, client, dry_run, route=route, kind="freeze", why=why)
         frozen = [one.route for one in await _overrides(client, session.timeout_s) if _kind(one) == "freeze"]
     done = f"{route} is not frozen by itself" if route else "the freeze of every route is over"
-    _tell(session, answer, dry_run, done)
+    tell(session, answer, dry_run, done)
     if route and "" in frozen:
         session.output.note("every route is frozen: `weftmesh route unfreeze` without a route ends that")
     elif not route and any(frozen):
@@ -114,7 +115,7 @@ async def unfreeze(session: Session, route: str, why: str, dry_run: bool) -> Non
 @click.argument("mode", metavar="MODE", type=click.Choice([*MODES, AGREED]))
 @every_route_argument
 @click.option("--all", "everything", is_flag=True, help="Every route, instead of ROUTE.")
-@_order
+@order_options
 async def mode(session: Session, mode: str, route: str, everything: bool, why: str, dry_run: bool) -> None:
     """Let routers observe ROUTE, suggest changes or act: MODE is one of these, or agreed.
 
@@ -129,7 +130,7 @@ async def mode(session: Session, mode: str, route: str, everything: bool, why: s
         else:
             answer = await _set(session, client, dry_run, route=route, kind="mode", why=why, mode=mode)
     wording = "as it was agreed" if mode == AGREED else mode
-    _tell(session, answer, dry_run, f"the mode of {route or 'every route'} is {wording}")
+    tell(session, answer, dry_run, f"the mode of {route or 'every route'} is {wording}")
 
 
 async def _set(session: Session, client: Client, dry_run: bool, **order: str) -> ola_pb2.ChangeAgreementsResponse:
@@ -154,29 +155,43 @@ def _message(order: dict[str, str]) -> dict[str, Any]:
 
 
 async def _check(client: Client, timeout_s: float, route: str, kind: str, endpoint: str) -> None:
+    from weftmesh.core.routing.model import Override, OverrideKind
+
+    view = await client.ola.get_agreements(timeout_s=timeout_s)
+    check_followable(view, route, Override(OverrideKind(kind), endpoint, "", ""))
+
+
+def check_followable(view: ola_pb2.AgreementsView, route: str, order: Override) -> None:
     """Refuse what no router could follow, where it can be seen from here.
 
     Raises:
         PreconditionError: another order says the opposite, or nothing would be left.
     """
     from weftmesh.client.ola_status import held_agreements
-    from weftmesh.core.routing.model import Override, OverrideKind
     from weftmesh.core.routing.orders import refusal
 
-    view = await client.ola.get_agreements(timeout_s=timeout_s)
     agreements = [one.agreement for one in held_agreements(view) if one.agreement.service == route]
     names = {server.name for one in agreements for server in one.endpoints}
-    if endpoint not in names:
-        return  # the node says which there are
+    if {order.endpoint, *(one.endpoint for one in order.shares)} - {""} <= names:  # the node says which there are
+        present = [one for one in _present(view, route) if (one.kind, one.endpoint) != (order.kind, order.endpoint)]
+        refused = refusal(route, names, tuple(present), order)
+        if refused is not None:
+            raise PreconditionError(refused.message, reason=refused.refusal.value)
+
+
+def _present(view: ola_pb2.AgreementsView, route: str) -> Iterator[Override]:
+    """The orders for a route that its table would have, but for those for every route."""
+    from weftmesh.core.ola.model import WHOLE_PPB
+    from weftmesh.core.routing.model import Override, OverrideKind, Share
+
     kinds = {one.value for one in OverrideKind}
-    present = tuple(
-        Override(OverrideKind(_kind(one)), one.endpoint, one.actor, one.why)
-        for one in view.overrides
-        if one.route == route and _kind(one) in kinds and (_kind(one), one.endpoint) != (kind, endpoint)
-    )
-    refused = refusal(route, names, present, Override(OverrideKind(kind), endpoint, "", ""))
-    if refused is not None:
-        raise PreconditionError(refused.message, reason=refused.refusal.value)
+    for one in view.overrides:
+        if one.route == route and _kind(one) in kinds:
+            yield Override(OverrideKind(_kind(one)), one.endpoint, one.actor, one.why)
+    for weights in view.weights:
+        if weights.route == route and weights.weights:
+            shares = tuple(Share(one.endpoint, one.share_ppb / WHOLE_PPB) for one in weights.weights)
+            yield Override(OverrideKind.WEIGH, "", weights.actor, weights.why, shares)
 
 
 async def _pinned(client: Client, timeout_s: float, route: str) -> list[str]:
@@ -195,7 +210,8 @@ def _kind(override: Any) -> str:
     return enum_word(command_pb2.OverrideKind.DESCRIPTOR, override.kind)
 
 
-def _tell(session: Session, answer: ola_pb2.ChangeAgreementsResponse | None, dry_run: bool, done: str) -> None:
+def tell(session: Session, answer: ola_pb2.ChangeAgreementsResponse | None, dry_run: bool, done: str) -> None:
+    """Say what came of an order; without an answer nothing had to be asked."""
     from weftmesh.core.board.outcomes import OutcomeKind
 
     changed = answer is not None and answer.kind != OutcomeKind.UNCHANGED
