@@ -15,6 +15,7 @@ from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.client import Client
+from weftmesh.core.errors import ConflictError
 from weftmesh.ola.v1 import agreement_pb2, command_pb2, ola_pb2
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 
@@ -110,6 +111,73 @@ async def test_the_last_endpoint_is_not_drained_and_what_is_not_there_is_told(me
     async with node.client() as client:
         assert await orders(client) == [("drain", "payments", "pay-1", "incident 7")]
     await ordered(node, "undrain", "payments", "pay-1")
+
+
+async def shares(client: Client, revision: int = 0) -> dict[str, int]:
+    """Ordered parts per billion of payments, as a node knows them."""
+    request = ola_pb2.GetAgreementsRequest(min_revision=revision)
+    view = await client.ola.get_agreements(request, timeout_s=CALL_S)
+    (found,) = [one for one in view.weights if one.route == "payments"]
+    return {one.endpoint: one.share_ppb for one in found.weights}
+
+
+async def test_shares_hold_on_every_node_until_they_are_taken_back(mesh: DevMesh) -> None:
+    await mesh.settled()
+    node, other = list(mesh.nodes.values())[:2]
+    await agreed(node)
+    await ordered(node, "weigh", "payments", "pay-1=95", "pay-2=5")
+    async with other.client() as client:
+        revision = await ordered(other, "weigh", "payments", "pay-1=87.5", "pay-2=12.5")
+        assert await shares(client, revision) == {"pay-1": 875_000_000, "pay-2": 125_000_000}
+        tried = await weftmesh(node, "route", "unweigh", "payments", "--dry-run", *WHY)
+        assert "dry run" in tried.err
+        assert await shares(client) == {"pay-1": 875_000_000, "pay-2": 125_000_000}
+        revision = await ordered(node, "unweigh", "payments")
+        assert await shares(client, revision) == {}
+    again = await weftmesh(node, "route", "unweigh", "payments", *WHY)
+    assert (again.code, "nothing was changed" in again.err) == (0, True)
+
+
+async def weigh(client: Client, seen: int, canary: int) -> None:
+    """Order shares as somebody does who saw this generation; `canary` in percent."""
+    change = command_pb2.SetWeights(route="payments", seen=seen, why="canary")
+    for endpoint, percent in (("pay-1", 100 - canary), ("pay-2", canary)):
+        change.weights.add(endpoint=endpoint, share_ppb=percent * 10_000_000)
+    await client.ola.change_agreements(ola_pb2.ChangeAgreementsRequest(set_weights=change), timeout_s=CALL_S)
+
+
+async def test_of_two_who_order_shares_at_once_one_is_told(mesh: DevMesh) -> None:
+    await mesh.settled()
+    node = next(iter(mesh.nodes.values()))
+    await agreed(node)
+    async with node.client() as client:
+        view = await client.ola.get_agreements(timeout_s=CALL_S)
+        seen = next((one.generation for one in view.weights if one.route == "payments"), 0)
+        await weigh(client, seen, canary=10)
+        with pytest.raises(ConflictError, match=f"generation {seen + 1}, not {seen}"):
+            await weigh(client, seen, canary=20)
+        assert await shares(client) == {"pay-1": 900_000_000, "pay-2": 100_000_000}
+    await ordered(node, "unweigh", "payments")
+
+
+async def test_shares_that_no_router_could_follow_are_refused(mesh: DevMesh) -> None:
+    await mesh.settled()
+    node = next(iter(mesh.nodes.values()))
+    await agreed(node)
+    left_out = await weftmesh(node, "route", "weigh", "payments", "pay-1=100", *WHY)
+    assert (left_out.code, "pay-2 of the route is left out" in left_out.err) == (ExitCode.ERROR, True)
+    strange = await weftmesh(node, "route", "weigh", "payments", "pay-1=95", "pay-9=5", *WHY)
+    assert (strange.code, "no endpoint 'pay-9'; it has pay-1, pay-2" in strange.err) == (ExitCode.ERROR, True)
+    sum_of = await weftmesh(node, "route", "weigh", "payments", "pay-1=95", "pay-2=4", *WHY)
+    assert (sum_of.code, "add up to 99" in sum_of.err) == (ExitCode.USAGE, True)
+    await ordered(node, "drain", "payments", "pay-1")
+    empty = await weftmesh(node, "route", "weigh", "payments", "pay-1=100", "pay-2=0", *WHY)
+    assert (empty.code, "clear a drain" in empty.err) == (ExitCode.ERROR, True)
+    await ordered(node, "undrain", "payments", "pay-1")
+    await ordered(node, "weigh", "payments", "pay-1=100", "pay-2=0")
+    last = await weftmesh(node, "--json", "route", "drain", "payments", "pay-1", *WHY)
+    assert json.loads(last.out)["error"]["reason"] == "LAST_ENDPOINT"
+    await ordered(node, "unweigh", "payments")
 
 
 async def until_frozen(node: DevNode, watching: asyncio.Semaphore) -> None:

@@ -173,6 +173,27 @@ async def test_a_freeze_holds_on_all_nodes_and_a_drain_empties(mesh: DevMesh) ->
                 assert {(await router.resolve("ordered")).endpoint for _ in range(20)} == {"e1"}
 
 
+async def test_a_canary_gets_its_share_of_requests_until_that_is_taken_back(mesh: DevMesh) -> None:
+    async with backends(3) as made, mesh.first.client() as client:
+        await apply(client, agreed("canary", made))
+        node = list(mesh.nodes.values())[-1]
+        async with connect_router(str(node.router_socket)) as router:
+            await table_when(router, "canary", lambda one: len(one.rows) == 3)
+            await done(mesh.first, "route", "weigh", "canary", "e0=90", "e1=5", "e2=5", "--why", "version 2.4")
+            found = await table_when(router, "canary", lambda one: weights(one) == [0.9, 0.05, 0.05])
+            assert "version 2.4" in found.rows[2].detail
+            answers = [await router.resolve("canary") for _ in range(2_000)]
+            assert {one.basis for one in answers} == {routing_pb2.BASIS_WEIGHTS}
+            picked = [one.endpoint for one in answers]
+            shares = [picked.count(f"e{at}") / len(picked) for at in range(3)]
+            assert shares == pytest.approx([0.9, 0.05, 0.05], abs=0.03)
+            told = await done(node, "route", "explain", "canary")
+            assert "weigh e0=90% e1=5% e2=5% by" in told
+            await done(mesh.first, "route", "unweigh", "canary", "--why", "it went well")
+            await table_when(router, "canary", lambda one: one.rows[2].reason != "weighed")
+            assert (await router.resolve("canary")).basis == routing_pb2.BASIS_COST
+
+
 async def test_a_router_goes_on_without_its_node_and_begins_again_with_the_same_table(
     mesh: DevMesh, tmp_path: Path
 ) -> None:
