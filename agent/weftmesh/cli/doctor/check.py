@@ -43,8 +43,9 @@ async def _run(check: Check) -> Sequence[Finding]:
     except PermissionError as error:
         evidence = f"{error.strerror}: {error.filename}; run the command as root or as the node's user"
         return [Finding(check.name, Severity.UNKNOWN, "this user may not look", evidence)]
-    except (WeftmeshError, OSError, ValueError) as error:
-        return [Finding(check.name, Severity.UNKNOWN, "the check could not be carried out", str(error))]
+    except Exception as error:  # noqa: BLE001, what one check trips over must not hide what the others find
+        said = str(error) if isinstance(error, WeftmeshError | OSError) else f"{type(error).__name__}: {error}"
+        return [Finding(check.name, Severity.UNKNOWN, "the check could not be carried out", said)]
 
 
 async def in_thread(function: Callable[[], T]) -> T:

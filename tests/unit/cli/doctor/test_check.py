@@ -49,10 +49,14 @@ async def test_what_a_check_may_not_see_or_cannot_read_is_not_known() -> None:
     async def damaged() -> Sequence[Finding]:
         raise DataCorruptionError("node.json is not JSON")
 
-    found = await run_all([Check("credentials", forbidden), Check("disk", damaged)])
-    assert [one.severity for one in found] == [Severity.UNKNOWN, Severity.UNKNOWN]
+    async def mistaken() -> Sequence[Finding]:
+        raise KeyError("mode")
+
+    found = await run_all([Check("credentials", forbidden), Check("disk", damaged), Check("ports", mistaken)])
+    assert [one.severity for one in found] == [Severity.UNKNOWN] * 3
     assert "/var/lib/weftmesh" in found[0].evidence
     assert found[1].evidence == "node.json is not JSON"
+    assert found[2].evidence == "KeyError: 'mode'"
 
 
 async def test_a_thread_gives_back_what_it_has_or_what_went_wrong() -> None:
