@@ -14,7 +14,7 @@ import sys
 import tarfile
 import time
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from py_compile import PycInvalidationMode
 
@@ -44,15 +44,18 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, default=ROOT / "build/wheels", help="kept between builds")
     parser.add_argument("--release", type=int, default=1, help="the number of this build of the version")
     parser.add_argument("--small", action="store_true", help="minutes for a smaller package")
+    parser.add_argument("--selinux", action="store_true", help="with the policy, compiled against this machine's")
     found = parser.parse_args()
     began_s = time.monotonic()
-    packages = build(found.to.absolute(), found.wheels.absolute(), found.release, SMALL if found.small else FAST)
+    options = ["--with", "selinux"] if found.selinux else []
+    defines = {"rel": str(found.release), "payload": SMALL if found.small else FAST}
+    packages = build(found.to.absolute(), found.wheels.absolute(), defines, options)
     for package in packages:
         print(f"{package}: {package.stat().st_size / MIB:.1f} MiB")
     print(f"built in {time.monotonic() - began_s:.0f} s")
 
 
-def build(directory: Path, cache: Path, release: int, payload: str) -> list[Path]:
+def build(directory: Path, cache: Path, defines: Mapping[str, str], options: Sequence[str]) -> list[Path]:
     """Make every package; returns their paths."""
     shutil.rmtree(directory, ignore_errors=True)
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -70,7 +73,7 @@ def build(directory: Path, cache: Path, release: int, payload: str) -> list[Path
         (sources / f"{component}-bundled.inc").write_text("".join(map(provides, bundled)))
     shutil.copy(ROOT / "systemd/sysusers.conf", sources)
     pack(tree, sources / f"{tree.name}.tar")
-    return rpmbuild(directory, version, release, payload)
+    return rpmbuild(directory, {"_topdir": str(directory), "ver": version, **defines}, options)
 
 
 def lay_out(tree: Path, base: Iterable[Wheel], learner: Iterable[Wheel]) -> dict[str, list[str]]:
@@ -86,6 +89,7 @@ def lay_out(tree: Path, base: Iterable[Wheel], learner: Iterable[Wheel]) -> dict
     (bundle / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\nversion = 3.12\n")
     shutil.copy(ROOT / "systemd/nightly-backup.sh", bundle / "bin/nightly-backup")
     shutil.copytree(ROOT / "systemd", tree / "systemd")
+    shutil.copytree(ROOT / "packaging/selinux", tree / "selinux")
     shutil.copytree(ROOT / "proto", tree / "proto", ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
     for name in ("LICENSE", "README.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tree)
@@ -158,12 +162,11 @@ def pack(tree: Path, archive: Path) -> None:
         tar.add(tree, tree.name, filter=plain)
 
 
-def rpmbuild(directory: Path, version: str, release: int, payload: str) -> list[Path]:
+def rpmbuild(directory: Path, defines: Mapping[str, str], options: Sequence[str]) -> list[Path]:
     """Run rpmbuild; its words are in rpmbuild.log."""
-    defines = {"_topdir": directory, "ver": version, "rel": release, "payload": payload}
     arguments = [word for name, value in defines.items() for word in ("--define", f"{name} {value}")]
     with (directory / "rpmbuild.log").open("w") as log:
-        command = ["rpmbuild", "-bb", *arguments, str(HERE / "weftmesh.spec")]
+        command = ["rpmbuild", "-bb", *options, *arguments, str(HERE / "weftmesh.spec")]
         if subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode != 0:
             sys.exit(f"rpmbuild failed; {log.name} ends with:\n" + Path(log.name).read_text()[-3_000:])
     return sorted((directory / "RPMS").rglob("*.rpm"))

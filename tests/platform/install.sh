@@ -13,6 +13,8 @@ want systemd-nspawn systemd-container
 want rpmbuild rpm
 want rpmlint rpmlint
 want systemd-analyze systemd
+want cpio cpio
+want checkmodule "checkpolicy policycoreutils semodule-utils selinux-policy-dev make"
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
