@@ -16,6 +16,19 @@ CONNECT = (
     "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/weftmesh/learner.sock'); sys.stdin.read()"
 )
 
+TRAINING = """
+import numpy
+from weftmesh.runtime import flower
+numpy.linalg.solve(numpy.eye(100), numpy.ones(100))
+"""
+TRAINING_UNIT = """
+[Service]
+Type=oneshot
+Restart=no
+ExecStart=
+ExecStart=/usr/lib/weftmesh/bin/python -I /srv/training.py
+"""
+
 
 def test_whoever_connects_as_the_node_starts_the_learner(node: Machine, packages: Callable[[int], Path]) -> None:
     install(node, packages(1), LEARNER)
@@ -33,6 +46,18 @@ def test_the_learner_s_socket_outlives_a_restart_of_the_node(node: Machine, pack
     node.run("systemctl", "enable", "--now", f"{LEARNER}.socket")
     node.run("systemctl", "restart", "weftmesh-agent")
     assert node.run("test", "-S", "/run/weftmesh/learner.sock", check=False).returncode == 0
+
+
+@pytest.mark.parametrize("unit", [LEARNER, "weftmesh-coordinator"])
+def test_what_trains_loads_in_its_sandbox(unit: str, node: Machine, packages: Callable[[int], Path]) -> None:
+    install(node, packages(1), LEARNER)
+    node.run("systemctl", "stop", unit)
+    node.run("sh", "-c", "cat > /srv/training.py", stdin=TRAINING)
+    node.run("mkdir", "-p", f"/run/systemd/system/{unit}.service.d")
+    node.run("sh", "-c", f"cat > /run/systemd/system/{unit}.service.d/training.conf", stdin=TRAINING_UNIT)
+    node.run("systemctl", "daemon-reload")
+    started = node.run("systemctl", "start", unit, check=False)
+    assert started.returncode == 0, node.journal(unit)
 
 
 def test_the_router_answers_and_sees_nothing_of_what_the_node_keeps(

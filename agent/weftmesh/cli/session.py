@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from weftmesh.cli.output import Output
+from weftmesh.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from weftmesh.client import Client
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_CONFIG: Final = Path("/etc/weftmesh/weftmesh.toml")
 SOCKET_NAME: Final = "api.sock"
+DEFAULT_SOCKET: Final = Path("/run/weftmesh") / SOCKET_NAME
 
 T = TypeVar("T")
 
@@ -54,8 +56,22 @@ class Session:
         return load_config(self.config_path, environment=os.environ)
 
     def target(self) -> str:
-        """The address of the node's local socket."""
-        return self.socket or str(self.config().node.run_dir / SOCKET_NAME)
+        """The address of the node's local socket.
+
+        Raises:
+            ConfigError: the configuration, which says it, is wrong, and no node is where it is by default.
+        """
+        if self.socket:
+            return self.socket
+        try:
+            return str(self.config().node.run_dir / SOCKET_NAME)
+        except ConfigError as error:
+            # A node goes on when its configuration breaks, and may be asked just then. A file that was named is taken
+            # at its word: its node may be another one.
+            if self.config_path is not None or not DEFAULT_SOCKET.exists():
+                raise
+            self.output.note(f"{error}\nthe node at {DEFAULT_SOCKET} is asked all the same")
+            return str(DEFAULT_SOCKET)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
