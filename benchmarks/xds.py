@@ -106,7 +106,7 @@ async def measure(client: str, routes: int, endpoints: int, changes: int) -> lis
         server = XdsServer(Unheard(), socket=router.socket)
         await server.start()
         started_s = time.monotonic()
-        server.set_routes(tables(routes, endpoints, rng))
+        await server.set_routes(tables(routes, endpoints, rng))
         made_ms = (time.monotonic() - started_s) * 1e3
         file = place / "bootstrap.json"
         if client == "envoy":
@@ -122,7 +122,7 @@ async def measure(client: str, routes: int, endpoints: int, changes: int) -> lis
             for _ in range(changes):
                 await asyncio.sleep(PAUSE_S)
                 changed_s = time.monotonic()
-                server.set_routes(tables(routes, endpoints, rng))
+                await server.set_routes(tables(routes, endpoints, rng))
                 times.append(await acknowledged(server, changed_s))
         await server.stop()
     what = f"{client}, {routes} x {endpoints}"

@@ -42,7 +42,7 @@ def _installed() -> None:
 async def test_it_follows_weights_and_drains(tmp_path: Path, incremental: bool) -> None:
     socket = tmp_path / "xds.sock"
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with envoy(tmp_path, LocalRouter(socket), incremental=incremental) as running:
             async with calling(running.target) as caller:
                 await follows_weights(server, found, caller)
@@ -55,7 +55,7 @@ async def test_it_survives_a_restart_of_the_server(tmp_path: Path, incremental: 
     socket = tmp_path / "xds.sock"
     second = XdsServer(Heard(), socket=socket)
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         front = envoy(tmp_path, LocalRouter(socket), incremental=incremental)
         async with front as running, calling(running.target) as caller:
             await survives_restart(server, second, found, caller)
@@ -71,7 +71,7 @@ async def test_it_leaves_a_failing_endpoint(tmp_path: Path) -> None:
 async def test_it_reports_its_loads(tmp_path: Path) -> None:
     socket, heard = tmp_path / "xds.sock", Heard()
     async with endpoints() as found, serving(XdsServer(heard, socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with envoy(tmp_path, LocalRouter(socket)) as running, calling(running.target) as caller:
             await reports_loads(heard, server, found, caller)
 
@@ -79,7 +79,7 @@ async def test_it_reports_its_loads(tmp_path: Path) -> None:
 async def test_it_takes_changes_at_once(tmp_path: Path) -> None:
     socket = tmp_path / "xds.sock"
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with envoy(tmp_path, LocalRouter(socket)) as running, calling(running.target, callers=1) as caller:
             await takes_changes_at_once(server, found, caller)
 
@@ -90,7 +90,7 @@ async def test_every_field_means_to_envoy_what_it_means_here(tmp_path: Path) -> 
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
         (agreed,) = found.table((0.4, 0.3, 0.3), max_ejection_percent=40.0).values()
         agreed = replace(agreed, requests_max=500)
-        server.set_routes({agreed.route: agreed})
+        await server.set_routes({agreed.route: agreed})
         async with envoy(tmp_path, LocalRouter(socket)) as running:
             async with calling(running.target) as caller:
                 await caller.until(1)

@@ -45,7 +45,7 @@ def bootstrapped(directory: Path, router: Router) -> dict[str, str]:
 async def test_it_follows_weights_and_drains(tmp_path: Path) -> None:
     socket = tmp_path / "xds.sock"
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         file = tmp_path / "printed.json"
         file.write_text(printed("--grpc", SERVICE, "--xds-socket", str(socket), "--id", "caller"))
         async with calling(TARGET, {"GRPC_XDS_BOOTSTRAP": str(file)}) as caller:
@@ -58,7 +58,7 @@ async def test_it_survives_a_restart_of_the_server(tmp_path: Path) -> None:
     socket = tmp_path / "xds.sock"
     second = XdsServer(Heard(), socket=socket)
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
             await survives_restart(server, second, found, caller)
 
@@ -73,7 +73,7 @@ async def test_it_leaves_a_failing_endpoint(tmp_path: Path) -> None:
 async def test_it_reports_its_loads(tmp_path: Path) -> None:
     socket, heard = tmp_path / "xds.sock", Heard()
     async with endpoints() as found, serving(XdsServer(heard, socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket))) as caller:
             await reports_loads(heard, server, found, caller)
 
@@ -81,6 +81,6 @@ async def test_it_reports_its_loads(tmp_path: Path) -> None:
 async def test_it_takes_changes_at_once(tmp_path: Path) -> None:
     socket = tmp_path / "xds.sock"
     async with endpoints() as found, serving(XdsServer(Heard(), socket=socket)) as server:
-        server.set_routes(found.table((0.4, 0.3, 0.3)))
+        await server.set_routes(found.table((0.4, 0.3, 0.3)))
         async with calling(TARGET, bootstrapped(tmp_path, LocalRouter(socket)), callers=1) as caller:
             await takes_changes_at_once(server, found, caller)

@@ -39,7 +39,7 @@ async def listening(authority: CertificateAuthority, found: Endpoints, admitted:
     identity = NodeIdentity(material(authority.node(ROUTER)))
     server = XdsServer(Heard(), listen="127.0.0.1:0", identity=identity, admits=admitted.__contains__)
     async with serving(server):
-        server.set_routes(found.table((0.0, 0.5, 0.5)))
+        await server.set_routes(found.table((0.0, 0.5, 0.5)))
         yield server
 
 
@@ -90,7 +90,7 @@ async def test_a_node_that_is_no_longer_admitted_is_told_nothing_more(tmp_path: 
             await stream.write(discovery_pb2.DiscoveryRequest(type_url=Kind.CLUSTER.value))
             assert isinstance(await stream.read(), discovery_pb2.DiscoveryResponse)
             admitted.clear()
-            server.set_routes({})
+            await server.set_routes({})
             assert await stream.code() is grpc.StatusCode.PERMISSION_DENIED
         assert not server.clients()
 

@@ -195,7 +195,7 @@ async def follows_weights(server: XdsServer, found: Endpoints, caller: Caller) -
     await caller.until(50)
     for version, weights in enumerate([(0.8, 0.1, 0.1), (0.0, 0.5, 0.5)], 2):
         changed_s = time.monotonic()
-        server.set_routes(found.table(weights, version))
+        await server.set_routes(found.table(weights, version))
         await acknowledged(server, changed_s)
         # Calls that were under way keep their endpoint.
         settled_s = time.monotonic() + 0.5
@@ -209,7 +209,7 @@ async def takes_changes_at_once(server: XdsServer, found: Endpoints, caller: Cal
     times = []
     for version in range(2, 33):
         changed_s = time.monotonic()
-        server.set_routes(found.table((0.4, 0.3, 0.3) if version % 2 else (0.5, 0.3, 0.2), version))
+        await server.set_routes(found.table((0.4, 0.3, 0.3) if version % 2 else (0.5, 0.3, 0.2), version))
         times.append(await acknowledged(server, changed_s))
     assert sorted(times)[len(times) // 2] < ACK_MEDIAN_S, times
     (client,) = server.clients()
@@ -225,14 +225,14 @@ async def survives_restart(first: XdsServer, second: XdsServer, found: Endpoints
     await caller.until(500, gone_s)
     # It knows no routes yet, as a router that has not reached its node: that takes none away.
     await second.start()
-    second.set_routes({})
+    await second.set_routes({})
     try:
         while not second.clients():
             assert time.monotonic() < gone_s + START_S, "the client does not come back"
             await asyncio.sleep(0.05)
         await caller.until(200, time.monotonic())
         changed_s = time.monotonic()
-        second.set_routes(found.table((0.0, 0.9, 0.1)))
+        await second.set_routes(found.table((0.0, 0.9, 0.1)))
         await acknowledged(second, changed_s)
         check_shares((await caller.until(SAMPLE_SIZE, time.monotonic() + 0.5))[:SAMPLE_SIZE], (0.0, 0.9, 0.1))
         assert not caller.errors()

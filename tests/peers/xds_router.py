@@ -50,12 +50,13 @@ async def routed(found: Endpoints, socket: Path) -> AsyncIterator[Tables]:
     route = WantedRoute(SERVICE, ("ola",), members, Settings(), Mode.ACT, (), (), ServiceClass.NORMAL)
     async with serving(XdsServer(tables, socket=socket)) as server:
         tables.want({SERVICE: route})
-        XdsFeed(tables, server, Names())
-        task = asyncio.create_task(decide(tables))
+        feed = XdsFeed(tables, server, Names())
+        tasks = [asyncio.create_task(one) for one in (decide(tables), feed.run())]
         try:
             yield tables
         finally:
-            task.cancel()
+            for task in tasks:
+                task.cancel()
 
 
 async def leaves_a_failing_endpoint(found: Endpoints, tables: Tables, caller: Caller) -> None:

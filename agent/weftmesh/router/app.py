@@ -14,15 +14,15 @@ from weftmesh.ola.v1 import ola_pb2
 from weftmesh.router.clock import Clock
 from weftmesh.router.config import RouterConfig
 from weftmesh.router.counting.burning import PART_S, Burning
-from weftmesh.router.counting.counts import Counting, InForce
+from weftmesh.router.counting.counts import Counting
 from weftmesh.router.counting.node_records import NodeRecords
 from weftmesh.router.counting.window_store import WindowStore
 from weftmesh.router.counting.windows import Windows
 from weftmesh.router.following.agreements import Agreements
+from weftmesh.router.following.applying import Applying
 from weftmesh.router.following.certificate import Certificate
 from weftmesh.router.following.contact import Contact
 from weftmesh.router.following.following import Following
-from weftmesh.router.following.wanted import wanted_routes
 from weftmesh.router.probing.health import HealthProber
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.icmp import IcmpProber
@@ -82,7 +82,6 @@ class Router:
         )
         store = WindowStore(config.state_dir / "windows")
         self._counting = Counting(store.open_counts())
-        self._counted: dict[str, InForce] = {}
         records = NodeRecords(self._following)
         self._windows = Windows(records, self._counting, store, self._clock.wall_ms, rng)
         self._lanes = Lanes()
@@ -95,8 +94,9 @@ class Router:
         self._serving = Serving(config.listen, config.group, self._service())
         self._certificate = Certificate(config.identity) if config.xds and config.identity is not None else None
         self._xds = self._xds_server()
+        self._applying = Applying(self._agreements, self._tables, self._probing, self._counting, self._burning)
         if self._agreements.revision:
-            self._follow_agreements()
+            self._applying.begin()
 
     async def run(self) -> None:
         """Go on until cancelled.
@@ -144,23 +144,8 @@ class Router:
             _log.error("what was counted since the last save is lost", why=str(error))
         await asyncio.to_thread(self._decision_log.close)
 
-    def _take_change(self, change: ola_pb2.AgreementsChange) -> None:
-        self._agreements.take(change)
-        self._follow_agreements()
-
-    def _follow_agreements(self) -> None:
-        routes = wanted_routes(self._agreements.in_force, self._agreements.overrides)
-        self._tables.want(routes)
-        self._probing.follow(routes)
-        counted: dict[str, InForce] = {}
-        for one in self._agreements.in_force:
-            name, known = one.agreement.name, self._counted.get(one.agreement.name)
-            # The hash of a workflow takes a while, and most agreements stay as they are.
-            same = known is not None and (known.generation, known.agreement) == (one.generation, one.agreement)
-            counted[name] = known if known is not None and same else InForce.of(one.agreement, one.generation)
-        self._counted = counted
-        self._counting.set_agreements(counted.values())
-        self._burning.set_agreements(one.agreement for one in self._agreements.in_force)
+    async def _take_change(self, change: ola_pb2.AgreementsChange) -> None:
+        await self._applying.take(change)
 
     def _abandon(self, route: str, endpoint: str) -> None:
         live = self._tables.live(route)

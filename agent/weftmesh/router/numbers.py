@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final, Protocol
 
 import structlog
@@ -15,6 +16,8 @@ from weftmesh.runtime.addresses import join_address, split_address
 
 RETRY_S: Final = 2.0
 """After which a name that was never found is looked up again."""
+ADDRESSES_KEPT: Final = 20_000
+"""Of which it is remembered whether they are numbers."""
 _log = structlog.get_logger("weftmesh.router")
 
 
@@ -87,6 +90,7 @@ class Numbers:
             self._changed()
 
 
+@lru_cache(ADDRESSES_KEPT)
 def _is_number(address: str) -> bool:
     host, _ = split_address(address)
     try:

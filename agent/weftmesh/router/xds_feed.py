@@ -1,26 +1,27 @@
-"""Hands tables on to the xDS server: what changed, all at once."""
+"""Hands tables on to the xDS server: what changed, all at once, and made in short steps."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Protocol
 
 from weftmesh.core.routing.model import Inputs
 from weftmesh.router.numbers import Finder, Numbers
 from weftmesh.router.routes.tables import Tables
 from weftmesh.router.xds.snapshot import RouteRow, RouteSnapshot
+from weftmesh.runtime.lanes.slicing import returned
 
 
 class XdsSink(Protocol):
     """What tables are handed to; `XdsServer` is one."""
 
-    def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
+    async def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
         """See XdsServer."""
 
 
 class XdsFeed:
-    """Follows the tables from now on, and names of endpoints while it runs.
+    """Follows the tables and names of endpoints while it runs.
 
     Args:
         tables: of this node.
@@ -38,29 +39,42 @@ class XdsFeed:
         self._held: set[str] = set()
         """Routes whose names are being looked up for the first time: what clients were told of them holds."""
         self._spoke = False
-        self._loop = asyncio.get_running_loop()
+        self._some = asyncio.Event()
+        self._some.set()
         tables.on_change(self._change)
-        self._tell()
 
     async def run(self) -> None:
-        """Look names up until cancelled."""
-        await self._numbers.run()
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._numbers.run())
+            while True:
+                await self._some.wait()
+                self._some.clear()
+                await self._tell()
 
     def _change(self, route: str) -> None:
-        if not self._changed:
-            # Orders and agreements change several routes in one go.
-            self._loop.call_soon(self._tell)
         self._changed.add(route)
+        self._some.set()
 
     def _change_all(self) -> None:
         for route in self._addresses:
             self._change(route)
 
-    def _tell(self) -> None:
+    async def _tell(self) -> None:
+        await returned(self._take())
+        if self._held and not self._spoke:
+            return  # a route that is not mentioned is one that is gone
+        self._spoke = True
+        await self._server.set_routes(dict(self._snapshots))
+
+    def _take(self) -> Generator[None, None, None]:
         changed, self._changed = self._changed, set()
         inputs_of = {route: self._tables.inputs(route) for route in changed}
         self._follow_names(inputs_of)
-        for route, inputs in inputs_of.items():
+        for route in changed:
+            yield
+            # Once more, as the table may have changed since.
+            inputs = self._tables.inputs(route)
             self._held.discard(route)
             if inputs is not None and not all(self._numbers.is_settled(one.address) for one in inputs.endpoints):
                 self._held.add(route)
@@ -71,10 +85,6 @@ class XdsFeed:
                 # Where this node may eject, clients may: they notice sooner than their reports tell it.
                 percent = inputs.settings.max_ejection_percent if inputs.takes_effect else None
                 self._snapshots[route] = RouteSnapshot(route, self._tables.version(route), rows, percent)
-        if self._held and not self._spoke:
-            return  # a route that is not mentioned is one that is gone
-        self._spoke = True
-        self._server.set_routes(dict(self._snapshots))
 
     def _rows(self, inputs: Inputs) -> Iterator[RouteRow]:
         """The rows of endpoints whose addresses are known."""

@@ -48,7 +48,7 @@ class Listener:
         self.some = asyncio.Event()
         self.heard = asyncio.Event()
 
-    def take(self, change: ola_pb2.AgreementsChange) -> None:
+    async def take(self, change: ola_pb2.AgreementsChange) -> None:
         self.revisions.append(change.revision)
         self.some.set()
 

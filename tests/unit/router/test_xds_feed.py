@@ -23,7 +23,7 @@ class Heard:
     def __init__(self) -> None:
         self.told: list[dict[str, RouteSnapshot]] = []
 
-    def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
+    async def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
         self.told.append(dict(routes))
 
     def append(self, decision: Decision) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.router.xds_tables import catalog, route
+from tests.unit.router.xds_tables import catalog, made, route
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.router.xds.catalog import next_catalog
 from weftmesh.router.xds.kinds import Kind
 from weftmesh.router.xds.resources import WEIGHT_PARTS, entries_of
 from weftmesh.router.xds.snapshot import RouteRow, RouteSnapshot
@@ -61,7 +60,7 @@ def test_an_address_that_is_a_name_is_refused_and_the_route_stays_as_it_was() ->
     named = RouteSnapshot("r", 2, (RouteRow("a", "pay-1.example:80", 1.0),))
     with pytest.raises(InvalidInputError, match="give its address as a number"):
         entries_of(named)
-    after, (refused,) = next_catalog(before, [named, route("other", {"b": 1.0})])
+    after, (refused,) = made(before, [named, route("other", {"b": 1.0})])
     assert refused.route == "r"
     assert after.of(Kind.ASSIGNMENT)["r"] == before.of(Kind.ASSIGNMENT)["r"]
     assert "other" in after.of(Kind.ASSIGNMENT)

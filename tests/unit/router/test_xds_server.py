@@ -38,7 +38,7 @@ async def served(directory: Path) -> AsyncIterator[tuple[XdsServer, Heard, grpc.
     heard = Heard()
     server = XdsServer(heard, socket=directory / "xds.sock")
     await server.start()
-    server.set_routes(TABLE)
+    await server.set_routes(TABLE)
     async with grpc.aio.insecure_channel(f"unix:{directory}/xds.sock") as channel:
         yield server, heard, channel
     await server.stop()
@@ -131,17 +131,17 @@ async def test_bytes_that_are_no_message_end_their_stream_alone(tmp_path: Path) 
 async def test_a_server_without_routes_says_nothing_until_it_has_some(tmp_path: Path) -> None:
     server = XdsServer(Heard(), socket=tmp_path / "xds.sock")
     await server.start()
-    server.set_routes({})
+    await server.set_routes({})
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/xds.sock") as channel:
         stream = discovery(channel)
         await stream.write(discovery_pb2.DiscoveryRequest(type_url=Kind.CLUSTER.value).SerializeToString())
         reading = asyncio.ensure_future(stream.read())
         await asyncio.sleep(0.3)
         assert not reading.done()
-        server.set_routes(TABLE)
+        await server.set_routes(TABLE)
         assert len(parsed(await reading).resources) == 1
         # From then on, nothing is nothing.
-        server.set_routes({})
+        await server.set_routes({})
         assert not parsed(await stream.read()).resources
         stream.cancel()
     await server.stop()

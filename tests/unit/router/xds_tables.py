@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from weftmesh.router.xds.catalog import EMPTY, Catalog, next_catalog
+from weftmesh.router.xds.catalog import EMPTY, Catalog, Refused, next_catalog
 from weftmesh.router.xds.snapshot import RouteRow, RouteSnapshot
 
 
@@ -19,6 +19,17 @@ def route(name: str, weights: Mapping[str, float], version: int = 1, zone: str =
 
 def catalog(*routes: RouteSnapshot, before: Catalog = EMPTY) -> Catalog:
     """The catalog of these routes."""
-    found, refused = next_catalog(before, routes)
+    found, refused = made(before, routes)
     assert not refused
     return found
+
+
+def made(before: Catalog, routes: Iterable[RouteSnapshot]) -> tuple[Catalog, tuple[Refused, ...]]:
+    """All steps of `next_catalog`."""
+    steps = next_catalog(before, routes)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: tuple[Catalog, tuple[Refused, ...]] = end.value
+            return found

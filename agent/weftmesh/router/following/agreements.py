@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import structlog
 
@@ -47,12 +47,24 @@ class Agreements:
 
     def take(self, change: ola_pb2.AgreementsChange) -> None:
         """Take a message in. An agreement that cannot be read is left as it was known before, and logged."""
+        for _ in self.take_in_steps(change):
+            pass
+
+    def take_in_steps(self, change: ola_pb2.AgreementsChange) -> Iterator[None]:
+        """As `take`, an agreement with each step; it counts after the last one."""
+        found: dict[str, tuple[ola_pb2.AgreementInForce, Followed]] = {}
+        for message in change.agreements:
+            if (followed := _followed(message)) is not None:
+                kept = ola_pb2.AgreementInForce()
+                kept.CopyFrom(message)
+                found[followed.agreement.name] = kept, followed
+            yield
         self.revision = change.revision
         if change.everything:
             self._messages, self._read = {}, {}
             self._controls = ola_pb2.RouteControls()
-        for message in change.agreements:
-            self._put(message)
+        for name, (kept, followed) in found.items():
+            self._messages[name], self._read[name] = kept, followed
         if change.HasField("in_force"):
             names = set(change.in_force.names)
             for name in self._messages.keys() - names:
@@ -92,14 +104,11 @@ class Agreements:
         found += [read(SlowWeights, one) for one in self._controls.weights]
         return tuple(sorted(found, key=lambda one: one.stamp))
 
-    def _put(self, message: ola_pb2.AgreementInForce) -> None:
-        name = message.agreement.name
-        try:
-            agreement = read(Agreement, message.agreement)
-            followed = Followed(agreement, message.generation, ServiceClass(message.service_class))
-        except (InvalidInputError, ValueError) as error:
-            _log.warning("an agreement cannot be read", agreement=name[:63], why=str(error))
-            return
-        kept = ola_pb2.AgreementInForce()
-        kept.CopyFrom(message)
-        self._messages[name], self._read[name] = kept, followed
+
+def _followed(message: ola_pb2.AgreementInForce) -> Followed | None:
+    try:
+        agreement = read(Agreement, message.agreement)
+        return Followed(agreement, message.generation, ServiceClass(message.service_class))
+    except (InvalidInputError, ValueError) as error:
+        _log.warning("an agreement cannot be read", agreement=message.agreement.name[:63], why=str(error))
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Final
 
@@ -27,7 +27,7 @@ class Following:
 
     Args:
         open_client: a client of the node, for as long as its block runs.
-        take: told of every message about agreements.
+        take: told of every message about agreements; the next one waits until it is done.
         heard: called when the node says that it follows a leader.
         rng: for pauses.
         known_revision: of what an earlier life of the process kept.
@@ -36,7 +36,7 @@ class Following:
     def __init__(
         self,
         open_client: Callable[[], AbstractAsyncContextManager[Client]],
-        take: Callable[[ola_pb2.AgreementsChange], None],
+        take: Callable[[ola_pb2.AgreementsChange], Awaitable[None]],
         heard: Callable[[], None],
         rng: random.Random,
         known_revision: int = 0,
@@ -88,7 +88,7 @@ class Following:
                 async for change in changes:
                     if change.everything and change.revision < self._known:
                         await self._check_caught_up(client)
-                    self._take(change)
+                    await self._take(change)
                     self._revision = self._known = change.revision
                     self._followed.set()
             raise NodeUnreachableError(f"{client.target} ended the stream of agreements; it is asked again")

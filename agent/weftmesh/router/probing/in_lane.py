@@ -52,13 +52,18 @@ class ProbingInLane:
 
     def follow(self, routes: Mapping[str, WantedRoute]) -> None:
         """Probe what these routes want from now on."""
+        for _ in self.follow_in_steps(routes):
+            pass
+
+    def follow_in_steps(self, routes: Mapping[str, WantedRoute]) -> Iterator[None]:
+        """As `follow`, a route with each step."""
         in_lane = _in_lane(routes.values())
         self._asked = {_name(one): one for one in asks(in_lane.values())}
         self._tallies = {key: self._tallies.get(key, Tally()) for key in map(_key, self._asked.values())}
         self._lane.set_ticks([self._tick(name, one) for name, one in self._asked.items()])
         if self._asked:
             self._needed.set()
-        self._inner.follow({name: _without(one, in_lane.get(name)) for name, one in routes.items()})
+        yield from self._inner.follow_in_steps({name: _without(one, in_lane.get(name)) for name, one in routes.items()})
 
     def states(self, route: str) -> Iterator[routing_pb2.ProbeState]:
         """What came of a route's probes so far."""

@@ -57,10 +57,10 @@ class Plan:
     def __len__(self) -> int:
         return len(self._current)
 
-    def follow(self, wanted: Set[Ask], now_s: float) -> None:
-        """Ask this from now on; what was asked before goes on in its rhythm."""
-        for ask in self._current.keys() - wanted:
-            del self._current[ask]
+    def change(self, gone: Set[Ask], wanted: Set[Ask], now_s: float) -> None:
+        """Ask `wanted` from now on, too, and `gone` no longer; what was asked before goes on in its rhythm."""
+        for ask in gone - wanted:
+            self._current.pop(ask, None)
             self._missed.pop(ask, None)
         for ask in wanted - self._current.keys():
             self._push(ask, now_s + self._rng.random() * ask.probe.every_ms / 1e3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -80,17 +80,36 @@ class Probing:
         self._probers = probers
         self._plans = {one: Plan(rng) for one in ServiceClass}
         self._under_way = dict.fromkeys(ServiceClass, 0)
+        self._routes: dict[str, WantedRoute] = {}
         self._tallies: dict[tuple[str, str, ProbeKind], Tally] = {}
         self._changed = asyncio.Event()
         self._logged: set[str] = set()
 
     def follow(self, routes: Mapping[str, WantedRoute]) -> None:
         """Probe what these routes want from now on."""
-        wanted = asks(routes.values())
+        for _ in self.follow_in_steps(routes):
+            pass
+
+    def follow_in_steps(self, routes: Mapping[str, WantedRoute]) -> Iterator[None]:
+        """As `follow`, a route with each step."""
+        for name in [one for one in self._routes if one not in routes]:
+            self._change(self._routes.pop(name), None)
+            yield
+        for name, route in routes.items():
+            before = self._routes.get(name)
+            if before is None or _probed(before) != _probed(route):
+                self._routes[name] = route
+                self._change(before, route)
+            yield
+
+    def _change(self, before: WantedRoute | None, after: WantedRoute | None) -> None:
+        """Probe a route as it is now."""
+        gone, wanted = (asks(() if one is None else (one,)) for one in (before, after))
         for service_class, plan in self._plans.items():
-            plan.follow({one for one in wanted if one.service_class is service_class}, self._clock.monotonic_s())
-        keys = {_key(one) for one in wanted}
-        self._tallies = {key: one for key, one in self._tallies.items() if key in keys}
+            less, more = ({one for one in some if one.service_class is service_class} for some in (gone, wanted))
+            plan.change(less, more, self._clock.monotonic_s())
+        for key in {_key(one) for one in gone} - {_key(one) for one in wanted}:
+            self._tallies.pop(key, None)
         self._changed.set()
 
     def states(self, route: str) -> Iterable[routing_pb2.ProbeState]:
@@ -206,6 +225,11 @@ class Probing:
         is_first = key not in self._logged
         self._logged.add(key)
         return is_first
+
+
+def _probed(route: WantedRoute) -> tuple[object, ...]:
+    """All of a route that its probes go by."""
+    return route.endpoints, route.probes, route.service_class
 
 
 def _key(ask: Ask) -> tuple[str, str, ProbeKind]:

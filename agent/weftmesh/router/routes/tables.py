@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -123,12 +123,19 @@ class Tables:
 
     def want(self, routes: Mapping[str, WantedRoute]) -> None:
         """Follow what agreements and orders say now."""
+        for _ in self.want_in_steps(routes):
+            pass
+
+    def want_in_steps(self, routes: Mapping[str, WantedRoute]) -> Iterator[None]:
+        """As `want`, a route with each step: a table of many endpoints takes milliseconds."""
         for name in [one for one in self._wanted if one not in routes]:
             self._remove(name)
+            yield
         for name, route in routes.items():
             if self._wanted.get(name) != route:
                 self._wanted[name] = route
                 self._change(route)
+            yield
 
     def _remove(self, name: str) -> None:
         if self._table.inputs(name) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -38,8 +38,10 @@ class Refused:
     error: InvalidInputError
 
 
-def next_catalog(before: Catalog, routes: Iterable[RouteSnapshot]) -> tuple[Catalog, tuple[Refused, ...]]:
-    """Make the catalog of `routes`. Only what differs from `before` is made anew.
+def next_catalog(
+    before: Catalog, routes: Iterable[RouteSnapshot]
+) -> Generator[None, None, tuple[Catalog, tuple[Refused, ...]]]:
+    """Make the catalog of `routes`, one with each step. Only what differs from `before` is made anew.
 
     Returns:
         The catalog, and the routes that were refused: those keep what they had in `before`.
@@ -48,6 +50,7 @@ def next_catalog(before: Catalog, routes: Iterable[RouteSnapshot]) -> tuple[Cata
     kept: dict[str, RouteSnapshot] = {}
     entries: dict[Kind, dict[str, Entry]] = {kind: {} for kind in Kind}
     for wanted in routes:
+        yield
         known = before.routes.get(wanted.route)
         made: Mapping[Kind, Entry] | None = None
         if known != wanted:

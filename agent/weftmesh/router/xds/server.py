@@ -21,6 +21,7 @@ from weftmesh.router.xds.discovery import Discovery
 from weftmesh.router.xds.loads import EndpointId, Loads
 from weftmesh.router.xds.snapshot import RouteSnapshot
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
+from weftmesh.runtime.lanes.slicing import returned
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options
 
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -96,12 +97,13 @@ class XdsServer:
         await server.start()
         self._server = server
 
-    def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
-        """Tell all clients; at once, on the loop. Routes that are absent are gone.
+    async def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
+        """Tell all clients. Routes that are absent are gone. One call at a time.
 
-        A route that cannot be told keeps what was told of it before, and is logged.
+        Resources are made in short steps, and told all at once. A route that cannot be told keeps what was told of it
+        before, and is logged.
         """
-        catalog, refused = next_catalog(self._discovery.catalog, routes.values())
+        catalog, refused = await returned(next_catalog(self._discovery.catalog, routes.values()))
         said, self._refused = self._refused, frozenset(str(one.error) for one in refused)
         for one in (one for one in refused if str(one.error) not in said):
             _log.warning("a table cannot be told to xDS clients", route=one.route, error=str(one.error))

@@ -24,6 +24,19 @@ async def in_steps(steps: Iterable[object]) -> None:
         await pause()
 
 
+async def returned(steps: Generator[object, None, T], step_s: float = STEP_S) -> T:
+    """Run a generator whose every step is short, with a pause whenever `step_s` have passed; what it returns."""
+    end_s = time.perf_counter() + step_s
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # StopIteration is not generic
+        if time.perf_counter() >= end_s:
+            await pause()
+            end_s = time.perf_counter() + step_s
+
+
 async def drained(steps: AsyncIterator[object]) -> None:
     """Run an asynchronous generator; it gives its turn back at each `yield`, not only where it waits."""
     async for _ in steps:
