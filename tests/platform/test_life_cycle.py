@@ -154,7 +154,7 @@ def test_after_a_purge_nothing_is_left_but_what_is_named(new_machine: Machine, p
 
     refused = new_machine.run("weftmesh", "purge", "--yes-erase", "node1", check=False)
     assert "disable --now weftmesh.target" in refused.stderr
-    new_machine.run("systemctl", "disable", "--now", "weftmesh.target", AGENT, "weftmesh-coordinator")
+    new_machine.run("systemctl", "disable", "--now", "weftmesh.target", AGENT)
     new_machine.run("weftmesh", "purge", "--yes-erase", "node1")
     new_machine.run("rpm", "-e", "--nodeps", "weftmesh")
 

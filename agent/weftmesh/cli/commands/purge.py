@@ -68,7 +68,7 @@ def _refuse_while_running(path: Path) -> None:
         except (FileNotFoundError, ConnectionRefusedError):
             return
     raise PreconditionError(
-        f"the node runs, it listens on {path}; stop it first: systemctl disable --now weftmesh.target",
+        f"the node runs, it listens on {path}; stop it first: systemctl disable --now weftmesh.target weftmesh-agent",
         reason="NODE_RUNS",
     )
 
