@@ -61,8 +61,9 @@ def test_the_others_get_the_share_of_an_ejected_endpoint_until_it_is_back() -> N
     table.see(good(0))
     while table.rows["e0"].condition is Condition.EJECTED:
         table.run(1.0)
-    assert 0.0 < table.weights[0] < 0.2, "it begins slowly"
-    assert table.rows["e0"].reason is Reason.SLOW_START
+    begun = table.rows["e0"]
+    assert 0.0 < begun.weight < 0.2, "it begins slowly"
+    assert begun.reason is Reason.SLOW_START
     table.run(30.0)
     assert table.weights == pytest.approx(CANARY)
 
