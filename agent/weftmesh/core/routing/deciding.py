@@ -147,7 +147,7 @@ def _row(
         direction, moved_s = (1 if change > 0.0 else -1), inputs.time_s
         turned_s = moved_s if direction == -row.direction else turned_s
     reason = _reason(row, ordered, held)
-    if row.detail and change == 0.0 and reason is row.reason:
+    if row.detail and change == 0.0 and reason is row.reason and reason not in _ORDERS:
         detail = row.detail
     else:
         detail = _detail(inputs, row, reading, target, reason)
@@ -169,10 +169,13 @@ def _row(
 
 
 def _reason(row: Row, ordered: Reason | None, held: bool) -> Reason:
-    """Shares are for all endpoints: where one gets another weight than its share, why is worth more."""
-    if ordered is not None and (ordered is not Reason.WEIGHED or row.reason is Reason.SHARE):
+    """Shares are ordered for all endpoints: where one gets another weight than its share, why is worth more."""
+    plain = row.reason in (Reason.SHARE, Reason.WEIGHED)
+    if ordered is not None and (plain or ordered is not Reason.WEIGHED):
         return ordered
-    return Reason.HELD if held and row.reason is Reason.SHARE else row.reason
+    if plain:
+        return Reason.HELD if held else Reason.SHARE
+    return row.reason
 
 
 def _admission(weight: float, ramp: float, natural: float, ordered: Reason | None) -> float:

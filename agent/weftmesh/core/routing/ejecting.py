@@ -90,7 +90,8 @@ def _advanced(inputs: Inputs, row: Row, reading: Reading | None) -> Row:
         # Who was called back stays until it had its chance.
         reason = Reason.CAPACITY if row.reason is Reason.CAPACITY else Reason.SLOW_START
     else:
-        reason = Reason.SHARE
+        # Which of the two it is from now on, `deciding` says: to make each row twice costs as much as all the rest.
+        reason = Reason.WEIGHED if row.reason is Reason.WEIGHED else Reason.SHARE
     return row if row.reason is reason else replace(row, reason=reason, detail="")
 
 

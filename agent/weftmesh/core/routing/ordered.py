@@ -24,8 +24,10 @@ def shares(inputs: Inputs) -> Mapping[str, float] | None:
     None where no shares are ordered, all of them are of endpoints that are gone or drained, or a pin comes first.
     """
     order = next((one for one in inputs.overrides if one.kind is OverrideKind.WEIGH), None)
+    if order is None:
+        return None
     names = {one.name for one in inputs.endpoints}
-    if order is None or _pinned(inputs) in names:
+    if _pinned(inputs) in names:
         return None
     open_names = names - drained(inputs)
     return {one.endpoint: one.share for one in order.shares if one.share > 0.0 and one.endpoint in open_names} or None

@@ -91,3 +91,19 @@ def test_a_frozen_route_keeps_its_weights(log: list[tuple[float, object]]) -> No
         table.now_s += wait_s
         table.send(event)
     assert table.weights == before
+
+
+@settings(deadline=None, max_examples=40)
+@given(LOGS, st.booleans())
+def test_what_is_ordered_to_be_empty_stays_empty(log: list[tuple[float, object]], drained: bool) -> None:
+    table = Table(4)
+    table.weigh(0.7, 0.2, 0.1 * drained, 0.1 * (not drained))
+    if drained:
+        table.order(OverrideKind.DRAIN, "e2")
+    table.run(30.0)
+    empty = [2, 3] if drained else [2]
+    for wait_s, event in log:
+        if isinstance(event, Observe | Wake):
+            table.now_s += wait_s
+            table.send(event)
+        assert [table.weights[at] for at in empty] == [0.0] * len(empty)
