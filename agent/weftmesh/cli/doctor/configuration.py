@@ -56,7 +56,7 @@ def _fixes(problem: Problem) -> Iterator[Fix]:
     file, line = Path(place[1]), int(place[2])
     if problem.section and not problem.key:
         if near := _near(problem.section, SECTIONS):
-            yield edit_line(file, line, f"[{problem.section}]", f"[{near}]")
+            yield edit_line(file, line, problem.section, near)
         return
     names = [name for section, name in KEYS if section == problem.section]
     near = "" if problem.key in names else _near(problem.key, names)

@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from weftmesh.cli.doctor.check import in_thread
 from weftmesh.cli.doctor.findings import Finding, Fix, Severity
 from weftmesh.cli.doctor.patient import Patient
 
@@ -24,12 +25,12 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 async def check_local_socket(patient: Patient) -> list[Finding]:
     """Connect, and compare owner and mode with the configuration."""
-    findings = [*_group(patient), *_connection(patient)]
+    findings = await in_thread(lambda: [*_group(patient), *_connection(patient)])
     if findings:
         return findings
     survey = await patient.survey()
     if survey.own is None:
-        pid = _connect(patient.socket)
+        pid = await in_thread(lambda: _connect(patient.socket))
         evidence = f"process {pid} has {patient.socket}; {survey.own_error}"
         fixes = patient.remedies.replace_hung(pid)
         return [Finding(CHECK, Severity.FAILURE, "the agent takes calls and answers none", evidence, fixes)]

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
+from weftmesh.cli.doctor.check import in_thread
 from weftmesh.cli.doctor.findings import Finding, Fix, Severity
 from weftmesh.cli.doctor.patient import Patient
 from weftmesh.cli.doctor.port_holder import holder_of
@@ -29,7 +30,7 @@ async def check_ports(patient: Patient) -> list[Finding]:
         ports = [("mesh port", "listen", mesh.listen)]
         if patient.identity.has_authority:
             ports.append(("enrolment port", "enroll_listen", mesh.enroll_listen))
-        findings = [one for port in ports for one in _taken(patient, *port)]
+        findings = await in_thread(lambda: [one for port in ports for one in _taken(patient, *port)])
         shown = ", ".join(f"{what} {address}" for what, _, address in ports)
         return findings or [Finding(CHECK, Severity.OK, "free for the agent to listen on", shown)]
     if survey.not_asked:

@@ -28,7 +28,7 @@ class Remedies:
 
     Attributes:
         config_file: the configuration in force.
-        has_unit: whether systemd runs the node.
+        has_unit: whether systemd runs this node.
         has: whether this machine has a program.
     """
 
@@ -40,7 +40,8 @@ class Remedies:
     def of_this_machine(cls, config_file: Path) -> Self:
         """Those for the machine that this runs on."""
         installed = any((directory / AGENT_UNIT).exists() for directory in UNIT_DIRECTORIES)
-        return cls(config_file, has_unit=SYSTEMD_RUNS.exists() and installed)
+        # The unit runs the node of the default configuration; another one was started in some other way.
+        return cls(config_file, has_unit=config_file == DEFAULT_CONFIG and installed and SYSTEMD_RUNS.exists())
 
     def weftmesh(self, arguments: str) -> str:
         """Our command line with the configuration in force."""

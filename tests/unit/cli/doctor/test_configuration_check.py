@@ -37,6 +37,7 @@ def test_a_configuration_that_holds_is_named(tmp_path: Path) -> None:
     [
         ('[log]\nlevle = "info"\n', '[log]\nlevel = "info"\n'),
         ('[mehs]\ngroup = "ops"\n', '[mesh]\ngroup = "ops"\n'),
+        ("[ mehs ]\ngroup = 'ops'\n", "[ mesh ]\ngroup = 'ops'\n"),
         ("[log]\nzzz = 1\n", "[log]\n# zzz = 1\n"),
         ('[log]\nlevel = "loud"\n', '[log]\n# level = "loud"\n'),
         ('[log]\nlevel = "info"\nlevle = "info"\n', '[log]\nlevel = "info"\n# levle = "info"\n'),

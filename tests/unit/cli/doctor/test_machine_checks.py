@@ -169,6 +169,10 @@ def test_the_agent_is_started_as_this_machine_does_it() -> None:
     assert [fix.command for fix in with_unit.replace_hung(7)] == ["systemctl restart weftmesh-agent.service"]
 
 
+def test_systemd_is_not_asked_to_start_a_node_with_another_configuration(tmp_path: Path) -> None:
+    assert not Remedies.of_this_machine(tmp_path / "weftmesh.toml").has_unit
+
+
 def test_a_key_is_set_in_a_file_of_its_own(tmp_path: Path) -> None:
     made = Remedies(tmp_path / "weftmesh.toml", has_unit=False)
     fix = made.set_in_drop_in("90-slow-disk.toml", "raft", "election_timeout_ms", [4000, 6000])
