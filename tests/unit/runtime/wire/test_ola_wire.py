@@ -95,8 +95,9 @@ def test_a_part_that_is_missing_is_named() -> None:
         agreement_of(agreement_pb2.Agreement(name="payments-api"))
 
 
-def test_a_machine_comes_back_from_its_rows() -> None:
-    machine = applied(*COMMANDS)
+@pytest.mark.parametrize("commands", [COMMANDS, COMMANDS + OTHERS], ids=["set", "taken back"])
+def test_a_machine_comes_back_from_its_rows(commands: tuple[Command, ...]) -> None:
+    machine = applied(*commands)
     state = machine.freeze()
     restored = ola_from_rows(ola_rows(state))
     restored.check()
