@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from tests.unit.router.agreed_routes import Bench, agreement
 from tests.unit.router.test_agreements import in_force
+from tests.unit.router.turns import Turns
 
 from weftmesh.ola.v1 import ola_pb2
 from weftmesh.router.counting.burning import Burning
@@ -44,25 +44,6 @@ class Router:
         self.counting = Counting()
         self.probing = Probing(Lanes(), self.bench.tables, self.bench.clock, random.Random(1), {})
         self.applying = Applying(Agreements(), self.bench.tables, self.probing, self.counting, Burning())
-
-
-class Turns:
-    """Counts how often the loop came by."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        while True:
-            self.count += 1
-            await asyncio.sleep(0)
-
-    async def stop(self) -> int:
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-        return self.count
 
 
 async def test_many_agreements_do_not_hold_the_loop() -> None:

@@ -220,7 +220,17 @@ def test_what_is_open_is_bounded() -> None:
     for at_ms in range(PARTS_OPEN_MAX):
         found.take(request(at_ms))
     assert len(found.open_counts.tallies) == WINDOWS_OPEN_MAX + PARTS_OPEN_MAX
-    assert found.refused == 2 + WINDOWS_OPEN_MAX + 1
+    assert found.refused == 2, "later windows make no room for themselves, earlier parts do"
+
+
+def test_windows_that_a_clock_opened_years_ahead_do_not_keep_new_ones_out() -> None:
+    found = counting(agreement(Uptime(1)))
+    year_ms = 365 * 86_400_000
+    for year in range(1, WINDOWS_OPEN_MAX + 1):
+        found.take(request(year * year_ms))
+    found.take(request())
+    (window,) = found.close(OVER_MS)
+    assert (window.starts_s, window.counts[0].total, found.refused) == (NOON_S, 1, 0)
 
 
 def test_what_a_window_cannot_hold_is_left_out_lowest_class_first() -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from tests.unit.router.agreed_routes import Bench, agreement, order
+from tests.unit.router.turns import Turns
 
 from weftmesh.client.routing import RoutingApi, connect_router, router_target
+from weftmesh.client.target import open_channel
 from weftmesh.core.errors import ConfigError, NotFoundError, PreconditionError
 from weftmesh.core.ola.model import RouteMode
 from weftmesh.core.ola.replicated.rows import OverrideKind
@@ -21,7 +23,7 @@ from weftmesh.router.serving.server import Serving
 from weftmesh.router.serving.service import RoutingService
 from weftmesh.router.serving.tickets import Tickets
 from weftmesh.router.serving.watching import Watching
-from weftmesh.routing.v1 import routing_pb2
+from weftmesh.routing.v1 import routing_pb2, routing_pb2_grpc
 
 WAIT_S = 30.0
 
@@ -168,3 +170,15 @@ def test_the_router_listens_beside_its_node(monkeypatch: pytest.MonkeyPatch) -> 
     assert router_target("unix:/run/weftmesh/api.sock") == "/run/weftmesh/router.sock"
     monkeypatch.setenv("WEFTMESH_ROUTER_SOCKET", "/elsewhere.sock")
     assert router_target("/run/weftmesh/api.sock") == "/elsewhere.sock"
+
+
+async def test_a_long_message_of_reports_does_not_hold_the_loop(tmp_path: Path) -> None:
+    async with served(Bench(agreement()), tmp_path):
+        one = routing_pb2.RequestReport(route="pay", endpoint="e0", ok=True, latency_us=1_000)
+        turns = Turns()
+        async with open_channel(str(tmp_path / "router.sock"), None) as channel:
+            stub = routing_pb2_grpc.RoutingServiceStub(channel)
+            answer = await stub.Report(iter([routing_pb2.ReportRequest(reports=[one] * 40_000)]))
+        assert answer.taken == 40_000
+        await turns.stop()
+        assert turns.longest_s < turns.whole_s / 2

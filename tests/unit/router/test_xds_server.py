@@ -10,6 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tests.unit.router.turns import Turns
 from tests.unit.router.xds_tables import route
 
 from weftmesh.core.errors import ConfigError, PreconditionError
@@ -20,6 +21,7 @@ from weftmesh.router.xds.loads import REQUESTS_MAX
 from weftmesh.router.xds.loads import SERVICE as LOADS
 from weftmesh.router.xds.resources import REGION
 from weftmesh.router.xds.server import XdsServer
+from weftmesh.router.xds.subscription import NAMES_MAX
 from weftmesh.xds.v3 import discovery_pb2, loads_pb2
 
 TABLE = {"p": route("p", {"a": 0.5, "b": 0.5, "drained": 0.0})}
@@ -158,3 +160,26 @@ def test_there_is_no_listening_for_others_without_a_certificate() -> None:
         XdsServer(Heard(), listen="127.0.0.1:0")
     with pytest.raises(ConfigError, match="a socket or an address"):
         XdsServer(Heard())
+
+
+async def test_whoever_asks_for_more_names_than_there_can_be_is_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as (server, _, channel):
+        stream = discovery(channel)
+        names = [f"r{at}" for at in range(NAMES_MAX + 1)]
+        asked = discovery_pb2.DiscoveryRequest(type_url=Kind.ASSIGNMENT.value, resource_names=names)
+        await stream.write(asked.SerializeToString())
+        assert await stream.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        await until(lambda: not server.clients())
+
+
+async def test_a_long_report_of_loads_does_not_hold_the_loop(tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, heard, channel):
+        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"/{LOADS}/StreamLoadStats")
+        stream = method()
+        mixed = [locality("a", 1, 1), locality("none", 1, 1)] * 20_000
+        sums = loads_pb2.ClusterStats(cluster_name="p", upstream_locality_stats=mixed)
+        turns = Turns()
+        await stream.write(loads_pb2.LoadStatsRequest(cluster_stats=[sums]).SerializeToString())
+        await eventually(heard, 40_000)
+        await turns.stop()
+        assert turns.longest_s < turns.whole_s / 2

@@ -19,7 +19,8 @@ from weftmesh.router.samples import Sample
 
 WINDOW_MS: Final = WINDOW_S * 1_000
 WINDOWS_OPEN_MAX: Final = 4
-"""This window and the one before, and what a clock that jumps may open; samples of further ones are left out."""
+"""This window and the one before, and what a clock that jumps may open. Of more the last ones are left out: a window
+that a clock opened by mistake, years ahead, never ends."""
 PARTS_OPEN_MAX: Final = 100_000
 """Moments at which parts of one length begin; requests beyond are left out."""
 SETTLED_MS: Final = 70_000
@@ -200,7 +201,7 @@ class Counting:
         span_ms, limit = (meaning.part_ms, PARTS_OPEN_MAX) if meaning.part_ms else (WINDOW_MS, WINDOWS_OPEN_MAX)
         pairs = place.get(starts_ms := wall_ms - wall_ms % span_ms)
         if pairs is None:
-            if len(place) >= limit:
+            if len(place) >= limit and not _makes_room(place, starts_ms):
                 self.refused += 1
                 return
             pairs = place[starts_ms] = _pairs()
@@ -240,3 +241,12 @@ class Counting:
             if one.agreement.name in names
         )
         return CountedWindow(starts_s, agreements, kept, len(counted) - len(kept))
+
+
+def _makes_room(place: dict[int, _Pairs], starts_ms: int) -> bool:
+    """Drop what begins last, if that is later than what begins at `starts_ms`."""
+    last_ms = max(place)
+    if last_ms <= starts_ms:
+        return False
+    del place[last_ms]
+    return True

@@ -17,6 +17,7 @@ from weftmesh.router.serving.tickets import Tickets
 from weftmesh.router.serving.views import table_view
 from weftmesh.router.serving.watching import Watching
 from weftmesh.routing.v1 import decision_pb2, routing_pb2, routing_pb2_grpc
+from weftmesh.runtime.lanes.slicing import unhurried
 from weftmesh.runtime.rpc import waits
 from weftmesh.runtime.wire.decisions import decision_message, reading_message
 from weftmesh.runtime.wire.learning_records import fill
@@ -103,7 +104,7 @@ class RoutingService(routing_pb2_grpc.RoutingServiceServicer):  # type: ignore[m
         """See the service's definition. A report that is refused does not stop those after it."""
         answer = routing_pb2.ReportResponse()
         async for request in requests:
-            for report in request.reports:
+            async for report in unhurried(request.reports):
                 try:
                     self._reports.take(report)
                 except WeftmeshError as error:

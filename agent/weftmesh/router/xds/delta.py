@@ -48,7 +48,11 @@ class DeltaStream:
         self._subscriptions: dict[Kind, Subscription] = {}
 
     def take(self, request: DeltaRequest, now_s: float) -> Verdict:
-        """Take a request in; `due` says what to answer."""
+        """Take a request in; `due` says what to answer.
+
+        Raises:
+            OverloadedError: it asks for too much; the stream is to be ended.
+        """
         verdict = self.receipts.answered(request.kind, request.nonce, request.error, now_s)
         known = self._subscriptions.get(request.kind)
         if known is None:
@@ -85,7 +89,8 @@ class DeltaStream:
         kind = request.kind
         names = frozenset(request.subscribe)
         wildcard = kind.is_whole and (WILDCARD in names or not names)
-        started = Subscription(names - {WILDCARD}, wildcard, dict(request.known), owed=kind.is_whole and wildcard)
+        started = Subscription(wildcard=wildcard, told=dict(request.known), owed=kind.is_whole and wildcard)
+        started.name(names - {WILDCARD})
         started.forget_uncovered()
         self._subscriptions[kind] = started
 
@@ -97,7 +102,7 @@ def _change(known: Subscription, request: DeltaRequest) -> None:
         known.wildcard = True
     elif WILDCARD in dropped:
         known.wildcard = False
-    known.names = (known.names | added) - dropped - {WILDCARD}
+    known.name((known.names | added) - dropped - {WILDCARD})
     # What is dropped by name and still covered by the wildcard is told again: the client has thrown it away.
     known.repeat(name for name in added | dropped if name != WILDCARD)
     known.forget_uncovered()

@@ -13,11 +13,13 @@ from typing import Final
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from weftmesh.core.errors import OverloadedError
 from weftmesh.router.samples import Sample, Samples, Source
 from weftmesh.router.xds.admission import Admission, Context
 from weftmesh.router.xds.catalog import Catalog
 from weftmesh.router.xds.resources import REGION
 from weftmesh.runtime.clock import wall_ms
+from weftmesh.runtime.lanes.slicing import unhurried
 from weftmesh.runtime.rpc import waits
 from weftmesh.xds.v3 import loads_pb2
 
@@ -25,6 +27,9 @@ SERVICE: Final = "envoy.service.load_stats.v3.LoadReportingService"
 REPORT_INTERVAL_S: Final = 1
 REQUESTS_MAX: Final = 100_000_000
 """One report counts no more requests of an endpoint than these; more is a mistake of the client's."""
+
+STREAMS_MAX: Final = 1_024
+"""Clients that report to one router at a time."""
 
 EndpointId = tuple[str, str]
 """Route and endpoint."""
@@ -47,6 +52,7 @@ class Loads:
         self._catalog = catalog
         self._samples = samples
         self._clock = clock
+        self._streams = 0
         self._in_progress: dict[object, dict[EndpointId, int]] = {}
 
     def in_progress(self) -> Counter[EndpointId]:
@@ -70,6 +76,9 @@ class Loads:
         self, requests: AsyncIterator[loads_pb2.LoadStatsRequest], context: Context
     ) -> AsyncIterator[loads_pb2.LoadStatsResponse]:
         self._admission.subject(context)
+        if self._streams >= STREAMS_MAX:
+            raise OverloadedError(f"{STREAMS_MAX} clients report to this router already; end some of them")
+        self._streams += 1
         stream = object()
         asked = False
         try:
@@ -80,14 +89,18 @@ class Loads:
                     yield loads_pb2.LoadStatsResponse(
                         send_all_clusters=True, load_reporting_interval=Duration(seconds=REPORT_INTERVAL_S)
                     )
-                self._in_progress[stream] = self._take(request.cluster_stats)
+                self._in_progress[stream] = await self._take(request.cluster_stats)
         finally:
+            self._streams -= 1
             self._in_progress.pop(stream, None)
 
-    def _take(self, clusters: Iterable[loads_pb2.ClusterStats]) -> dict[EndpointId, int]:
+    async def _take(self, clusters: Iterable[loads_pb2.ClusterStats]) -> dict[EndpointId, int]:
         in_progress = {}
         now_s, now_ms = self._clock(), wall_ms()
-        for route, endpoint, stats in self._known(clusters):
+        async for known in unhurried(self._known(clusters)):
+            if known is None:
+                continue
+            route, endpoint, stats = known
             in_progress[route, endpoint] = min(stats.total_requests_in_progress, REQUESTS_MAX)
             for ok, count in ((True, stats.total_successful_requests), (False, stats.total_error_requests)):
                 if count:
@@ -100,13 +113,17 @@ class Loads:
 
     def _known(
         self, clusters: Iterable[loads_pb2.ClusterStats]
-    ) -> Iterator[tuple[str, str, loads_pb2.UpstreamLocalityStats]]:
-        """What is about endpoints of this node's routes, also of those without weight: requests end after a drain."""
+    ) -> Iterator[tuple[str, str, loads_pb2.UpstreamLocalityStats] | None]:
+        """What is about endpoints of this node's routes, also of those without weight: requests end after a drain.
+
+        None for what is of others, so that those who send much of that get no longer turns.
+        """
         routes = self._catalog().routes
         for cluster in clusters:
             if (route := routes.get(cluster.cluster_name)) is None:
+                yield None
                 continue
             endpoints = {row.endpoint for row in route.rows}
             for stats in cluster.upstream_locality_stats:
-                if stats.locality.region == REGION and stats.locality.sub_zone in endpoints:
-                    yield route.route, stats.locality.sub_zone, stats
+                known = stats.locality.region == REGION and stats.locality.sub_zone in endpoints
+                yield (route.route, stats.locality.sub_zone, stats) if known else None

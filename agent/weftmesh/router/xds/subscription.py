@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from weftmesh.core.errors import OverloadedError
 from weftmesh.router.xds.kinds import Entry
 
 WILDCARD: Final = "*"
+NAMES_MAX: Final = 10_000
+"""Of one kind that one client may ask for: as many routes as a node has. All are gone through with each change."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,16 @@ class Subscription:
     def covers(self, name: str) -> bool:
         """Whether the client wants to know of this resource."""
         return self.wildcard or name in self.names
+
+    def name(self, names: frozenset[str]) -> None:
+        """Take what it asks for by name from now on.
+
+        Raises:
+            OverloadedError: too much.
+        """
+        if len(names) > NAMES_MAX:
+            raise OverloadedError(f"{len(names)} names are asked for; ask for {NAMES_MAX} at most, or for all")
+        self.names = names
 
     def forget_uncovered(self) -> None:
         """Whatever is asked for again later has to be told again."""

@@ -46,7 +46,11 @@ class WorldStream:
         """Subscribed to as a whole by naming nothing, which goes on meaning that until something is named."""
 
     def take(self, request: WorldRequest, now_s: float) -> Verdict:
-        """Take a request in; `due` says what to answer."""
+        """Take a request in; `due` says what to answer.
+
+        Raises:
+            OverloadedError: it asks for too much; the stream is to be ended.
+        """
         kind = request.kind
         verdict = self.receipts.answered(kind, request.nonce, request.error, now_s)
         known = self._subscriptions.get(kind)
@@ -88,7 +92,9 @@ class WorldStream:
             self._unnamed.add(kind)
         named = frozenset(names)
         wildcard = kind.is_whole and (WILDCARD in named or not named)
-        self._subscriptions[kind] = Subscription(named - {WILDCARD}, wildcard, owed=kind.is_whole)
+        started = Subscription(wildcard=wildcard, owed=kind.is_whole)
+        started.name(named - {WILDCARD})
+        self._subscriptions[kind] = started
 
     def _change(self, kind: Kind, known: Subscription, names: tuple[str, ...]) -> None:
         if not names and kind in self._unnamed:
@@ -98,5 +104,6 @@ class WorldStream:
         wildcard = kind.is_whole and WILDCARD in names
         # Whoever asks for something that does not exist has to learn that, where a response can say it.
         known.owed = known.owed or (kind.is_whole and bool(named - known.names or (wildcard and not known.wildcard)))
-        known.names, known.wildcard = named, wildcard
+        known.name(named)
+        known.wildcard = wildcard
         known.forget_uncovered()

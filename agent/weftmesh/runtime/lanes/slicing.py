@@ -37,6 +37,16 @@ async def returned(steps: Generator[object, None, T], step_s: float = STEP_S) ->
             end_s = time.perf_counter() + step_s
 
 
+async def unhurried(items: Iterable[T], step_s: float = STEP_S) -> AsyncIterator[T]:
+    """The items, with a pause whenever whoever takes them has had `step_s` since the last one."""
+    end_s = time.perf_counter() + step_s
+    for item in items:
+        yield item
+        if time.perf_counter() >= end_s:
+            await pause()
+            end_s = time.perf_counter() + step_s
+
+
 async def drained(steps: AsyncIterator[object]) -> None:
     """Run an asynchronous generator; it gives its turn back at each `yield`, not only where it waits."""
     async for _ in steps:
