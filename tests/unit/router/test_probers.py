@@ -209,6 +209,50 @@ async def test_grpc_health_comes_back_at_once_when_its_server_does() -> None:
         await server.stop(0)
 
 
+class Slow(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # generated without annotations
+    """Says of one service that it does not know it, and takes its time for the others."""
+
+    async def Check(self, request: object, context: object) -> health_pb2.HealthCheckResponse:  # noqa: N802
+        if getattr(request, "service", "") == "unknown":
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown")  # type: ignore[attr-defined]
+        await asyncio.sleep(0.2)
+        return health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.SERVING)
+
+
+async def test_a_service_that_fails_takes_no_answer_from_another_at_the_same_address() -> None:
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(Slow(), server)
+    endpoint = Endpoint("e0", f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    await server.start()
+    prober = HealthProber(idle_s=0.0)
+    try:
+        for _ in range(2):
+            probes = [Probe(ProbeKind.GRPC, 1_000, TIMEOUT_MS, path) for path in ("pay", "unknown", "shop")]
+            pay, unknown, shop = await asyncio.gather(*(prober.ask(endpoint, one) for one in probes))
+            assert (pay.ok, unknown.ok, shop.ok) == (True, False, True)
+        assert prober.connections() == 0
+    finally:
+        await prober.close()
+        await server.stop(0)
+
+
+async def test_a_connection_to_an_endpoint_that_went_away_is_closed() -> None:
+    server = grpc.aio.server()
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    ports = [server.add_insecure_port("127.0.0.1:0") for _ in range(3)]
+    await server.start()
+    prober = HealthProber(idle_s=0.0)
+    probe = Probe(ProbeKind.GRPC, 1_000, TIMEOUT_MS)
+    try:
+        for port in ports:
+            assert (await prober.ask(Endpoint("e0", f"127.0.0.1:{port}"), probe)).ok
+        assert prober.connections() == 1
+    finally:
+        await prober.close()
+        await server.stop(0)
+
+
 async def test_a_ping_is_answered_or_says_how_to_allow_it() -> None:
     found = await ask(IcmpProber(Names()), "127.0.0.1:1", ProbeKind.ICMP)
     if found.counts:
