@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.unit.router.agreed_routes import Bench, HandClock, agreement, order
 from tests.unit.router.test_agreements import in_force
 
@@ -71,6 +72,18 @@ async def test_a_disk_that_refuses_keeps_nothing_and_stops_nothing(tmp_path: Pat
     found = LastTable(tmp_path / "absent").read()
     assert found is not None
     assert [len(one.rows) for one in found.tables] == [2]
+
+
+async def test_a_disk_that_goes_on_refusing_is_named_once(tmp_path: Path) -> None:
+    bench = Bench(agreement())
+    keeping = Keeping(LastTable(tmp_path / "absent"), Agreements(), bench.tables, Contact(bench.clock))
+    bench.want(agreement(endpoints=2))
+    with capture_logs() as logged:
+        for _ in range(5):
+            await keeping.write()
+        (tmp_path / "absent").mkdir()
+        await keeping.write()
+    assert [one["log_level"] for one in logged] == ["error", "info"]
 
 
 def test_staleness_begins_when_nothing_was_heard_for_a_while() -> None:

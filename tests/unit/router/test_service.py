@@ -182,3 +182,13 @@ async def test_a_long_message_of_reports_does_not_hold_the_loop(tmp_path: Path) 
         assert answer.taken == 40_000
         await turns.stop()
         assert turns.longest_s < turns.whole_s / 2
+
+
+async def test_many_who_watch_do_not_hold_the_loop() -> None:
+    bench = Bench(agreement())
+    contact = Contact(bench.clock)
+    watching = Watching(bench.tables, contact)
+    streams = [watching.watch(()) for _ in range(100)]
+    turns = Turns()
+    await asyncio.gather(*(anext(one) for one in streams))
+    assert await turns.stop() >= 100

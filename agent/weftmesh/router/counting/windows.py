@@ -75,6 +75,7 @@ class Windows:
         self._rng = rng
         self._unsaved: deque[CountedWindow] = deque()
         self._closed = asyncio.Event()
+        self._fails = False
         self.left_out = 0
 
     async def run(self) -> None:
@@ -174,7 +175,11 @@ class Windows:
                 else:
                     continue
             except OSError as error:
-                log.error("counts cannot be kept on disk", why=str(error), what_to_do="look at the state directory")  # noqa: TRY400
+                if not self._fails:
+                    log.error("counts cannot be kept on disk", why=str(error), what_to_do="look at the state directory")  # noqa: TRY400
+                self._fails = True
+            else:
+                self._fails = False
             saved_at_s = loop.time()
 
     async def _keep_sending(self) -> None:

@@ -38,6 +38,7 @@ class Keeping:
         self._contact = contact
         self._kept: dict[str, kept_pb2.KeptTable] = {}
         self._changed: set[str] = set()
+        self._fails = False
         self._written = (0, 0.0)
         """Revision, and when the node was heard of in seconds, as they are on disk."""
         tables.on_change(self._changed.add)
@@ -77,10 +78,20 @@ class Keeping:
         state = self._state()
         try:
             await asyncio.to_thread(self._file.write, state)
-            self._written = (state.revision, heard_s)
         except OSError as error:
             self._changed |= changed
-            _log.error("tables cannot be kept: after a restart older ones are in force", why=str(error))
+            if not self._fails:
+                _log.error(
+                    "tables cannot be kept: after a restart older ones are in force",
+                    why=str(error),
+                    what_to_do="look at the disk under the router's state directory; it is tried again until it works",
+                )
+            self._fails = True
+            return
+        self._written = (state.revision, heard_s)
+        if self._fails:
+            _log.info("tables are kept again")
+        self._fails = False
 
     def _state(self) -> kept_pb2.KeptState:
         agreements, controls = self._agreements.messages

@@ -27,6 +27,8 @@ class Watching:
         self._tables = tables
         self._contact = contact
         self._watchers: set[_Watcher] = set()
+        self._turn = asyncio.Lock()
+        """One table is told with each round of the loop, however many watch: who resolves does not wait for them."""
         tables.on_change(self._changed)
 
     def _changed(self, route: str) -> None:
@@ -49,7 +51,10 @@ class Watching:
             for name in routes or self._tables.names():
                 watcher.changed(name)
             while True:
-                yield table_view(self._tables, self._contact, await watcher.next(), reasons=False)
+                route = await watcher.next()
+                async with self._turn:
+                    await asyncio.sleep(0)
+                yield table_view(self._tables, self._contact, route, reasons=False)
         finally:
             self._watchers.discard(watcher)
 
