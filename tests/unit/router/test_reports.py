@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from hypothesis import given
@@ -139,6 +140,25 @@ def test_any_bytes_are_a_load_or_none(data: bytes) -> None:
 def test_a_load_that_makes_no_sense_is_none(number: float) -> None:
     metrics = {SERVICE_US: 1.0, IN_FLIGHT: number, CAPACITY: 1.0}
     assert load_from_report(routing_pb2.OrcaLoad(named_metrics=metrics).SerializeToString()) is None
+
+
+def expiring_s(count: int) -> float:
+    """Processor time until so many tickets ran out."""
+    abandoned: list[str] = []
+    tickets = Tickets(lambda _route, endpoint: abandoned.append(endpoint))
+    for _ in range(count):
+        tickets.give("pay", "e0", 0.0)
+    begun_s = time.process_time()
+    while tickets:
+        tickets.expire(LEASE_S)
+    took_s = time.process_time() - begun_s
+    assert len(abandoned) == count
+    return took_s
+
+
+def test_each_of_many_tickets_that_run_out_takes_no_longer_than_one_of_few() -> None:
+    few_s, many_s = min(expiring_s(2_000) for _ in range(3)), min(expiring_s(40_000) for _ in range(3))
+    assert many_s / 40_000 < 4.0 * few_s / 2_000
 
 
 def test_an_endpoint_that_lies_about_its_load_is_judged_by_its_answers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -9,6 +10,8 @@ LEASE_S: Final = 60.0
 """A request that was not reported by then is taken for abandoned."""
 OPEN_MAX: Final = 100_000
 """Beyond, requests get no ticket."""
+EXPIRED_MAX: Final = 2_000
+"""At once, in a millisecond or two: a process that stood still for a minute finds all of them run out."""
 
 
 class Tickets:
@@ -20,7 +23,8 @@ class Tickets:
 
     def __init__(self, abandon: Callable[[str, str], None]) -> None:
         self._abandon = abandon
-        self._open: dict[int, tuple[str, str, float]] = {}
+        # To find the first entry of a dict takes as long as there are deleted ones before it.
+        self._open: OrderedDict[int, tuple[str, str, float]] = OrderedDict()
         self._latest = 0
 
     def __len__(self) -> int:
@@ -44,8 +48,8 @@ class Tickets:
         return True
 
     def expire(self, now_s: float) -> None:
-        """Abandon what ran out."""
-        while self._open:
+        """Abandon what ran out, the oldest first; what is beyond EXPIRED_MAX with the next call."""
+        for _ in range(min(EXPIRED_MAX, len(self._open))):
             ticket, (route, endpoint, until_s) = next(iter(self._open.items()))
             if until_s > now_s:
                 return
