@@ -221,7 +221,8 @@ def test_a_kept_table_that_does_not_fit_begins_anew() -> None:
 
 
 def test_every_decision_is_kept_with_the_number_after_the_one_before() -> None:
-    bench = Bench(agreement(), orders=(order(OverrideKind.DRAIN, "e0"),))
+    bench = Bench(agreement())
+    bench.want(agreement(), orders=(order(OverrideKind.DRAIN, "e0"),))
     bench.pass_time(15.0)
     numbers = [one.number for one in bench.log.decisions]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -28,6 +28,9 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     ramps = [weights.ramp(row, inputs.time_s, inputs.settings) for row in rows]
     natural = weights.shares(inputs.endpoints, known, ramps, inputs.settings)
     ordered, targets = by_order.targets(inputs, ramps, natural)
+    if not before and inputs.takes_effect:
+        # Nothing has to move in steps where nothing was.
+        rows = [replace(row, weight=target) for row, target in zip(rows, targets, strict=True)]
     now = [row.weight for row in rows]
     gone = [row.condition is Condition.EJECTED and not target for row, target in zip(rows, targets, strict=True)]
     forced = weights.without(now, targets, gone, _falling(inputs, rows, ordered, targets)) if any(gone) else now
@@ -47,13 +50,13 @@ def _heard(reading: Reading | None) -> Reading | None:
 def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[Row, ...]:
     """What is in force after a decision that takes no effect: the weights of before, the conditions of after.
 
-    An endpoint that was not there before gets its part of the capacity, under a freeze nothing.
+    An endpoint that was not there before gets its part of the capacity, under a freeze nothing unless all are new.
     """
     if not after:
         return ()
     old = {row.endpoint: row for row in before}
     capacity = sum(one.capacity for one in inputs.endpoints)
-    parts = [0.0 if inputs.frozen else one.capacity / capacity for one in inputs.endpoints]
+    parts = [0.0 if inputs.frozen and before else one.capacity / capacity for one in inputs.endpoints]
     new = math.fsum(part for part, row in zip(parts, after, strict=True) if row.endpoint not in old)
     there = math.fsum(old[row.endpoint].weight for row in after if row.endpoint in old)
     scale = (1.0 - new) / there if there > 0.0 else 0.0

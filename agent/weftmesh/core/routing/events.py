@@ -16,6 +16,10 @@ class SetRoute:
     route: str
     endpoints: tuple[Endpoint, ...]
     settings: Settings = Settings()
+    mode: Mode = Mode.OBSERVE
+    """What a new route begins with."""
+    overrides: tuple[Override, ...] = ()
+    """What a new route begins with, as far as they can be followed: its first table has arrived where they want it."""
 
 
 @record(frozen=True, slots=True)

@@ -52,6 +52,15 @@ def added(present: tuple[Override, ...], new: Override) -> tuple[Override, ...]:
     return (*left, new)
 
 
+def followed(route: str, names: Collection[str], wanted: Sequence[Override]) -> tuple[Override, ...]:
+    """Of these orders, one after the other, those that can be followed."""
+    present: tuple[Override, ...] = ()
+    for one in wanted:
+        if refusal(route, names, present, one) is None:
+            present = added(present, one)
+    return present
+
+
 def surviving(present: tuple[Override, ...], names: Collection[str]) -> tuple[Override, ...]:
     """The orders that still mean something.
 

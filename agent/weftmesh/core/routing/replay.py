@@ -93,8 +93,7 @@ class Replaying:
         self.gaps += self._number is not None and not follows
         before = self._in_force if follows else logged.before
         after = self._policy(logged.inputs, before)
-        in_effect = logged.inputs.takes_effect or not before
-        self._in_force = after if in_effect else kept(logged.inputs, before, after)
+        self._in_force = after if logged.inputs.takes_effect else kept(logged.inputs, before, after)
         self._number = logged.number
         return Replayed(logged, after)
 

@@ -208,7 +208,9 @@ class RoutingTable:
         if route is None:
             if len(self._routes) >= ROUTES_MAX:
                 return _refused(Refusal.LIMIT_REACHED, f"this node has {ROUTES_MAX} routes; remove one first")
-            route = self._routes[event.route] = Route(event.route, event.endpoints, event.settings)
+            begun = orders.followed(event.route, names, event.overrides)
+            route = Route(event.route, event.endpoints, event.settings, event.mode, begun)
+            self._routes[event.route] = route
         elif (route.endpoints, route.settings) == (event.endpoints, event.settings):
             return _UNCHANGED, ()
         route.endpoints, route.settings = event.endpoints, event.settings
@@ -273,7 +275,7 @@ class RoutingTable:
     def _evaluate(self, route: Route, *, rows_must_change: bool = False) -> tuple[Effect, ...]:
         inputs = self._inputs(route)
         before, after = route.rows, self._policy(inputs, route.rows)
-        in_force = after if inputs.takes_effect or not before else kept(inputs, before, after)
+        in_force = after if inputs.takes_effect else kept(inputs, before, after)
         route.deadline_s = _deadline(inputs, in_force, after)
         unchanged = _same(in_force, before) and (inputs.takes_effect or _alike(after, route.proposed))
         if unchanged and not rows_must_change:

@@ -148,7 +148,7 @@ class Tables:
     def _change(self, route: WantedRoute) -> None:
         self._refused[route.name] = []
         if (inputs := self._table.inputs(route.name)) is None:
-            self._apply(SetRoute(route.name, route.endpoints, route.settings))
+            self._apply(SetRoute(route.name, route.endpoints, route.settings, route.mode, route.overrides))
             if (inputs := self._table.inputs(route.name)) is None:
                 return
         for event in _events(route, inputs):

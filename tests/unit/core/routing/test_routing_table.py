@@ -6,8 +6,8 @@ import pytest
 from tests.unit.core.routing.routes import ROUTE, Table, bad, dead, endpoints, good
 
 from weftmesh.core.routing.events import ClearOverride, Observe, OutcomeKind, Refusal, SetMode, SetRoute, Suggested
-from weftmesh.core.routing.model import Condition, Mode, OverrideKind, Reading, Reason, Settings
-from weftmesh.core.routing.table import ROWS_KEPT
+from weftmesh.core.routing.model import Condition, Mode, Override, OverrideKind, Reading, Reason, Settings
+from weftmesh.core.routing.table import ROWS_KEPT, RoutingTable
 
 
 def ejected(table: Table) -> list[str]:
@@ -170,6 +170,24 @@ def test_a_drain_goes_to_0_in_bounded_steps_and_stays_there() -> None:
     table.see(good(1, 0.001), good(0, 0.1))
     table.run(300.0)
     assert table.weights[1] == 0.0
+
+
+def test_a_new_route_begins_where_orders_want_it() -> None:
+    table = RoutingTable()
+    drain = Override(OverrideKind.DRAIN, "e1", "ops", "new kernel")
+    nobody = Override(OverrideKind.DRAIN, "nobody", "ops", "gone")
+    table.apply(SetRoute(ROUTE, endpoints(3), Settings(), Mode.ACT, (nobody, drain)), 0.0)
+    assert [row.weight for row in table.rows(ROUTE)] == [0.5, 0.0, 0.5]
+    assert [one.endpoint for one in table.decisions(ROUTE)[0].inputs.overrides] == ["e1"]
+
+
+@pytest.mark.parametrize("freeze", [(), (Override(OverrideKind.FREEZE, "", "ops", "tonight"),)])
+def test_what_takes_no_effect_takes_none_at_the_beginning(freeze: tuple[Override, ...]) -> None:
+    table = RoutingTable()
+    orders = (Override(OverrideKind.PIN, "e1", "ops", "a try"), *freeze)
+    table.apply(SetRoute(ROUTE, endpoints(2), Settings(), Mode.ACT if freeze else Mode.SUGGEST, orders), 0.0)
+    assert [row.weight for row in table.rows(ROUTE)] == [0.5, 0.5]
+    assert table.proposed(ROUTE)[1].weight > 0.5
 
 
 def test_a_drained_endpoint_does_not_rise_when_another_is_ejected() -> None:
