@@ -102,13 +102,15 @@ def lay_out(tree: Path, base: Iterable[Wheel], learner: Iterable[Wheel]) -> dict
 
 
 def compile_modules(site: Path) -> None:
-    """Compile every module, so that nothing is written at run time and nothing depends on a file's time."""
+    """Compile every module, so that nothing is written at run time and nothing depends on a file's time.
+
+    One after the other: what a process compiled before shows in how the next module's constants refer to one another.
+    """
     for path in site.rglob("*"):
         os.utime(path, (TIME_S, TIME_S), follow_symlinks=False)
     compileall.compile_dir(
         site,
         quiet=2,
-        workers=0,  # one for each processor
         stripdir=str(site),
         prependdir=str(BUNDLE / SITE),
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,

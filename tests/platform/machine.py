@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -137,7 +138,8 @@ class Machine:
         assert self._process is not None
         assert self._process.poll() is None, self._console.read_text(errors="replace")
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        self._leader = int(children[0]) if children else 0
+        # The first child only makes the container, and is gone then.
+        self._leader = next((int(pid) for pid in children if _is_first_of_its_own(pid)), 0)
         return self._leader > 1
 
     def _wait(self, done: Callable[[], bool], why: str, timeout_s: float = BOOT_TIMEOUT_S) -> None:
@@ -148,6 +150,15 @@ class Machine:
 
     def _unmount(self) -> None:
         subprocess.run(["umount", str(self.path)], check=True)
+
+
+def _is_first_of_its_own(pid: str) -> bool:
+    """Whether a process is number 1 in a namespace of its own."""
+    try:
+        numbers = re.search(r"^NSpid:(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return numbers is not None and numbers[1].split()[1:] == ["1"]
 
 
 def _digest(path: Path) -> str:
