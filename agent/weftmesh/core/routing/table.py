@@ -54,6 +54,8 @@ DECISIONS_KEPT: Final = 256
 """Of each route, for stories; the log on disk keeps more."""
 ROWS_KEPT: Final = 2_048
 """In all of them together, of routes with many endpoints: a row and its reading take half a kilobyte."""
+ROWS_KEPT_IN_ALL: Final = 65_536
+"""Of a node with many routes, each has its part of so many."""
 PROPOSAL_MIN: Final = 0.01
 """What is only proposed is recorded again when a weight of it differs by this much."""
 _UNCHANGED: Final = Outcome(OutcomeKind.UNCHANGED)
@@ -285,7 +287,8 @@ class RoutingTable:
         route.decided += 1
         decision = Decision(route.decided, inputs, before, after)
         route.decisions.append(decision)
-        while len(route.decisions) > max(1, ROWS_KEPT // len(after)):
+        rows_kept = min(ROWS_KEPT, ROWS_KEPT_IN_ALL // len(self._routes))
+        while len(route.decisions) > max(1, rows_kept // len(after)):
             route.decisions.popleft()
         effects: list[Effect] = [Decided(route.name, decision)]
         if _weights(in_force) != _weights(before):

@@ -7,7 +7,7 @@ from tests.unit.core.routing.routes import ROUTE, Table, bad, dead, endpoints, g
 
 from weftmesh.core.routing.events import ClearOverride, Observe, OutcomeKind, Refusal, SetMode, SetRoute, Suggested
 from weftmesh.core.routing.model import Condition, Mode, Override, OverrideKind, Reading, Reason, Settings
-from weftmesh.core.routing.table import ROWS_KEPT, RoutingTable
+from weftmesh.core.routing.table import ROWS_KEPT, ROWS_KEPT_IN_ALL, RoutingTable
 
 
 def ejected(table: Table) -> list[str]:
@@ -320,3 +320,12 @@ def test_many_endpoints_take_no_more_memory_for_their_decisions_than_few() -> No
         table.order(OverrideKind.DRAIN, f"e{at}")
     assert sum(len(one.after) for one in table.machine.decisions(ROUTE)) <= ROWS_KEPT
     assert table.log[-1] == table.machine.decisions(ROUTE)[-1]
+
+
+def test_many_routes_share_the_memory_for_decisions() -> None:
+    table = Table(50)
+    for at in range(ROWS_KEPT_IN_ALL // ROWS_KEPT * 4):
+        table.machine.apply(SetRoute(f"other{at}", endpoints(1)), 0.0)
+    for at in range(40):
+        table.order(OverrideKind.DRAIN, f"e{at}")
+    assert sum(len(one.after) for one in table.machine.decisions(ROUTE)) <= ROWS_KEPT / 4
