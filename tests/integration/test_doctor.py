@@ -71,14 +71,40 @@ def mode(name: str, bits: int) -> Callable[[DevNode], None]:
     ("plant", "check", "summary", "evidence"),
     [
         pytest.param(rewrite("\nlisten =", "\nlisen ="), "configuration", "[mesh] lisen", "unknown key", id="key"),
-        pytest.param(rewrite("[raft]", "[rafft]"), "configuration", "[rafft]", "unknown section", id="section"),
-        pytest.param(rewrite("fsync = true", 'fsync = "on"'), "configuration", "fsync", "true or false", id="value"),
         pytest.param(
-            rewrite("fsync = true", "fsync = true true"), "configuration", "the file", "is not TOML", id="syntax"
+            rewrite("[raft]", "[rafft]"),
+            "configuration",
+            "[rafft]",
+            "unknown section",
+            id="section",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            rewrite("fsync = true", 'fsync = "on"'),
+            "configuration",
+            "fsync",
+            "true or false",
+            id="value",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            rewrite("fsync = true", "fsync = true true"),
+            "configuration",
+            "the file",
+            "is not TOML",
+            id="syntax",
+            marks=pytest.mark.slow,
         ),
         pytest.param(mode("weftmesh.toml", 0o666), "configuration", "changed by others", "mode 0666", id="config-mode"),
         pytest.param(mode("data/identity/node.key", 0o644), "credentials", "node.key", "mode 0644", id="key-mode"),
-        pytest.param(mode("data/identity", 0o755), "credentials", "identity", "mode 0755", id="identity-mode"),
+        pytest.param(
+            mode("data/identity", 0o755),
+            "credentials",
+            "identity",
+            "mode 0755",
+            id="identity-mode",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 async def test_wrong_files_are_named_and_mended(
@@ -100,6 +126,7 @@ async def test_wrong_files_are_named_and_mended(
     assert not (await here.examine(alpha)).bad(check, summary)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 async def test_a_file_of_another_owner_is_given_back(alpha: DevNode, here: Surroundings) -> None:
     certificate = alpha.directory / "data/identity/node.pem"
@@ -124,6 +151,7 @@ async def test_who_took_the_port_is_named_and_stopped(alpha: DevNode, here: Surr
     assert not (await here.examine(alpha)).bad("ports")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(needs.small_disk()), reason=needs.small_disk() or "met")
 async def test_a_full_disk_is_measured_and_enlarged(tmp_path: Path, here: Surroundings) -> None:
     node = bare_node(tmp_path, "alpha")
@@ -144,6 +172,7 @@ async def test_a_full_disk_is_measured_and_enlarged(tmp_path: Path, here: Surrou
         run("umount", "--lazy", str(data_dir))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(needs.small_disk()), reason=needs.small_disk() or "met")
 async def test_a_disk_that_takes_no_writes_is_told_and_made_to(tmp_path: Path, here: Surroundings) -> None:
     node = bare_node(tmp_path, "alpha")
@@ -163,6 +192,7 @@ async def test_a_disk_that_takes_no_writes_is_told_and_made_to(tmp_path: Path, h
         run("umount", "--lazy", str(data_dir))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(needs.program("cc")()), reason=needs.program("cc")() or "met")
 async def test_a_slow_disk_is_measured_and_borne_with(alpha: DevNode, here: Surroundings, tmp_path: Path) -> None:
     here.environment = {"LD_PRELOAD": str(compiled("slow_sync", tmp_path)), "SLOW_SYNC_MS": str(SLOW_SYNC_MS)}
@@ -194,6 +224,7 @@ async def test_the_socket_of_a_dead_agent_is_told_from_one_that_answers(alpha: D
     assert after.code in (ExitCode.OK, ExitCode.WARNINGS)  # a machine under load may have a slow disk
 
 
+@pytest.mark.slow
 async def test_an_agent_that_hangs_is_named_and_replaced(alpha: DevNode, here: Surroundings) -> None:
     alpha.start()
     try:
@@ -212,6 +243,7 @@ async def test_an_agent_that_hangs_is_named_and_replaced(alpha: DevNode, here: S
         await alpha.stop()
 
 
+@pytest.mark.slow
 async def test_an_address_of_another_machine_is_not_listened_on(alpha: DevNode, here: Surroundings) -> None:
     rewrite(f'listen = "{alpha.listen}"', f'listen = "192.0.2.7:{alpha.listen.rpartition(":")[2]}"')(alpha)
 
@@ -223,6 +255,7 @@ async def test_an_address_of_another_machine_is_not_listened_on(alpha: DevNode, 
     assert not (await here.examine(alpha)).bad("ports")
 
 
+@pytest.mark.slow
 async def test_a_socket_for_everybody_is_closed_again(alpha: DevNode, here: Surroundings) -> None:
     alpha.start()
     try:
@@ -238,6 +271,7 @@ async def test_a_socket_for_everybody_is_closed_again(alpha: DevNode, here: Surr
         await alpha.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(needs.small_disk()), reason=needs.small_disk() or "met")
 async def test_a_name_that_nobody_knows_is_given_an_address(tmp_path: Path) -> None:
     node = bare_node(tmp_path, "alpha")
@@ -253,6 +287,7 @@ async def test_a_name_that_nobody_knows_is_given_an_address(tmp_path: Path) -> N
         assert not (await here.examine(node)).bad("dns")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(needs.small_disk()), reason=needs.small_disk() or "met")
 async def test_a_group_that_is_missing_is_made_and_the_agent_starts(alpha: DevNode, tmp_path: Path) -> None:
     group = grp.getgrgid(os.getgid()).gr_name
@@ -268,6 +303,7 @@ async def test_a_group_that_is_missing_is_made_and_the_agent_starts(alpha: DevNo
         assert (await here.examine(alpha)).failures == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 async def test_what_this_user_may_not_see_is_unknown_and_told_apart_from_what_is_wrong(alpha: DevNode) -> None:
     alpha.start()
@@ -293,6 +329,7 @@ async def test_before_a_node_is_one_doctor_says_how_it_becomes_one(tmp_path: Pat
     assert not (await here.examine(node)).bad("credentials")
 
 
+@pytest.mark.slow
 async def test_a_member_that_takes_calls_and_never_answers_ends_in_time(alpha: DevNode, here: Surroundings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"127.0.0.1:{mute.getsockname()[1]}"

@@ -23,6 +23,7 @@ from weftmesh.runtime.identity.founding import identity_store
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(240),
     pytest.mark.skipif(bool(needs.program("cc")()), reason=needs.program("cc")() or "met"),
