@@ -100,7 +100,7 @@ class DevNode:
     @property
     def router_directory(self) -> Path:
         """What its router keeps."""
-        return self.directory / "router"
+        return self.directory / "data" / "router"
 
     @property
     def running(self) -> bool:

@@ -15,6 +15,8 @@ from weftmesh.core.errors import (
 )
 from weftmesh.runtime.rpc import from_rpc_error
 
+ROUTER_SOCKET_NAME: Final = "router.sock"
+"""Beside the node's socket."""
 RETRYABLE: Final = (NodeUnreachableError, NoQuorumError, OverloadedError, UnknownOutcomeError)
 """Errors that pass. Only for requests that may be sent twice: reads, and writes under a request id."""
 REQUEST_ID_FIELD: Final = "request_id"
@@ -36,6 +38,11 @@ def from_call_error(error: grpc.aio.AioRpcError, target: str) -> WeftmeshError:
 
 def unreachable(target: str, why: str) -> NodeUnreachableError:
     """Nobody answers at `target`."""
+    if target.endswith(ROUTER_SOCKET_NAME):
+        return NodeUnreachableError(
+            f"no router answers at {target} ({why}); start it (systemctl start weftmesh-router, or weftmesh dev up "
+            "--routers) or name another socket (--socket of its node, WEFTMESH_ROUTER_SOCKET)"
+        )
     return NodeUnreachableError(
         f"no node answers at {target} ({why}); start it (systemctl start weftmesh-agent) or name another socket "
         "(--socket, WEFTMESH_SOCKET)"

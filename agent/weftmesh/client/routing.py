@@ -12,13 +12,12 @@ from typing import Any, Final
 import grpc
 
 from weftmesh.client.calls import Calls
-from weftmesh.client.errors import from_call_error, unreachable
+from weftmesh.client.errors import ROUTER_SOCKET_NAME, from_call_error, unreachable
 from weftmesh.client.limits import CALL_TIMEOUT_S
 from weftmesh.client.target import default_target, open_channel
 from weftmesh.routing.v1 import decision_pb2, routing_pb2, routing_pb2_grpc
 
 ROUTER_SOCKET_ENV: Final = "WEFTMESH_ROUTER_SOCKET"
-ROUTER_SOCKET_NAME: Final = "router.sock"
 REPORTS_MAX: Final = 256
 """In one message."""
 REPORTS_WAITING_MAX: Final = 10_000
@@ -115,12 +114,12 @@ class RoutingApi:
             NotFoundError: it is not there.
         """
         request = routing_pb2.ExplainRouteRequest(route=route)
-        answer: routing_pb2.RouteExplanation = await self._calls.read(self._stub.ExplainRoute, request, timeout_s)
+        answer: routing_pb2.RouteExplanation = await self._calls.once(self._stub.ExplainRoute, request, timeout_s)
         return answer
 
     async def get_lanes(self, *, timeout_s: float | None = None) -> routing_pb2.Lanes:
         """How long the router's work waits for its turn."""
-        answer: routing_pb2.Lanes = await self._calls.read(
+        answer: routing_pb2.Lanes = await self._calls.once(
             self._stub.GetLanes, routing_pb2.GetLanesRequest(), timeout_s
         )
         return answer

@@ -128,7 +128,18 @@ async def test_wrong_usage(weftmesh: Weftmesh, arguments: list[str]) -> None:
 
 GOLDEN = {
     ("status",): {
-        *("node", "cluster", "version", "role", "leader", "quorum", "term", "commit_index", "applied_index"),
+        *(
+            "node",
+            "cluster",
+            "version",
+            "role",
+            "leader",
+            "quorum",
+            "term",
+            "commit_index",
+            "applied_index",
+            "current_time",
+        ),
         *(
             "log_first_index",
             "log_last_index",

@@ -50,13 +50,12 @@ async def served(bench: Bench, directory: Path) -> AsyncIterator[RoutingApi]:
     )
     path = directory / "router.sock"
     serving = Serving(path, "", service)
-    await serving.start()
     try:
+        await serving.start()
         async with connect_router(str(path)) as router:
             yield router
     finally:
         await serving.stop()
-        assert not path.exists()
 
 
 async def next_table(tables: AsyncIterator[routing_pb2.RouteTable]) -> routing_pb2.RouteTable:
@@ -141,7 +140,8 @@ async def test_the_socket_is_for_its_group_and_for_one_router(tmp_path: Path) ->
         with pytest.raises(PreconditionError, match="another router listens"):
             async with served(bench, tmp_path):
                 pass
-        assert path.exists()
+        assert path.exists(), "it is not for the second one to remove"
+    assert not path.exists()
 
 
 async def test_a_group_that_is_not_there_is_a_problem_of_the_configuration(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def bootstrap(
 def _local(session: Session, xds_socket: Path | None) -> Router:
     from weftmesh.client.xds_bootstrap import XDS_SOCKET_NAME, LocalRouter
 
-    return LocalRouter((xds_socket or session.config().node.run_dir / XDS_SOCKET_NAME).absolute())
+    beside = Path(session.target().removeprefix("unix:")).with_name(XDS_SOCKET_NAME)
+    return LocalRouter((xds_socket or beside).absolute())
 
 
 def _remote(session: Session, address: str, node: str | None) -> Router:

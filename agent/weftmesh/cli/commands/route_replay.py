@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROUTER_DIRECTORY: Final = "router"
 """The router's state, in the node's data directory."""
+PACKAGED: Final = Path("/var/lib/weftmesh-router")
+"""The router's state where its unit runs it."""
 
 
 @command(None, "replay")
@@ -44,7 +46,7 @@ def replay(session: Session, policy: str, route: str, starts: str | None, direct
 
     decides = policy_named(policy)
     from_s = 0.0 if starts is None else _unix_s(starts)
-    where = directory or session.config().node.data_dir / ROUTER_DIRECTORY / DIRECTORY
+    where = directory or _directory(session) / DIRECTORY
     reader = DecisionReader(where)
     try:
         found = summaries(reader.decisions(), decides, route, from_s)
@@ -63,6 +65,13 @@ def replay(session: Session, policy: str, route: str, starts: str | None, direct
         session.output.note("the log has no such decisions")
     if reader.unreadable:
         session.output.note(f"{reader.unreadable} records are damaged or of a later release, and left out")
+
+
+def _directory(session: Session) -> Path:
+    """What this node's router keeps."""
+    beside = session.config().node.data_dir / ROUTER_DIRECTORY
+    packaged = session.config_path is None and not beside.exists() and PACKAGED.exists()
+    return PACKAGED if packaged else beside
 
 
 def _show(session: Session, one: RouteReplay, policy: str) -> None:

@@ -192,7 +192,7 @@ def _admission(weight: float, ramp: float, natural: float, ordered: Reason | Non
 
 def _detail(inputs: Inputs, row: Row, reading: Reading | None, target: float, reason: Reason) -> str:
     """The reason that people are shown."""
-    seen = "never read" if reading is None else _seen(reading)
+    seen = "too little heard yet" if reading is None else _seen(reading)
     if reason in _ORDERS:
         going = f"; goes to {target * 100.0:.4g} %" if reason is Reason.WEIGHED else ""
         return f"{_order(inputs, row.endpoint, _ORDERS[reason])}{going}; {seen}"

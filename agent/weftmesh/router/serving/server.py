@@ -30,6 +30,7 @@ class Serving:
         self._path = path
         self._group = group
         self._health = health.aio.HealthServicer()
+        self._is_bound = False
         self._server = grpc.aio.server(
             interceptors=[ErrorInterceptor()],
             options=server_options(),
@@ -47,6 +48,7 @@ class Serving:
             ConfigError: the socket cannot be made, or the group cannot be given.
         """
         sockets.bind(self._server, self._path, self._group)
+        self._is_bound = True
         await self._server.start()
         for name in ("", NAME):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -55,4 +57,5 @@ class Serving:
         """Finish calls under way, within a bound."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(STOP_GRACE_S)
-        self._path.unlink(missing_ok=True)
+        if self._is_bound:  # otherwise it is another router's
+            self._path.unlink(missing_ok=True)

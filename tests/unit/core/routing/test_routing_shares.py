@@ -48,7 +48,7 @@ def test_the_table_says_who_ordered_shares_and_why() -> None:
     table = Table(3)
     ordered(table, *CANARY)
     row = table.rows["e2"]
-    assert (row.reason, row.detail) == (Reason.WEIGHED, "ops: canary; goes to 5 %; never read")
+    assert (row.reason, row.detail) == (Reason.WEIGHED, "ops: canary; goes to 5 %; too little heard yet")
     assert "order: weigh e0=60% e1=35% e2=5% by ops: canary" in table.machine.story(ROUTE)
 
 
