@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from tests.unit.client.test_backup_files import Parts, Shelf, board_of, found_node
 from tests.unit.core.learning.facts import FIRST, JOB, founded, opening
-from tests.unit.core.ola_machine.agreed import EVERYTHING, applied, applying, confirming, window
+from tests.unit.core.ola_machine.agreed import EVERYTHING, LEDGER, applied, applying, confirming, window
 
 from weftmesh.agent.board.machines import LogMachines
 from weftmesh.client.backup.opening import open_backup
@@ -24,6 +25,9 @@ from weftmesh.runtime.wire.machine_rows import LEARNING, OLA, wrapped
 from weftmesh.runtime.wire.ola_rows import ola_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader, encode
 from weftmesh.runtime.wire.snapshot_rows import rows_of
+
+AGREED = (EVERYTHING, *(replace(LEDGER, name=name, service=name) for name in ("ledger", "fx-a", "fx-b")))
+"""An agreement that says everything, and those that it needs."""
 
 
 def parts_with(learned: Iterable[bytes], agreed: Iterable[bytes] = ()) -> Parts:
@@ -77,7 +81,7 @@ def test_a_backup_whose_learning_rows_are_not_whole_is_refused(tmp_path: Path) -
 
 def test_a_restored_mesh_has_the_agreements_and_what_was_counted(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
-    agreements = applied(applying(EVERYTHING), window("n1", 0), confirming("n1", 0))
+    agreements = applied(applying(*AGREED), window("n1", 0), confirming("n1", 0))
     path = shelf.put(parts_with((), ola_rows(agreements.freeze())))
 
     machines = restored(path, shelf, found_node(tmp_path / "data"))
@@ -87,7 +91,7 @@ def test_a_restored_mesh_has_the_agreements_and_what_was_counted(tmp_path: Path)
 
 def test_a_backup_whose_agreements_are_not_what_their_hash_says_is_refused(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
-    rows = list(ola_rows(applied(applying(EVERYTHING), window("n1", 0)).freeze()))
+    rows = list(ola_rows(applied(applying(*AGREED), window("n1", 0)).freeze()))
     path = shelf.put(parts_with((), rows[:-1]))
 
     with pytest.raises(DataCorruptionError), open_backup(path, shelf.identity, scratch=tmp_path):
