@@ -58,6 +58,8 @@ async def test_orders_hold_on_every_node_until_they_are_taken_back(mesh: DevMesh
     await agreed(node)
     await ordered(node, "drain", "payments", "pay-1")
     await ordered(node, "freeze", "payments")
+    pinned = await weftmesh(node, "route", "pin", "payments", "pay-2", "--dry-run", *WHY)
+    assert "payments is frozen: no weight of it moves before" in pinned.err
     revision = await ordered(node, "mode", "act", "payments")
     async with other.client() as client:
         assert await orders(client, revision) == [

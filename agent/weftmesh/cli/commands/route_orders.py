@@ -42,9 +42,10 @@ async def drain(session: Session, route: str, endpoint: str, why: str, dry_run: 
     The last endpoint that is not drained cannot be.
     """
     async with session.client() as client:
-        await _check(client, session.timeout_s, route, "drain", endpoint)
+        view = await _check(client, session.timeout_s, route, "drain", endpoint)
         answer = await _set(session, client, dry_run, route=route, kind="drain", endpoint=endpoint, why=why)
     tell(session, answer, dry_run, f"{endpoint} of {route} is drained")
+    tell_if_frozen(session, view, route)
 
 
 @command(None, "undrain")
@@ -65,12 +66,13 @@ async def undrain(session: Session, route: str, endpoint: str, why: str, dry_run
 async def pin(session: Session, route: str, endpoint: str, why: str, dry_run: bool) -> None:
     """Send all requests for ROUTE to ENDPOINT, in small steps, until `unpin`. A pin to another one ends."""
     async with session.client() as client:
-        await _check(client, session.timeout_s, route, "pin", endpoint)
+        view = await _check(client, session.timeout_s, route, "pin", endpoint)
         others = [one for one in await _pinned(client, session.timeout_s, route) if one != endpoint]
         answer = await _set(session, client, dry_run, route=route, kind="pin", endpoint=endpoint, why=why)
         for one in others:
             await _clear(session, client, dry_run, route=route, kind="pin", endpoint=one, why=why)
     tell(session, answer, dry_run, f"{route} is pinned to {endpoint}")
+    tell_if_frozen(session, view, route)
 
 
 @command(None, "unpin")
@@ -154,11 +156,12 @@ def _message(order: dict[str, str]) -> dict[str, Any]:
     return {name: prefixes[name] + word.upper() if name in prefixes else word for name, word in order.items()}
 
 
-async def _check(client: Client, timeout_s: float, route: str, kind: str, endpoint: str) -> None:
+async def _check(client: Client, timeout_s: float, route: str, kind: str, endpoint: str) -> ola_pb2.AgreementsView:
     from weftmesh.core.routing.model import Override, OverrideKind
 
     view = await client.ola.get_agreements(timeout_s=timeout_s)
     check_followable(view, route, Override(OverrideKind(kind), endpoint, "", ""))
+    return view
 
 
 def check_followable(view: ola_pb2.AgreementsView, route: str, order: Override) -> None:
@@ -208,6 +211,12 @@ def _kind(override: Any) -> str:
     from weftmesh.ola.v1 import command_pb2
 
     return enum_word(command_pb2.OverrideKind.DESCRIPTOR, override.kind)
+
+
+def tell_if_frozen(session: Session, view: ola_pb2.AgreementsView, route: str) -> None:
+    """Say why an order is not followed yet."""
+    if any(_kind(one) == "freeze" and one.route in ("", route) for one in view.overrides):
+        session.output.note(f"{route} is frozen: no weight of it moves before `weftmesh route unfreeze`")
 
 
 def tell(session: Session, answer: ola_pb2.ChangeAgreementsResponse | None, dry_run: bool, done: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from weftmesh.cli.commands.route_orders import check_followable, order_options, route_argument, tell
+from weftmesh.cli.commands.route_orders import check_followable, order_options, route_argument, tell, tell_if_frozen
 from weftmesh.cli.options import command
 from weftmesh.cli.session import Session
 from weftmesh.core.ola.model import WHOLE_PPB
@@ -36,6 +36,7 @@ async def weigh(session: Session, route: str, shares: tuple[str, ...], why: str,
         answer = await _set(session, client, view, route, parts, why, dry_run)
     told = ", ".join(f"{endpoint} {_percent(one)} %" for endpoint, one in parts.items())
     tell(session, answer, dry_run, f"the shares of {route} are {told}")
+    tell_if_frozen(session, view, route)
 
 
 @command(None, "unweigh")
