@@ -12,6 +12,8 @@ from weftmesh.core.routing import weights
 from weftmesh.core.routing.ejecting import conditions
 from weftmesh.core.routing.model import NEVER_S, Condition, Inputs, OverrideKind, Reading, Reason, Row
 
+STEP_AFTER: Final = 0.9
+"""Of the time between two evaluations: who looks every second is now and then a little early."""
 SAMPLES_HEARD: Final = 3.0
 """Of an endpoint with fewer requests or probes of late nothing is known yet."""
 Policy = Callable[[Inputs, tuple[Row, ...]], tuple[Row, ...]]
@@ -103,7 +105,7 @@ def _moved(
 ) -> tuple[list[float], list[bool]]:
     """The weights after a bounded step, and which of them were held back; orders that are under way hold nothing."""
     nothing = [False] * len(rows)
-    if by_order.settled(inputs, now, targets):
+    if by_order.settled(inputs, now, targets) or _has_just_moved(inputs, rows):
         return list(now), nothing
     aim: Sequence[float] | None = targets
     if not pressing:
@@ -115,6 +117,12 @@ def _moved(
         for at_target, aimed, one in zip(targets, aim, now, strict=True)
     ]
     return weights.step(now, aim, inputs.settings.step_max), held
+
+
+def _has_just_moved(inputs: Inputs, rows: Sequence[Row]) -> bool:
+    """Bad news is looked at sooner than every `Settings.evaluation_s`, and steps must not come sooner for it."""
+    latest_s = max((row.moved_s for row in rows), default=NEVER_S)
+    return 0.0 <= inputs.time_s - latest_s < STEP_AFTER * inputs.settings.evaluation_s
 
 
 def _falling(
