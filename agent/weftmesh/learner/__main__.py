@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +14,14 @@ import structlog
 import uvloop
 
 from weftmesh.client import Client, connect
-from weftmesh.core.errors import PreconditionError, WeftmeshError
+from weftmesh.core.errors import WeftmeshError
 from weftmesh.learner.activation import Waiting, take_listeners
 from weftmesh.learner.config import LearnerConfig, parse_arguments
 from weftmesh.learner.local_node import LocalNode
 from weftmesh.learner.priority import yield_to_others
 from weftmesh.learner.session import Answer, Ending, MakeAnswer, Session
 from weftmesh.learning.v1 import learning_pb2
-from weftmesh.runtime.files import make_private_directory
+from weftmesh.runtime.exclusive import only_one
 from weftmesh.runtime.telemetry import configure_logging
 
 EXIT_OK: Final = 0
@@ -92,25 +89,6 @@ async def _sessions(config: LearnerConfig, client: Client, waiting: Waiting) -> 
             return ending
 
 
-@contextmanager
-def only_one(state_dir: Path) -> Iterator[None]:
-    """Keep other learners out of the state directory while the block runs.
-
-    Raises:
-        PreconditionError: another one is there.
-    """
-    make_private_directory(state_dir)
-    with (state_dir / "lock").open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PreconditionError(
-                f"another learner uses {state_dir}; end that one, or give this one a directory of its own",
-                reason="LEARNER_RUNS",
-            ) from None
-        yield
-
-
 def main() -> None:
     """Parse the command line and run."""
     try:
@@ -122,7 +100,7 @@ def main() -> None:
     yield_to_others()
     waiting = Waiting(take_listeners(os.environ))
     try:
-        with only_one(config.state_dir):
+        with only_one(config.state_dir, "learner", "give this one a directory of its own"):
             ending = uvloop.run(attend(config, waiting))
     except WeftmeshError as error:
         waiting.accept()  # lest they start a learner that would fail as well

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
 import structlog
 import uvloop
 
-from weftmesh.core.errors import ConfigError, PreconditionError, WeftmeshError
+from weftmesh.core.errors import ConfigError, WeftmeshError
 from weftmesh.router.app import Router
 from weftmesh.router.config import RouterConfig, parse_arguments
-from weftmesh.runtime.files import make_private_directory
+from weftmesh.runtime.exclusive import only_one
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
 
@@ -43,25 +40,6 @@ async def route(config: RouterConfig) -> None:
         await running
 
 
-@contextmanager
-def only_one(state_dir: Path) -> Iterator[None]:
-    """Keep other routers out of the state directory while the block runs.
-
-    Raises:
-        PreconditionError: another one is there.
-    """
-    make_private_directory(state_dir)
-    with (state_dir / "lock").open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PreconditionError(
-                f"another router uses {state_dir}; end that one, or give this one a --state-dir of its own",
-                reason="ROUTER_RUNS",
-            ) from None
-        yield
-
-
 def main() -> None:
     """Parse the command line and run."""
     try:
@@ -72,7 +50,7 @@ def main() -> None:
     configure_logging(config.log_level, "json" if config.log_format == "json" else "console")
     share_heaps()
     try:
-        with only_one(config.state_dir):
+        with only_one(config.state_dir, "router", "give this one a --state-dir of its own"):
             uvloop.run(route(config))
     except (WeftmeshError, OSError) as error:
         log.critical("the router stopped", why=str(error))

@@ -18,7 +18,6 @@ import pwd
 import re
 import secrets
 import socket
-import stat
 import struct
 import time
 from contextlib import suppress
@@ -29,7 +28,8 @@ from typing import Final, cast
 
 import structlog
 
-from weftmesh.core.errors import ConfigError, PreconditionError
+from weftmesh.core.errors import ConfigError
+from weftmesh.runtime.local_sockets import remove_dead_socket
 
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """Per connection and direction: beyond it the relay stops to read."""
@@ -115,7 +115,8 @@ class LocalSocketRelay:
             ConfigError: the path is too long, or the group cannot be given.
         """
         loop = asyncio.get_running_loop()
-        _remove_dead_socket(self._public_path)
+        taken = f"another process listens on {self._public_path}; stop it, or set another run_dir in [node]"
+        remove_dead_socket(self._public_path, taken)
         listener = _bind(self._public_path, self._mode, self._group)
         self._inode = _inode(self._public_path)
         self._server = await loop.create_unix_server(lambda: _ClientEnd(self), sock=listener)
@@ -288,22 +289,6 @@ def _signature(body: str, nonce: bytes) -> str:
 def _inode(path: Path) -> tuple[int, int]:
     status = path.lstat()
     return status.st_dev, status.st_ino
-
-
-def _remove_dead_socket(path: Path) -> None:
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise PreconditionError(f"{path} is in the way and is not a socket; move it away")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-            probe.connect(str(path))
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-        return
-    except BlockingIOError:
-        pass  # somebody listens, and has many callers waiting
-    raise PreconditionError(f"another process listens on {path}; stop it, or set another run_dir in [node]")
 
 
 def _bind(path: Path, mode: int, group: str | None) -> socket.socket:

@@ -6,22 +6,21 @@ import asyncio
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import structlog
 
-from weftmesh.core.ola.model import ProbeKind, ServiceClass
-from weftmesh.ola.v1 import agreement_pb2
+from weftmesh.core.ola.model import ServiceClass
 from weftmesh.router.following.wanted import WantedRoute
 from weftmesh.router.probing import lane_ticks
 from weftmesh.router.probing.planning import Ask, asks
-from weftmesh.router.probing.scheduling import Probing, Tally
-from weftmesh.router.samples import Sample, Samples, Source
+from weftmesh.router.probing.scheduling import Probing
+from weftmesh.router.probing.tallies import Tallies
+from weftmesh.router.samples import Samples
 from weftmesh.routing.v1 import routing_pb2
 from weftmesh.runtime.lanes.critical.lane import CriticalLane, LaneSettings, LaneStatus
 from weftmesh.runtime.lanes.critical.messages import Ending, Tick, TickResult
 
-Key: TypeAlias = tuple[str, str, ProbeKind]
 RATE_MAX: Final = 200.0
 """Questions a second in the lane: it goes before everything else on the machine, so it must stay small."""
 _log = structlog.get_logger("weftmesh.router.probes")
@@ -43,11 +42,10 @@ class ProbingInLane:
         self, inner: Probing, samples: Samples, ca_file: Path | None = None, settings: LaneSettings | None = None
     ) -> None:
         self._inner = inner
-        self._samples = samples
         self._ca_file = ca_file
         self._lane = CriticalLane([lane_ticks.MODULE], self._take, settings)
         self._asked: dict[str, Ask] = {}
-        self._tallies: dict[Key, Tally] = {}
+        self._tallies = Tallies(samples)
         self._needed = asyncio.Event()
 
     def follow(self, routes: Mapping[str, WantedRoute]) -> None:
@@ -59,7 +57,7 @@ class ProbingInLane:
         """As `follow`, a route with each step."""
         in_lane = _in_lane(routes.values())
         self._asked = {_name(one): one for one in asks(in_lane.values())}
-        self._tallies = {key: self._tallies.get(key, Tally()) for key in map(_key, self._asked.values())}
+        self._tallies.begin(self._asked.values())
         self._lane.set_ticks([self._tick(name, one) for name, one in self._asked.items()])
         if self._asked:
             self._needed.set()
@@ -68,16 +66,7 @@ class ProbingInLane:
     def states(self, route: str) -> Iterator[routing_pb2.ProbeState]:
         """What came of a route's probes so far."""
         yield from self._inner.states(route)
-        for (name, endpoint, kind), tally in sorted(self._tallies.items()):
-            if name == route:
-                yield routing_pb2.ProbeState(
-                    endpoint=endpoint,
-                    kind=agreement_pb2.ProbeKind.Name(kind),
-                    sent=tally.sent,
-                    answered=tally.answered,
-                    last_rtt_us=tally.latency_us,
-                    problem=tally.problem,
-                )
+        yield from self._tallies.states(route)
 
     def lane(self) -> LaneStatus:
         """How the lane is."""
@@ -106,32 +95,7 @@ class ProbingInLane:
             _log.error("a probe failed", endpoint=one.endpoint.address, why=why)
             return
         for told in lane_ticks.answers(result.payload):
-            self._tell(one, self._tallies[_key(one)], told)
-
-    def _tell(self, one: Ask, tally: Tally, told: lane_ticks.TimedAnswer) -> None:
-        answer = told.answer
-        tally.problem = answer.problem
-        if not answer.counts:
-            return
-        answered = answer.latency_us is not None
-        tally.sent += 1
-        tally.answered += answered
-        tally.latency_us = answer.latency_us if answered else tally.latency_us
-        self._samples.take(
-            Sample(
-                one.route,
-                one.endpoint.name,
-                told.ended_s,
-                told.wall_ms,
-                Source.PROBE,
-                answer.ok,
-                answer.latency_us,
-                answer.server_us,
-                answer.load,
-                one.probe.kind,
-                answered=int(answered),
-            )
-        )
+            self._tallies.take(one, told.answer, told.ended_s, told.wall_ms)
 
 
 def _in_lane(routes: Iterable[WantedRoute]) -> dict[str, WantedRoute]:
@@ -161,7 +125,3 @@ def _name(one: Ask) -> str:
     probe, endpoint = one.probe, one.endpoint
     how = (probe.kind.name, probe.path, probe.tls, probe.every_ms, probe.timeout_ms)
     return str((one.route, endpoint.name, endpoint.address, *how))
-
-
-def _key(one: Ask) -> Key:
-    return one.route, one.endpoint.name, one.probe.kind

@@ -6,19 +6,18 @@ import asyncio
 import random
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import structlog
 
 from weftmesh.core.errors import OverloadedError
 from weftmesh.core.ola.model import ProbeKind, ServiceClass
-from weftmesh.ola.v1 import agreement_pb2
 from weftmesh.router.clock import Clock
 from weftmesh.router.following.wanted import WantedRoute
 from weftmesh.router.probing.answers import Answer, Prober
 from weftmesh.router.probing.planning import Ask, Plan, asks
-from weftmesh.router.samples import Sample, Samples, Source
+from weftmesh.router.probing.tallies import Tallies
+from weftmesh.router.samples import Samples
 from weftmesh.routing.v1 import routing_pb2
 
 UNDER_WAY_MAX: Final = {ServiceClass.CRITICAL: 512, ServiceClass.NORMAL: 256, ServiceClass.BATCH: 64}
@@ -43,23 +42,6 @@ class Runner(Protocol):
         """Run `work`; see Lanes."""
 
 
-@dataclass(slots=True)
-class Tally:
-    """What came of one endpoint's probes of one kind.
-
-    Attributes:
-        sent: how many.
-        answered: of them.
-        latency_us: of the last one that was answered.
-        problem: of the last one; empty when it was well.
-    """
-
-    sent: int = 0
-    answered: int = 0
-    latency_us: int | None = None
-    problem: str = ""
-
-
 class Probing:
     """Probes endpoints for as long as it runs.
 
@@ -75,13 +57,12 @@ class Probing:
         self, lanes: Runner, samples: Samples, clock: Clock, rng: random.Random, probers: Mapping[ProbeKind, Prober]
     ) -> None:
         self._lanes = lanes
-        self._samples = samples
         self._clock = clock
         self._probers = probers
         self._plans = {one: Plan(rng) for one in ServiceClass}
         self._under_way = dict.fromkeys(ServiceClass, 0)
         self._routes: dict[str, WantedRoute] = {}
-        self._tallies: dict[tuple[str, str, ProbeKind], Tally] = {}
+        self._tallies = Tallies(samples)
         self._changed = asyncio.Event()
         self._logged: set[str] = set()
 
@@ -108,22 +89,12 @@ class Probing:
         for service_class, plan in self._plans.items():
             less, more = ({one for one in some if one.service_class is service_class} for some in (gone, wanted))
             plan.change(less, more, self._clock.monotonic_s())
-        for key in {_key(one) for one in gone} - {_key(one) for one in wanted}:
-            self._tallies.pop(key, None)
+        self._tallies.replace(gone, wanted)
         self._changed.set()
 
     def states(self, route: str) -> Iterable[routing_pb2.ProbeState]:
         """What came of a route's probes so far."""
-        for (name, endpoint, kind), tally in sorted(self._tallies.items()):
-            if name == route:
-                yield routing_pb2.ProbeState(
-                    endpoint=endpoint,
-                    kind=agreement_pb2.ProbeKind.Name(kind),
-                    sent=tally.sent,
-                    answered=tally.answered,
-                    last_rtt_us=tally.latency_us,
-                    problem=tally.problem,
-                )
+        return self._tallies.states(route)
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -191,30 +162,9 @@ class Probing:
         self._changed.set()
         if answer is None:
             return
-        tally = self._tallies.setdefault(_key(ask), Tally())
-        tally.problem = answer.problem
+        self._tallies.take(ask, answer, now_s, self._clock.wall_ms())
         if not answer.counts:
             self._warn_once(answer.problem, answer.problem)
-            return
-        answered = answer.latency_us is not None
-        tally.sent += 1
-        tally.answered += answered
-        tally.latency_us = answer.latency_us if answered else tally.latency_us
-        self._samples.take(
-            Sample(
-                ask.route,
-                ask.endpoint.name,
-                now_s,
-                self._clock.wall_ms(),
-                Source.PROBE,
-                answer.ok,
-                answer.latency_us,
-                answer.server_us,
-                answer.load,
-                ask.probe.kind,
-                answered=int(answered),
-            )
-        )
 
     def _warn_once(self, key: str, why: str) -> None:
         if self._is_first(key):
@@ -230,7 +180,3 @@ class Probing:
 def _probed(route: WantedRoute) -> tuple[object, ...]:
     """All of a route that its probes go by."""
     return route.endpoints, route.probes, route.service_class
-
-
-def _key(ask: Ask) -> tuple[str, str, ProbeKind]:
-    return ask.route, ask.endpoint.name, ask.probe.kind

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import grp
 import os
-import socket
-import stat
 from pathlib import Path
 from typing import Final
 
 import grpc
 
-from weftmesh.core.errors import ConfigError, PreconditionError
+from weftmesh.core.errors import ConfigError
+from weftmesh.runtime.local_sockets import remove_dead_socket
 
 SOCKET_MODE: Final = 0o660
 
@@ -28,7 +27,7 @@ def bind(server: grpc.aio.Server, path: Path, group: str) -> None:
         PreconditionError: another process listens there, or something that is no socket is in the way.
         ConfigError: the socket cannot be made, or the group cannot be given.
     """
-    remove_dead_socket(path)
+    remove_dead_socket(path, f"another router listens on {path}; end that one, or give this one another --listen")
     before = os.umask(0o177)  # nobody else gets in before the group and the mode are set
     try:
         server.add_insecure_port(f"unix:{path}")
@@ -37,27 +36,6 @@ def bind(server: grpc.aio.Server, path: Path, group: str) -> None:
     finally:
         os.umask(before)
     _give_to_group(path, group)
-
-
-def remove_dead_socket(path: Path) -> None:
-    """Remove what a process that was killed left.
-
-    Raises:
-        PreconditionError: somebody listens there, or it is no socket.
-    """
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise PreconditionError(f"{path} is in the way and is not a socket; move it away")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-            probe.connect(str(path))
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:
-        path.unlink(missing_ok=True)
-        return
-    except BlockingIOError:
-        pass  # somebody listens, and has many callers waiting
-    raise PreconditionError(f"another router listens on {path}; end that one, or give this one another --listen")
 
 
 def _give_to_group(path: Path, group: str) -> None:
