@@ -27,18 +27,22 @@ T = TypeVar("T")
 class RecordingNode:
     """Implements `windows.Records`.
 
+    Args:
+        now_ms: its wall clock.
+
     Attributes:
         fail_before: errors for the next calls, which change nothing.
         fail_after: errors for the next calls that get through: they take effect, and nobody hears of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: Callable[[], int]) -> None:
         self.fail_before: deque[WeftmeshError] = deque()
         self.fail_after: deque[WeftmeshError] = deque()
         home, self.engine = mesh_home()
         self.replica = Replica(home)
         signer = WindowSigner(identity_of(CertificateAuthority().node("n1")), CLUSTER, self.replica)
-        self._changes = Changes("n1", self.replica, MachineLog(self.engine, "ola", OlaOutcome), HybridClock(), signer)
+        log = MachineLog(self.engine, "ola", OlaOutcome)
+        self._changes = Changes("n1", self.replica, log, HybridClock(), signer, now_ms)
 
     @property
     def read(self) -> Reading:

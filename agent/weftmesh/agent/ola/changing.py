@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from zlib import crc32
 
 from weftmesh.agent.board.machine_log import MachineLog, error_of
@@ -33,14 +34,24 @@ class Changes:
         log: of the mesh.
         clock: stamps commands.
         signer: signs this node's windows.
+        now_ms: the wall clock, in milliseconds since 1970.
     """
 
-    def __init__(self, node: str, replica: Replica, log: Log, clock: HybridClock, signer: WindowSigner) -> None:
+    def __init__(
+        self,
+        node: str,
+        replica: Replica,
+        log: Log,
+        clock: HybridClock,
+        signer: WindowSigner,
+        now_ms: Callable[[], int] = wall_ms,
+    ) -> None:
         self._node = node
         self._replica = replica
         self._log = log
         self._clock = clock
         self._signer = signer
+        self._now_ms = now_ms
         self._doubt = ClockDoubt()
 
     async def change(self, asked: ola_pb2.ChangeAgreementsRequest, call: Call) -> ola_pb2.ChangeAgreementsResponse:
@@ -99,7 +110,7 @@ class Changes:
         command.request_digest = crc32(f"{call.caller.user}\0".encode() + command.SerializeToString(deterministic=True))
         command.request_id = request_id or fresh_request_id()
         command.actor = call.caller.actor
-        command.stamp = self._clock.tick(wall_ms())
+        command.stamp = self._clock.tick(self._now_ms())
         decoded = decode_ola_command(command)  # what nobody can read does not enter the log
         await check_sense(decoded, self._replica.agreements.read.in_force())
         if validate_only:
