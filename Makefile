@@ -10,6 +10,7 @@ SETUP_LEARNER := $(VENV)/.setup-learner
 # The widest set is resolved first and binds the others: one release of everything on a node, whatever is installed.
 COMPILE_FLAGS := --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --generate-hashes --no-header
 COMPILE := uv pip compile pyproject.toml $(COMPILE_FLAGS)
+EVERY_CHANGE := not slow and not platform and not vm
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help
@@ -54,7 +55,8 @@ peers: ## Installs the programs that tests run against, where root and apt-get a
 
 .PHONY: test
 test: $(SETUP) peers check ## Everything that belongs to every change
-	$(BIN)/pytest -m "not slow and not platform" --durations=20
+	$(BIN)/pytest -m "$(EVERY_CHANGE)" --durations=20 -n 2 --dist loadfile tests/unit
+	$(BIN)/pytest -m "$(EVERY_CHANGE)" --durations=20 --ignore tests/unit tests
 
 .PHONY: test-slow
 test-slow: $(SETUP) ## The longer tiers: minutes

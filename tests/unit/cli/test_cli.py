@@ -323,8 +323,8 @@ async def test_the_configuration_is_checked(weftmesh: Weftmesh, tmp_path: Path) 
     assert "weftmesh.toml:4" in ran.err
     assert "fsync" in ran.err
     config.write_text('[node]\nname = "a"\n')
-    shown = (await weftmesh("--config", str(config), "config", "show", "--origin")).out
-    assert f"{config}:2" in shown
+    shown = await weftmesh("--config", str(config), "config", "show", "--origin", "--json")
+    assert f"{config}:2" in shown.out
 
 
 async def test_import_and_export_travel_in_a_circle(board: Weftmesh, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_ports_are_different_free_and_for_no_outgoing_connection() -> None:
     assert max(ports) < 32_768, "Linux gives the ports from here on to outgoing connections"
 
 
-def test_a_node_has_a_configuration_that_loads(tmp_path: Path) -> None:
+def test_its_configuration_loads(tmp_path: Path) -> None:
     node(tmp_path).write_config(fsync=False)
     config = load_config(node(tmp_path).config_path, environment={})
     assert (config.node.name, config.raft.fsync, config.mesh.advertise) == ("node1", False, "127.0.0.1:7450")
