@@ -1,0 +1,1 @@
+"""Who may do what: roles of subjects on projects and on the mesh, as a replicated machine. Start at `machine`."""
