@@ -1,0 +1,1 @@
+"""Which authorities and certificates a mesh trusts: a replicated machine of revocations and of authority rotations."""
