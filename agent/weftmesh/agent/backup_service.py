@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -24,6 +26,8 @@ from weftmesh.runtime.wire.snapshot_file import encode
 
 BACKUPS_MAX: Final = 2
 """At a time: each holds on to the board as it was."""
+BACKUP_MARK: Final = "last-backup"
+"""An empty file of the data directory; its time says when a backup was last taken."""
 PIECE_BYTES: Final = 256 * 1024
 MAJORITY_S: Final = 10.0
 """To hear from a majority; the transfer itself may take longer."""
@@ -44,11 +48,12 @@ class _Picture:
 class BackupServicer(backup_pb2_grpc.BackupServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.mesh.v1.BackupService; backup.proto documents it."""
 
-    def __init__(self, node: str, cluster: str, homes: Homes, callers: Callers) -> None:
+    def __init__(self, node: str, cluster: str, homes: Homes, callers: Callers, mark: Path) -> None:
         self._node = node
         self._cluster = cluster
         self._homes = homes
         self._callers = callers
+        self._mark = mark
         self._running = 0
 
     async def TakeBackup(  # noqa: N802
@@ -68,6 +73,8 @@ class BackupServicer(backup_pb2_grpc.BackupServiceServicer):  # type: ignore[mis
             pictures = [self._freeze(home) for home in homes]
             async for part in self._parts(pictures):
                 yield part
+            with suppress(OSError):  # the caller has the backup; that it is not noted is no fault of it
+                self._mark.touch(mode=0o600)
             log.info("backup taken", by=caller.actor, revision=pictures[0].board.revision)
         finally:
             self._running -= 1

@@ -22,6 +22,8 @@ from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.enrolment.joining import become_member
 from weftmesh.agent.learning.room import LearningRoom
 from weftmesh.agent.mesh_room import MeshRoom
+from weftmesh.agent.metrics.raft_metrics import LogMeter
+from weftmesh.agent.metrics.room import MetricsRoom
 from weftmesh.agent.ola.room import OlaRoom
 from weftmesh.agent.privacy.room import PrivacyRoom
 from weftmesh.agent.raft.log.wal import WriteAheadLog
@@ -30,7 +32,6 @@ from weftmesh.agent.raft.peers.null import NullTransport
 from weftmesh.agent.raft.peers.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
 from weftmesh.agent.raft.ports import Transport
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.snapshots.store import SnapshotStore
 from weftmesh.agent.recovery_service import Abandoned
 from weftmesh.agent.rooms import Ground, Room
 from weftmesh.agent.serving.callers import Callers
@@ -111,8 +112,9 @@ class Node:
     async def _start(self, stack: AsyncExitStack) -> None:
         data_dir, run_dir = self._config.node.data_dir, self._config.node.run_dir
         raft = RaftServicer(self._record.cluster, self._standing.may_stream, self._record.node)
-        mesh = self._home(MESH, data_dir / "mesh", GrpcTransport(raft, self._dial), founding=self._record.founding)
-        local = self._home(f"{NODE_PREFIX}{self._record.node}", data_dir / "local", NullTransport(), founding=True)
+        self._log_meter, beside = self._meter(data_dir / "mesh"), self._meter(data_dir / "local")
+        mesh = self._home(MESH, self._log_meter, GrpcTransport(raft, self._dial), founding=self._record.founding)
+        local = self._home(f"{NODE_PREFIX}{self._record.node}", beside, NullTransport(), founding=True)
         self._homes = Homes(mesh, local)
         make_private_directory(run_dir / "internal")
         upstream = run_dir / "internal" / "grpc.sock"
@@ -166,7 +168,9 @@ class Node:
         mesh = closed_at_the_end(
             MeshRoom(ground, facts, reporter, raft, admission, abandoned=self._abandoned, on_left=self._left)
         )
-        return board, audit, privacy, learning, ola, mesh
+        names = self._record.node, self._record.cluster
+        metrics = closed_at_the_end(MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, self._log_meter))
+        return board, audit, privacy, learning, ola, mesh, metrics
 
     async def _open(self, stack: AsyncExitStack, servers: Servers, relay: LocalSocketRelay) -> None:
         """Start the logs, then the doors."""
@@ -188,16 +192,19 @@ class Node:
     def _new_ulid(self) -> str:
         return new_ulid(wall_ms(), self._random)
 
-    def _home(self, name: str, directory: Path, transport: Transport, *, founding: bool) -> Home:
+    def _meter(self, directory: Path) -> LogMeter:
+        return LogMeter(directory, self._record.cluster, fsync=self._config.raft.fsync)
+
+    def _home(self, name: str, meter: LogMeter, transport: Transport, *, founding: bool) -> Home:
         raft = self._config.raft
         machine = LogMachines(name, self._clock)
-        storage = WriteAheadLog.open(directory / "wal", fsync=raft.fsync, on_failure=self._fail)
+        storage = WriteAheadLog.open(meter.wal, fsync=raft.fsync, on_failure=self._fail, disk=meter.disk)
         engine = PysyncobjEngine(
             self._record.node,
             self._record.address,
             self._record.cluster,
             storage,
-            SnapshotStore(directory / "snapshots", self._record.cluster),
+            meter.snapshots,
             transport,
             machine,
             founding=founding,

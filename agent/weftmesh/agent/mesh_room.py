@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from weftmesh.agent.backup_service import BackupServicer
+from weftmesh.agent.backup_service import BACKUP_MARK, BackupServicer
 from weftmesh.agent.enrolment.admission import Admission
 from weftmesh.agent.mesh_service import MeshServicer
 from weftmesh.agent.raft.peers.transport import RaftServicer
@@ -52,7 +52,8 @@ class MeshRoom:
         self._raft = raft
         self._renewal = admission.renewal
         self._mesh = MeshServicer(facts.node, home.engine, reporter, callers, tokens, on_left)
-        self._backup = BackupServicer(facts.node, facts.cluster, ground.homes, callers)
+        mark = ground.config.node.data_dir / BACKUP_MARK
+        self._backup = BackupServicer(facts.node, facts.cluster, ground.homes, callers, mark)
         self._recovery = RecoveryServicer(facts, home, callers, abandoned, ground.dial, tokens.has_authority)
 
     @property

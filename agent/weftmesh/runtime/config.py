@@ -61,6 +61,13 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where metrics are served ("host:port"); empty for nowhere."""
+
+    listen: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How much is logged, and in which form."""
 
@@ -86,6 +93,7 @@ class Config:
     mesh: MeshConfig
     raft: RaftConfig
     limits: LimitsConfig
+    metrics: MetricsConfig
     log: LogConfig
     settings: tuple[Setting, ...]
 
@@ -216,6 +224,7 @@ def _build(settings: Mapping[tuple[str, str], Setting]) -> Config:
         mesh=MeshConfig(**section("mesh")),
         raft=RaftConfig(**section("raft")),
         limits=LimitsConfig(**section("limits")),
+        metrics=MetricsConfig(**section("metrics")),
         log=LogConfig(**section("log")),
         settings=tuple(settings.values()),
     )

@@ -108,6 +108,11 @@ def _address() -> Kind:
     return Kind('"HOST:PORT" with a name or an address ([...] around IPv6) and a port from 0 to 65535', accept)
 
 
+def _address_or_none() -> Kind:
+    address = _address()
+    return Kind(f'{address.allowed}, or "" for none', lambda found: "" if found == "" else address.accept(found))
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One setting. `default` gets the host's name, for the few that depend on it."""
@@ -137,6 +142,7 @@ def _rows() -> Iterator[Key]:
     yield Key("limits", "max_message_bytes", _integer(65_536, 64 * MIB), lambda _: 4 * MIB)
     yield Key("limits", "max_pending_writes", _integer(1, 1_000_000), lambda _: 20_000, live=True)
     yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256, live=True)
+    yield Key("metrics", "listen", _address_or_none(), lambda _: "")
     yield Key("log", "level", _choice("debug", "info", "warning", "error"), lambda _: "info", live=True)
     yield Key("log", "format", _choice("console", "json"), lambda _: "console", live=True)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
+from weftmesh.agent.board.write_meter import WriteMeter
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.board.v1 import command_pb2
 from weftmesh.core.board.outcomes import CHANGED, Outcome
@@ -43,6 +44,7 @@ class _Waiting:
     size_bytes: int
     deadline: float
     outcome: asyncio.Future[Outcome]
+    meter: WriteMeter
     maybe_in_log: bool = False
     """Whether it was proposed, and nothing says that it entered no log."""
 
@@ -50,6 +52,7 @@ class _Waiting:
         """Tell the caller, who may have got an answer or have left."""
         if not self.outcome.done():
             self.outcome.set_exception(error)
+            self.meter.failed[error.reason] += 1
 
     def expire(self) -> None:
         """Answer at the deadline, wherever the command is by then: nobody waits for it any longer."""
@@ -97,11 +100,13 @@ class CommandWriter:
 
     Attributes:
         queued_max: further writes are refused; may be changed at any time.
+        meter: what became of writes.
     """
 
     def __init__(self, engine: RaftEngine, queued_max: int, company_wait_max_s: float = COMPANY_WAIT_MAX_S) -> None:
         self._engine = engine
         self.queued_max = queued_max
+        self.meter = WriteMeter()
         self._company_wait_max_s = company_wait_max_s
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
@@ -129,18 +134,23 @@ class CommandWriter:
             OverloadedError: too many writes wait already.
         """
         if len(self._queue) >= self.queued_max:
-            raise OverloadedError(f"{self.queued_max} writes wait on this node already; try again in a second")
+            raise self._overloaded(f"{self.queued_max} writes wait on this node already; try again in a second")
         size_bytes = command.ByteSize()
         if self._queue and self._queued_bytes + size_bytes > QUEUED_BYTES_MAX:
-            raise OverloadedError(f"{self._queued_bytes >> 20} MiB of writes wait on this node; try again in a second")
+            size_mib = self._queued_bytes >> 20
+            raise self._overloaded(f"{size_mib} MiB of writes wait on this node; try again in a second")
         self._queued_bytes += size_bytes
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(command, size_bytes, deadline, loop.create_future())
+        waiting = _Waiting(command, size_bytes, deadline, loop.create_future(), self.meter)
         self._queue.append(waiting)
         self._expiry.include(deadline)
         if not self._flush_scheduled:
             self._leave_or_wait(loop)
         return waiting.outcome
+
+    def _overloaded(self, why: str) -> OverloadedError:
+        self.meter.failed[OverloadedError.reason] += 1
+        return OverloadedError(why)
 
     def _leave_or_wait(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._may_leave():
@@ -210,6 +220,7 @@ class CommandWriter:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.outcome.done():
                 waiting.outcome.set_result(outcome)
+                self.meter.answered[outcome.kind] += 1
                 self.acknowledged(waiting.command.request_id, outcome)
 
     def acknowledged(self, request_id: bytes, outcome: Outcome) -> None:
@@ -221,6 +232,7 @@ class CommandWriter:
         surely_outside = [waiting for waiting in batch if not waiting.maybe_in_log]
         for waiting in batch:
             waiting.maybe_in_log = True
+        began_s = asyncio.get_running_loop().time()
         try:
             applied = await self._engine.propose(_entry(batch), timeout_s)
         except UnknownOutcomeError:
@@ -229,6 +241,7 @@ class CommandWriter:
             for waiting in surely_outside:
                 waiting.maybe_in_log = False
             raise
+        self.meter.entry_times.observe(asyncio.get_running_loop().time() - began_s)
         outcomes: Sequence[Outcome] = applied.result
         return outcomes
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from weftmesh.core.latency import LatencyWindow
 from weftmesh.runtime.clock import wall_ms, wall_us
+from weftmesh.runtime.metrics.histogram import Histogram
 
 PROMISE_MS: Final = 5.0
 """The 99th percentile on a LAN stays below this."""
@@ -33,10 +34,14 @@ class SyncMeter:
     """A window of latencies from the leader's commit to the hand-over to watchers.
 
     Both ends are wall clocks: between machines the figure includes their clocks' difference.
+
+    Attributes:
+        times: the same since the start, in seconds.
     """
 
     def __init__(self) -> None:
         self._window = LatencyWindow(window_ms=WINDOW_MS)
+        self.times = Histogram()
 
     def handed_over(self, commit_time_us: int) -> None:
         """Events of a commit at `commit_time_us` (0: unknown, not counted) are now with the watchers."""
@@ -45,6 +50,7 @@ class SyncMeter:
         elapsed_us = wall_us() - commit_time_us
         if elapsed_us < IMPLAUSIBLE_US:
             self._window.add(wall_ms(), max(0, elapsed_us))
+            self.times.observe(max(0, elapsed_us) / 1e6)
 
     def latency(self) -> SyncLatency:
         """What was measured in the last minutes."""

@@ -21,7 +21,7 @@ from weftmesh.agent.privacy.recovery import NOTE_NAME, Resumption, read_note, re
 from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.core.errors import OverloadedError, PreconditionError
 from weftmesh.core.privacy.chain import Break, Head, Record, hash_of, pack
-from weftmesh.core.privacy.egress import Egress, check_egress
+from weftmesh.core.privacy.egress import Egress, EgressClass, check_egress
 from weftmesh.runtime.clock import wall_us
 from weftmesh.runtime.files import make_private_directory
 
@@ -61,10 +61,14 @@ class EgressLedger:
 
     Attributes:
         head: the last record that is on disk.
+        totals: of each class, how many payloads and bytes it let leave since the start.
     """
 
     def __init__(self, files: LedgerFiles, resumption: Resumption, now_us: Callable[[], int]) -> None:
         self.head = resumption.head
+        self.totals: dict[EgressClass, tuple[int, int]] = {
+            one: (0, 0) for one in EgressClass if one is not EgressClass.HEALTH
+        }
         self._files = files
         self._next_sequence = resumption.next_sequence
         self._broken = resumption.broken
@@ -167,8 +171,13 @@ class EgressLedger:
                     continue
             self._failing = False
             for waiting, head in zip(batch, heads, strict=True):
+                self._count(waiting.egress)
                 if not waiting.receipt.done():
                     waiting.receipt.set_result(head)
+
+    def _count(self, egress: Egress) -> None:
+        count, size_bytes = self.totals[egress.egress_class]
+        self.totals[egress.egress_class] = count + 1, size_bytes + egress.size_bytes
 
     def _append(self, batch: Sequence[_Waiting]) -> list[Head]:
         """In a thread: chain the records, and make them durable or change nothing."""

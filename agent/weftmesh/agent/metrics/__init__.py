@@ -1,0 +1,1 @@
+"""What a node tells Prometheus and its kind about itself."""

@@ -1,0 +1,1 @@
+"""Metrics of a process in OpenMetrics: what they are, how they are counted, written down and served."""
