@@ -7,9 +7,9 @@ import asyncio
 from weftmesh.agent.enrolment.port import EnrollmentListener
 from weftmesh.core.errors import ForbiddenError, PreconditionError, WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2
-from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.join_line import JoinLine
-from weftmesh.runtime.identity.tokens import DEFAULT_TTL, TokenRecord, TokenStore
+from weftmesh.runtime.identity.signers import Signer
+from weftmesh.runtime.identity.tokens import DEFAULT_TTL, TokenRecord, TokenState, TokenStore
 
 
 class TokenRegistry:
@@ -21,7 +21,7 @@ class TokenRegistry:
         listener: is opened for them; None where the authority is not.
     """
 
-    def __init__(self, authority: Authority | None, tokens: TokenStore, listener: EnrollmentListener | None) -> None:
+    def __init__(self, authority: Signer | None, tokens: TokenStore, listener: EnrollmentListener | None) -> None:
         self._authority = authority
         self._tokens = tokens
         self._listener = listener
@@ -63,6 +63,11 @@ class TokenRegistry:
             return _shown(self._tokens.find(request.token_id))
         return _shown(await asyncio.to_thread(self._tokens.revoke, request.token_id))
 
+    @property
+    def live(self) -> int:
+        """How many tokens live here."""
+        return sum(record.state is TokenState.LIVE for record in self._tokens.records())
+
     def check_admission(self, node_name: str) -> None:
         """Check that a node which asks to become a member has enrolled here, and was not one before.
 
@@ -89,7 +94,7 @@ class TokenRegistry:
         """Whether this node signs certificates."""
         return self._authority is not None
 
-    def _here(self) -> tuple[Authority, EnrollmentListener]:
+    def _here(self) -> tuple[Signer, EnrollmentListener]:
         if self._authority is None or self._listener is None:
             raise PreconditionError(
                 "the cluster's authority is not on this node; ask the node where the mesh was founded",

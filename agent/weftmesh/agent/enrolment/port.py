@@ -11,18 +11,21 @@ from typing import Final
 import grpc
 import structlog
 
+from weftmesh.agent.enrolment.host_gate import ARRIVAL_S, HostGate
 from weftmesh.agent.enrolment.service import EnrollmentServicer
 from weftmesh.core.errors import PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2_grpc
 from weftmesh.runtime.addresses import join_address, split_address
-from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.certificates import utc_now
 from weftmesh.runtime.identity.credentials import enrollment_server_credentials
+from weftmesh.runtime.identity.signers import Signer
 from weftmesh.runtime.identity.tokens import TokenStore
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options
+from weftmesh.runtime.rpc_gate import GateInterceptor
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 CONCURRENT_ENROLLMENTS_MAX: Final = 16
+CONNECTIONS_MAX: Final = 1_024
 STOP_GRACE_S: Final = 5.0
 # The wall clock may jump: how long tokens live is looked at again at least this often.
 RECHECK_S_MAX: Final = 60.0
@@ -48,7 +51,7 @@ class EnrollmentListener:
         self,
         listen: str,
         advertised_host: Callable[[], str],
-        authority: Authority,
+        authority: Signer,
         tokens: TokenStore,
         servicer: EnrollmentServicer,
         *,
@@ -63,6 +66,7 @@ class EnrollmentListener:
         self._lock = asyncio.Lock()
         self._server: grpc.aio.Server | None = None
         self._opened = clock()
+        self._opened_pin = ""
         self._port = split_address(listen)[1]
         self._changed = asyncio.Event()
         self._stopping = False
@@ -79,6 +83,11 @@ class EnrollmentListener:
         """Whether the port is listened on."""
         return self._server is not None
 
+    @property
+    def port(self) -> int | None:
+        """What is listened on; None while the port is closed."""
+        return self._port if self.is_open else None
+
     async def start(self) -> None:
         """Open the port if tokens live from before, and see to it that it closes in time."""
         self._stopping = False
@@ -89,6 +98,10 @@ class EnrollmentListener:
 
         self._unsubscribe = self._tokens.subscribe(tell)
         self._watcher = asyncio.create_task(self._watch(), name="enrolment-listener")
+
+    def recheck(self) -> None:
+        """Look at once whether the port shows the authority that issues."""
+        self._changed.set()
 
     async def stop(self) -> None:
         """Close the port; calls that are under way get `STOP_GRACE_S`."""
@@ -110,7 +123,8 @@ class EnrollmentListener:
         """
         async with self._lock:
             wanted = self._tokens.live_until() is not None
-            if self._server is not None and (not wanted or self._clock() - self._opened > REOPEN_AFTER):
+            outdated = self._clock() - self._opened > REOPEN_AFTER or self._opened_pin != self._authority.pin
+            if self._server is not None and (not wanted or outdated):
                 await self._close()
             if wanted and self._server is None:
                 self._server = await self._open()
@@ -134,11 +148,12 @@ class EnrollmentListener:
 
     async def _open(self) -> grpc.aio.Server:
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
-            options=server_options(MESSAGE_BYTES_MAX),
+            interceptors=[GateInterceptor(HostGate(), ARRIVAL_S), ErrorInterceptor()],
+            options=[*server_options(MESSAGE_BYTES_MAX), ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX)],
             maximum_concurrent_rpcs=CONCURRENT_ENROLLMENTS_MAX,
         )
         mesh_pb2_grpc.add_EnrollmentServiceServicer_to_server(self._servicer, server)
+        pin = self._authority.pin
         credentials = enrollment_server_credentials(self._authority.issue_enrollment(now=self._clock()))
         try:
             self._port = server.add_secure_port(self._listen, credentials)
@@ -149,7 +164,7 @@ class EnrollmentListener:
                 reason="PORT_IN_USE",
             ) from error
         await server.start()
-        self._opened = self._clock()
+        self._opened, self._opened_pin = self._clock(), pin
         log.info("enrolment port opened", address=self._listen, port=self._port)
         return server
 

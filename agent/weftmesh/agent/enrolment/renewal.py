@@ -18,11 +18,11 @@ from weftmesh.core.errors import (
     WeftmeshError,
 )
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
-from weftmesh.runtime.identity.authority import Authority
-from weftmesh.runtime.identity.certificates import to_der, utc_now
+from weftmesh.runtime.identity.certificates import to_der, to_pem, utc_now
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, peer_node
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.material import IdentityMaterial
+from weftmesh.runtime.identity.signers import Signer
 from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.rpc import from_rpc_error
 
@@ -45,20 +45,23 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
         authority: signs; None where it is not.
         cluster: this mesh.
         is_member: whether a name belongs to a member: a node that was removed keeps what it has and gets no more.
+        check: raises what stands against a certificate, in PEM, before it is handed out.
         clock: the wall clock.
     """
 
     def __init__(
         self,
-        authority: Authority | None,
+        authority: Signer | None,
         cluster: str,
         *,
         is_member: Callable[[str], bool],
+        check: Callable[[bytes], None] = lambda _pem: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._authority = authority
         self._cluster = cluster
         self._is_member = is_member
+        self._check = check
         self._clock = clock
 
     async def Renew(self, request: mesh_pb2.RenewRequest, context: Context) -> mesh_pb2.RenewResponse:  # noqa: N802
@@ -74,6 +77,7 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
         Raises:
             PreconditionError: the authority is on another node.
             ForbiddenError: the node is no member.
+            UnauthenticatedError: its certificates are revoked.
             InvalidInputError: the signing request is not acceptable.
         """
         if self._authority is None:
@@ -81,6 +85,7 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
         if not self._is_member(node):
             raise ForbiddenError(f"{node!r} is not a member of this mesh, or no longer", reason="NOT_A_MEMBER")
         certificate = self._authority.issue(signing_request_der, node, now=self._clock())
+        self._check(to_pem(certificate))
         log.info("certificate renewed for", node=node, serial=f"{certificate.serial_number:x}")
         return to_der(certificate)
 
@@ -92,6 +97,7 @@ class RenewalTask:
         identity: is given each new certificate.
         store: has it first.
         renew: exchanges a signing request for a certificate, both DER; raises WeftmeshError when it cannot.
+        is_stale: whether an identity is to be renewed before its time: its authority issues no more.
         clock: the wall clock.
         sleep: waits for so many seconds.
     """
@@ -102,40 +108,71 @@ class RenewalTask:
         store: IdentityStore,
         renew: Renew,
         *,
+        is_stale: Callable[[IdentityMaterial], bool] = lambda _material: False,
         clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._identity = identity
         self._store = store
         self._renew = renew
+        self._is_stale = is_stale
         self._clock = clock
         self._sleep = sleep
+        self._hurried = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    def hurry(self) -> None:
+        """Look at once whether the certificate is to be renewed."""
+        self._hurried.set()
 
     async def run(self) -> None:
         """Run until cancelled."""
         retry_s = RETRY_S_MIN
         while True:
+            self._hurried.clear()
             due_s = (renewal_due(self._identity.material) - self._clock()).total_seconds()
-            if due_s > 0:
-                await self._sleep(min(due_s, SLEEP_S_MAX))
+            if due_s > 0 and not self._is_stale(self._identity.material):
+                await self._pause(min(due_s, SLEEP_S_MAX))
             elif await self._try():
                 retry_s = RETRY_S_MIN
             else:
-                await self._sleep(retry_s)
+                await self._pause(retry_s)
                 retry_s = min(retry_s * 2, RETRY_S_MAX)
 
-    async def _try(self) -> bool:
-        material = self._identity.material
-        try:
-            renewed = material.renewed(await self._renew(material.signing_request()))
+    async def renew_now(self) -> IdentityMaterial:
+        """Renew whether it is due or not; returns the identity that is in force then.
+
+        Raises:
+            WeftmeshError: nobody renewed it.
+            OSError: the disk does not take it.
+        """
+        async with self._one_at_a_time:
+            certificate_der = await self._renew(self._identity.material.signing_request())
+            # Whom to trust may have changed meanwhile.
+            renewed = self._identity.material.renewed(certificate_der)
             await asyncio.to_thread(self._store.save_certificate, renewed)
-        except (WeftmeshError, OSError) as error:
-            self._report(material, error)
-            return False
-        self._identity.replace(renewed)
+            renewed = self._identity.material.renewed(certificate_der)
+            self._identity.replace(renewed)
         log.info("certificate renewed", node=renewed.node, valid_until=renewed.not_after.isoformat())
+        return renewed
+
+    async def _pause(self, duration_s: float) -> None:
+        """Sleep, or less if somebody hurries."""
+        waits = asyncio.ensure_future(self._sleep(duration_s)), asyncio.ensure_future(self._hurried.wait())
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waits:
+                one.cancel()
+
+    async def _try(self) -> bool:
+        try:
+            renewed = await self.renew_now()
+        except (WeftmeshError, OSError) as error:
+            self._report(self._identity.material, error)
+            return False
         # A certificate that is due for renewal at once would be renewed without end.
-        return renewal_due(renewed) > self._clock()
+        return renewal_due(renewed) > self._clock() and not self._is_stale(renewed)
 
     def _report(self, material: IdentityMaterial, error: Exception) -> None:
         if self._clock() < material.not_after:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,10 +14,10 @@ import structlog
 
 from weftmesh.core.errors import AlreadyExistsError, OverloadedError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
-from weftmesh.runtime.identity.authority import Authority
-from weftmesh.runtime.identity.certificates import requested_key, to_der, utc_now
+from weftmesh.runtime.identity.certificates import public_key_sha256, requested_key, to_der, utc_now
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.join_line import split_token
+from weftmesh.runtime.identity.signers import Signer
 from weftmesh.runtime.identity.tokens import TokenRecord, TokenRefusedError, TokenStore
 from weftmesh.runtime.names import check_name
 
@@ -59,6 +59,10 @@ class FailureLimiter:
             self._failures.popitem(last=False)
 
 
+async def _nobody_is_revoked(_node: str, _key_sha256: str) -> None:
+    """Where nothing was ever revoked, every node that has a token is welcome."""
+
+
 class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.mesh.v1.EnrollmentService where the authority is.
 
@@ -67,6 +71,8 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         tokens: decides who may come in.
         seeds: members to tell a joiner, asked for at each call.
         is_member: whether a name belongs to a member.
+        trusted: the certificates in DER of all authorities that members trust; empty for the one that signs alone.
+        readmit: called with the node and the fingerprint of its new key before it gets a certificate.
         limiter: slows down guessing.
         clock: the wall clock.
         failure_delay_s: how long a refusal takes.
@@ -74,11 +80,13 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
 
     def __init__(
         self,
-        authority: Authority,
+        authority: Signer,
         tokens: TokenStore,
         *,
         seeds: Callable[[], Sequence[Seed]],
         is_member: Callable[[str], bool],
+        trusted: Callable[[], Sequence[bytes]] = lambda: (),
+        readmit: Callable[[str, str], Awaitable[None]] = _nobody_is_revoked,
         limiter: FailureLimiter | None = None,
         clock: Callable[[], datetime] = utc_now,
         failure_delay_s: float = FAILURE_DELAY_S,
@@ -87,6 +95,8 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         self._tokens = tokens
         self._seeds = seeds
         self._is_member = is_member
+        self._trusted = trusted
+        self._readmit = readmit
         self._limiter = limiter or FailureLimiter()
         self._clock = clock
         self._failure_delay_s = failure_delay_s
@@ -109,14 +119,16 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         token_id, secret = split_token(request.token) or ("", "")
         record = self._tokens.verify(token_id, secret, node)
         check_name(node, what="the node")
-        requested_key(request.signing_request_der)
+        key = requested_key(request.signing_request_der)
         self._refuse_taken(node, record, request.keeps_log)
+        await self._readmit(node, public_key_sha256(key))
         await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
         certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())
         log.info("node enrolled", node=node, join_id=token_id, serial=f"{certificate.serial_number:x}")
         return mesh_pb2.EnrollResponse(
             certificate_der=to_der(certificate),
             authority_der=self._authority.certificate_der,
+            trusted_der=self._trusted(),
             cluster=self._authority.cluster,
             seeds=[mesh_pb2.Member(name=seed.name, address=seed.address) for seed in self._seeds()],
         )

@@ -19,7 +19,7 @@ from weftmesh.runtime.identity.certificates import (
     common_name,
     fingerprint,
     key_to_pem,
-    load_certificate,
+    load_certificates,
     load_key,
     make_key,
     node_dns_name,
@@ -67,8 +67,15 @@ class Authority:
 
     @classmethod
     def load(cls, certificate_pem: bytes, key_pem: bytes) -> Self:
-        """Read an authority back; DataCorruptionError when the two are not an authority's."""
-        return cls(load_certificate(certificate_pem, what="ca.pem"), load_key(key_pem, what="ca.key"))
+        """Read an authority back: of several certificates the one that is the key's.
+
+        Raises:
+            DataCorruptionError: none is.
+        """
+        key = load_key(key_pem, what="ca.key")
+        certificates = load_certificates(certificate_pem, what="ca.pem")
+        own = next((one for one in certificates if one.public_key() == key.public_key()), certificates[0])
+        return cls(own, key)
 
     @property
     def cluster(self) -> str:

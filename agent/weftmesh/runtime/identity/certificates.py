@@ -115,6 +115,33 @@ def load_certificate(pem: bytes, *, what: str) -> x509.Certificate:
         raise DataCorruptionError(f"{what} holds no certificate; restore it from a backup or join again") from error
 
 
+def load_certificates(pem: bytes, *, what: str) -> list[x509.Certificate]:
+    """Read one certificate or more, in their order; DataCorruptionError naming `what` when there is none."""
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise DataCorruptionError(f"{what} holds no certificate; restore it from a backup or join again") from error
+
+
+def serial_text(certificate: x509.Certificate) -> str:
+    """A serial number as weftmesh writes it: hexadecimal, as `openssl x509 -serial` does but in lower case."""
+    return f"{certificate.serial_number:x}"
+
+
+def key_sha256(certificate: x509.Certificate) -> str:
+    """SHA-256 of a certificate's public key (SubjectPublicKeyInfo in DER), as 64 hex digits."""
+    info = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(info).hexdigest()
+
+
+def public_key_sha256(key: PublicKey) -> str:
+    """The same of a key that has no certificate yet."""
+    info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(info).hexdigest()
+
+
 def load_key(pem: bytes, *, what: str) -> PrivateKey:
     """Read a P-256 key; DataCorruptionError naming `what` when it is none."""
     try:

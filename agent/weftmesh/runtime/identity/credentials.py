@@ -50,6 +50,10 @@ class NodeIdentity:
         """Put a renewed identity in force: one assignment, so that a reader sees the old or the new pair."""
         self._current = (self.generation + 1, material)
 
+    def reopen_channels(self) -> None:
+        """Have whoever keeps channels open them anew: somebody at the other end may no longer be called."""
+        self.replace(self.material)
+
 
 class _CertificateFetcher:
     """Tells gRPC, before each handshake, whether there is a newer certificate."""
@@ -67,7 +71,7 @@ class _CertificateFetcher:
 
 
 def server_credentials(identity: NodeIdentity) -> grpc.ServerCredentials:
-    """Demand a client certificate of this cluster's authority; a renewed certificate needs no restart."""
+    """Demand a client certificate of an authority that is trusted; what is replaced in `identity` needs no restart."""
     tls.require_tls13()
     fetcher = _CertificateFetcher(identity)
     return grpc.dynamic_ssl_server_credentials(

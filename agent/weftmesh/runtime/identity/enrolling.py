@@ -67,15 +67,16 @@ async def enroll(
         signing_request_der=make_signing_request(key, node_name),
         keeps_log=keeps_log,
     )
-    authority_pem = ssl.DER_cert_to_PEM_cert(authority_der).encode()
+    authority_pem = _pem(authority_der)
     async with open_enrollment_channel(authority_pem, line.address) as channel:
         try:
             response = await mesh_pb2_grpc.EnrollmentServiceStub(channel).Enroll(request, timeout=timeout_s)
         except grpc.aio.AioRpcError as error:
             raise _failure(error, line) from error
     material = IdentityMaterial.assemble(
-        authority_pem=authority_pem,
-        certificate_pem=ssl.DER_cert_to_PEM_cert(response.certificate_der).encode(),
+        # Whom else the members trust, while the authority is replaced, is told by whom the line's fingerprint proved.
+        authority_pem=b"".join(map(_pem, response.trusted_der)) or authority_pem,
+        certificate_pem=_pem(response.certificate_der),
         key_pem=key_to_pem(key),
     )
     if (material.node, material.cluster) != (node_name, response.cluster):
@@ -84,6 +85,10 @@ async def enroll(
             reason="CERTIFICATE_INVALID",
         )
     return Enrolled(material, tuple(Seed(member.name, member.address) for member in response.seeds))
+
+
+def _pem(certificate_der: bytes) -> bytes:
+    return ssl.DER_cert_to_PEM_cert(certificate_der).encode()
 
 
 def _failure(error: grpc.aio.AioRpcError, line: JoinLine) -> WeftmeshError:

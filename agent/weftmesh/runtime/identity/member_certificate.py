@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
-from weftmesh.runtime.identity.certificates import CURVE, PublicKey, load_certificate, node_of
+from weftmesh.runtime.identity.certificates import CURVE, PublicKey, load_certificates, node_of
+from weftmesh.runtime.identity.chain import authority_of
 from weftmesh.runtime.identity.material import IdentityMaterial
 
 CHAIN_BYTES_MAX: Final = 16 * 1024
@@ -46,13 +45,14 @@ def member_key(chain_pem: bytes, node: str, this_node: IdentityMaterial, now: da
     if len(chain_pem) > CHAIN_BYTES_MAX:
         raise _invalid(node, f"exceeds {CHAIN_BYTES_MAX} bytes")
     try:
-        certificate = load_certificate(chain_pem, what=f"what {node} shows")
+        chain = load_certificates(chain_pem, what=f"what {node} shows")
     except DataCorruptionError as error:
         raise _invalid(node, "is no certificate") from error
     try:
-        certificate.verify_directly_issued_by(load_certificate(this_node.authority_pem, what="ca.pem"))
-    except (ValueError, TypeError, InvalidSignature) as error:
+        authority_of(chain, load_certificates(this_node.authority_pem, what="ca.pem"))
+    except InvalidInputError as error:
         raise _invalid(node, "was not issued by this cluster's authority") from error
+    certificate = chain[0]
     if node_of(certificate) != (node, this_node.cluster):
         raise _invalid(node, "is the certificate of another node")
     key = certificate.public_key()

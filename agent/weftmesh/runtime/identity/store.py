@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from weftmesh.core.errors import PreconditionError
-from weftmesh.runtime.files import make_private_directory, read_private, write_atomic
+from weftmesh.runtime.files import make_private_directory, read_private, sync_directory, write_atomic
 from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.material import IdentityMaterial
 
@@ -61,8 +61,12 @@ class IdentityStore:
                 reason="NO_IDENTITY",
             ) from error
 
+    def save_trusted(self, material: IdentityMaterial) -> None:
+        """Write which authorities are trusted."""
+        write_atomic(self.directory / "ca.pem", material.authority_pem, mode=_PUBLIC_FILE_MODE)
+
     def save_authority(self, authority: Authority) -> None:
-        """Write the cluster's authority: the one copy of its key there is."""
+        """Write a new cluster's authority: the one copy of its key there is."""
         make_private_directory(self.directory)
         write_atomic(self.directory / "ca.key", authority.key_pem)
         write_atomic(self.directory / "ca.pem", authority.certificate_pem, mode=_PUBLIC_FILE_MODE)
@@ -75,9 +79,44 @@ class IdentityStore:
             DataCorruptionError: the files are damaged or do not belong together.
         """
         try:
-            return Authority.load((self.directory / "ca.pem").read_bytes(), read_private(self.directory / "ca.key"))
+            key_pem = read_private(self.directory / "ca.key")
+            bundle = (self.directory / "ca.pem").read_bytes()
         except FileNotFoundError as error:
             raise PreconditionError(
                 "the cluster's authority is not on this node; do this on the node where the mesh was founded",
                 reason="NO_AUTHORITY",
             ) from error
+        coming = self.directory / "ca-next.pem"
+        # A rotation may have been cut short between two files: the key says which certificate is its own.
+        return Authority.load(bundle + (coming.read_bytes() if coming.exists() else b""), key_pem)
+
+    def load_coming(self) -> Authority | None:
+        """The authority that a rotation is to bring; None when there is none here.
+
+        Raises:
+            PreconditionError: others may read its key.
+            DataCorruptionError: the files are damaged or do not belong together.
+        """
+        try:
+            key_pem = read_private(self.directory / "ca-next.key")
+            return Authority.load((self.directory / "ca-next.pem").read_bytes(), key_pem)
+        except FileNotFoundError:
+            return None
+
+    def save_coming(self, authority: Authority) -> Authority:
+        """Write the authority that a rotation is to bring, key first; returns it."""
+        write_atomic(self.directory / "ca-next.key", authority.key_pem)
+        write_atomic(self.directory / "ca-next.pem", authority.certificate_pem, mode=_PUBLIC_FILE_MODE)
+        return authority
+
+    def promote_coming(self) -> None:
+        """Put the coming authority's key in the place of the present one's; ca.pem has its certificate already."""
+        (self.directory / "ca-next.key").replace(self.directory / "ca.key")
+        sync_directory(self.directory)
+        (self.directory / "ca-next.pem").unlink(missing_ok=True)
+
+    def drop_coming(self) -> None:
+        """Delete the coming authority."""
+        for name in ("ca-next.key", "ca-next.pem"):
+            (self.directory / name).unlink(missing_ok=True)
+        sync_directory(self.directory)
