@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +19,12 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.learner.activation import Waiting, take_listeners
 from weftmesh.learner.config import LearnerConfig, parse_arguments
 from weftmesh.learner.local_node import LocalNode
+from weftmesh.learner.metrics import new_outcomes, told
 from weftmesh.learner.priority import yield_to_others
 from weftmesh.learner.session import Answer, Ending, MakeAnswer, Session
 from weftmesh.learning.v1 import learning_pb2
 from weftmesh.runtime.exclusive import only_one
+from weftmesh.runtime.metrics.beside import served_beside
 from weftmesh.runtime.telemetry import configure_logging
 
 EXIT_OK: Final = 0
@@ -71,8 +74,12 @@ async def attend(config: LearnerConfig, waiting: Waiting) -> Ending:
     loop = asyncio.get_running_loop()
     for listener in waiting.listeners:
         loop.add_reader(listener, waiting.accept)
-    async with connect(config.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True) as client:
-        running = loop.create_task(_sessions(config, client, waiting))
+    outcomes = new_outcomes()
+    async with (
+        served_beside(config.metrics, (told(outcomes),)),
+        connect(config.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True) as client,
+    ):
+        running = loop.create_task(_sessions(config, client, waiting, outcomes))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, running.cancel)
         try:
@@ -81,10 +88,10 @@ async def attend(config: LearnerConfig, waiting: Waiting) -> Ending:
             return Ending.DISMISSED
 
 
-async def _sessions(config: LearnerConfig, client: Client, waiting: Waiting) -> Ending:
+async def _sessions(config: LearnerConfig, client: Client, waiting: Waiting, outcomes: Counter[str]) -> Ending:
     answers = answering(config.state_dir, client, asyncio.get_running_loop())
     while True:
-        ending = await Session(client, answers, config.idle_s).run()
+        ending = await Session(client, answers, config.idle_s, outcomes=outcomes).run()
         if not waiting.somebody_waits():
             return ending
 

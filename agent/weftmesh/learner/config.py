@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from weftmesh.core.errors import InvalidInputError
+from weftmesh.runtime.metrics.beside import HELP as METRICS_HELP
 from weftmesh.runtime.telemetry import LEVELS
 
 IDLE_S: Final = 120.0
@@ -29,6 +30,7 @@ class LearnerConfig:
         idle_s: see IDLE_S.
         log_level: one of `telemetry.LEVELS`.
         log_format: console or json.
+        metrics: a Unix socket to serve them on; None for nowhere.
     """
 
     socket: str
@@ -36,6 +38,7 @@ class LearnerConfig:
     idle_s: float = IDLE_S
     log_level: str = "info"
     log_format: str = "console"
+    metrics: Path | None = None
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> LearnerConfig:
@@ -50,9 +53,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> LearnerConfig:
     parser.add_argument("--socket", required=True, help="the node's local socket")
     parser.add_argument("--state-dir", required=True, type=Path, help="where the learner keeps what it must remember")
     parser.add_argument("--idle-s", type=float, default=IDLE_S, help="exit after so many seconds without a question")
+    parser.add_argument("--metrics", type=Path, help=METRICS_HELP)
     parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     found = parser.parse_args(arguments)
     if not found.idle_s > 0:
         raise InvalidInputError(f"--idle-s {found.idle_s:g}: has to be above 0")
-    return LearnerConfig(found.socket, found.state_dir.absolute(), found.idle_s, found.log_level, found.log_format)
+    state_dir: Path = found.state_dir.absolute()
+    return LearnerConfig(found.socket, state_dir, found.idle_s, found.log_level, found.log_format, found.metrics)

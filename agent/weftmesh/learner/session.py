@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -17,6 +18,7 @@ from weftmesh.client.retry import Backoff
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.learner.config import QUESTIONS_MAX, REOPEN_MAX
 from weftmesh.learner.faults import fault, without_paths
+from weftmesh.learner.metrics import ANSWERED, FAILED, LATE, REFUSED, new_outcomes
 from weftmesh.learning.v1 import learning_pb2
 
 Answer = Callable[[str, int, bytes], bytes]
@@ -44,13 +46,22 @@ class Session:
         make_answer: see MakeAnswer.
         jobs: that this learner can take part in; empty for any.
         idle_s: without a question for so long, the session ends.
+        outcomes: counts what came of questions.
     """
 
-    def __init__(self, client: Client, make_answer: MakeAnswer, idle_s: float, jobs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        client: Client,
+        make_answer: MakeAnswer,
+        idle_s: float,
+        jobs: tuple[str, ...] = (),
+        outcomes: Counter[str] | None = None,
+    ) -> None:
         self._client = client
         self._make_answer = make_answer
         self._idle_s = idle_s
         self._jobs = jobs
+        self._outcomes = new_outcomes() if outcomes is None else outcomes
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="learner")
         self._answer: Answer | None = None
         self._admitted = learning_pb2.Admitted()
@@ -132,14 +143,16 @@ class Session:
         answer = learning_pb2.LearnerAnswer(sequence=question.sequence)
         try:
             answer.payload = await self._answered(question)
+            result = ANSWERED
         except TimeoutError:
-            answer.refused = NOT_IN_TIME
+            answer.refused, result = NOT_IN_TIME, LATE
         except WeftmeshError as error:
             log.warning("a question is refused", why=str(error), reason=error.reason)
-            answer.refused = without_paths(f"{error.reason}: {error}")
+            answer.refused, result = without_paths(f"{error.reason}: {error}"), REFUSED
         except Exception as error:  # noqa: BLE001, whatever it is: told by its name, since its text may quote a task
             log.error("a question could not be answered", fault=fault(error))  # noqa: TRY400, likewise
-            answer.refused = f"the learner failed: {type(error).__name__}"
+            answer.refused, result = f"the learner failed: {type(error).__name__}", FAILED
+        self._outcomes[result] += 1
         self._touch()
         outgoing.put_nowait(learning_pb2.LearnerMessage(answer=answer))
 

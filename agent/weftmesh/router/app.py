@@ -23,6 +23,7 @@ from weftmesh.router.following.applying import Applying
 from weftmesh.router.following.certificate import Certificate
 from weftmesh.router.following.contact import Contact
 from weftmesh.router.following.following import Following
+from weftmesh.router.metrics import RouterCollector, RouterMeter
 from weftmesh.router.probing.health import HealthProber
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.icmp import IcmpProber
@@ -46,6 +47,7 @@ from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
 from weftmesh.routing.v1 import routing_pb2
 from weftmesh.runtime.lanes.cooperative import Lanes
+from weftmesh.runtime.metrics.beside import served_beside
 from weftmesh.runtime.notify import notify
 from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
 
@@ -86,6 +88,7 @@ class Router:
         self._windows = Windows(records, self._counting, store, self._clock.wall_ms, rng)
         self._lanes = Lanes()
         self._burning = Burning()
+        self._meter = RouterMeter()
         self._names = Names()
         probing = Probing(self._lanes, self, self._clock, rng, _probers(config, self._names))
         self._probing = ProbingInLane(probing, self, config.probe_ca) if config.critical_lane else probing
@@ -110,7 +113,8 @@ class Router:
             feed = XdsFeed(self._tables, self._xds, self._names)
             _log.info("the router answers", socket=str(self._config.listen), routes=len(self._tables.names()))
             notify("READY=1")
-            async with asyncio.TaskGroup() as tasks:
+            told = RouterCollector(self._tables, self._contact, self._decision_log, self._lanes)
+            async with served_beside(self._config.metrics, (told, self._meter)), asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_beating(watchdog_limit_s(os.environ)), name="Watchdog")
                 for part in (self._following, self._probing, self._deciding, self._keeping, self._windows, feed):
                     tasks.create_task(part.run(), name=type(part).__name__)
@@ -125,6 +129,7 @@ class Router:
         self._tables.take(sample)
         self._counting.take(sample)
         self._burning.take(sample)
+        self._meter.take(sample)
 
     async def _recalibrate(self) -> None:
         """Tell the lanes how fast services spend their budgets: the jobs of one that burns its own move up a class."""
@@ -174,6 +179,7 @@ class Router:
             self._probing.states,
             self._lanes_view,
             lambda route, after: [one for one in self._tables.decisions(route) if one.number > after],
+            self._meter.resolve_times,
         )
 
     def _lanes_view(self) -> routing_pb2.Lanes:

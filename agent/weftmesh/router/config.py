@@ -12,6 +12,7 @@ from typing import Final
 from weftmesh.core.errors import ConfigError, InvalidInputError
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.config import Config, load_config
+from weftmesh.runtime.metrics.beside import HELP as METRICS_HELP
 from weftmesh.runtime.telemetry import LEVELS
 
 NODE_SOCKET: Final = "api.sock"
@@ -35,6 +36,7 @@ class RouterConfig:
         critical_lane: probes of critical services are made by a process that goes before all others.
         log_level: one of `telemetry.LEVELS`.
         log_format: console or json.
+        metrics: a Unix socket to serve them on; None for nowhere.
     """
 
     socket: str
@@ -47,6 +49,7 @@ class RouterConfig:
     critical_lane: bool = False
     log_level: str = "info"
     log_format: str = "console"
+    metrics: Path | None = None
 
     @property
     def xds_socket(self) -> Path:
@@ -83,6 +86,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> RouterConfig:
         found.critical_lane,
         found.log_level or (node.log.level if node else "info"),
         found.log_format or (node.log.format if node else "console"),
+        found.metrics,
     )
 
 
@@ -104,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--identity", type=Path, help="the node's certificate and key; else DATA/identity")
     parser.add_argument("--probe-ca", type=Path, help="certificates, in PEM, that probes over TLS trust")
     parser.add_argument("--critical-lane", action="store_true", help="critical probes run under SCHED_RR; see the docs")
+    parser.add_argument("--metrics", type=Path, help=METRICS_HELP)
     parser.add_argument("--log-level", choices=LEVELS)
     parser.add_argument("--log-format", choices=("console", "json"))
     return parser

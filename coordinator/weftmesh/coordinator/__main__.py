@@ -9,12 +9,16 @@ import secrets
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from weftmesh.client import connect
 from weftmesh.coordinator.children import ChildProcess
 from weftmesh.coordinator.duty import Coordinator
+from weftmesh.coordinator.metrics import CoordinatorMeter
 from weftmesh.runtime.memory import share_heaps
+from weftmesh.runtime.metrics.beside import HELP as METRICS_HELP
+from weftmesh.runtime.metrics.beside import served_beside
 from weftmesh.runtime.notify import notify
 from weftmesh.runtime.telemetry import LEVELS, configure_logging
 from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
@@ -22,40 +26,46 @@ from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
 CONNECT_TIMEOUT_S: Final = 10.0
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> ChildProcess:
-    """Read the command line; ends the process with a usage message where it cannot."""
+def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[ChildProcess, Path | None]:
+    """Read the command line: what a child needs, and where metrics are served; ends the process where it cannot."""
     parser = argparse.ArgumentParser(
         prog="python -m weftmesh.coordinator",
         description="Leads learning and judges agreements while the local node leads the mesh.",
     )
     parser.add_argument("--socket", required=True, help="the node's local socket")
+    parser.add_argument("--metrics", type=Path, help=METRICS_HELP)
     parser.add_argument("--log-level", choices=LEVELS, default="info")
     parser.add_argument("--log-format", choices=("console", "json"), default="console")
     found = parser.parse_args(arguments)
-    return ChildProcess(found.socket, found.log_level, found.log_format)
+    return ChildProcess(found.socket, found.log_level, found.log_format), found.metrics
 
 
-async def coordinate(child: ChildProcess) -> None:
+async def coordinate(child: ChildProcess, metrics: Path | None) -> None:
     """Go on until SIGTERM."""
+    meter = CoordinatorMeter()
     coordinator = Coordinator(
-        lambda: connect(child.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True), child, secrets.SystemRandom()
+        lambda: connect(child.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True),
+        child,
+        secrets.SystemRandom(),
+        meter=meter,
     )
     running = asyncio.create_task(coordinator.run())
     beating = asyncio.create_task(keep_beating(watchdog_limit_s(os.environ)))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, running.cancel)
     notify("READY=1")
-    with suppress(asyncio.CancelledError):
-        await running
+    async with served_beside(metrics, (meter,)):
+        with suppress(asyncio.CancelledError):
+            await running
     beating.cancel()
 
 
 def main() -> None:
     """Parse the command line and run."""
-    child = parse_arguments()
+    child, metrics = parse_arguments()
     configure_logging(child.log_level, "json" if child.log_format == "json" else "console")
     share_heaps()
-    asyncio.run(coordinate(child))
+    asyncio.run(coordinate(child, metrics))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from weftmesh.client.retry import Backoff
 from weftmesh.coordinator.backoff import Pauses
 from weftmesh.coordinator.children import RunChild
 from weftmesh.coordinator.exit_codes import DONE
+from weftmesh.coordinator.metrics import CoordinatorMeter
 from weftmesh.coordinator.registry import VIEW_LIMIT, JobState, read_job
 from weftmesh.coordinator.schedule import Rest, next_step
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
@@ -40,13 +41,22 @@ class Coordinator:
         run_child: carries a job on.
         rng: `secrets.SystemRandom()` in production.
         poll_s: see POLL_S.
+        meter: told what it does.
     """
 
-    def __init__(self, connect: Connect, run_child: RunChild, rng: random.Random, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        run_child: RunChild,
+        rng: random.Random,
+        poll_s: float = POLL_S,
+        meter: CoordinatorMeter | None = None,
+    ) -> None:
         self._connect = connect
         self._run_child = run_child
         self._pauses = Pauses(rng)
         self._poll_s = poll_s
+        self._meter = meter or CoordinatorMeter()
         self._told: dict[str, str] = {}
         self._tried: dict[str, float] = {}
 
@@ -71,14 +81,16 @@ class Coordinator:
                     backoff.reset()
                     await _stopped(leading)
                     leading = []
+                    self._meter.duty(leads=duty.leads)
                     log.info("duty", leads=duty.leads, term=duty.term, leader=duty.leader)
                     if duty.leads:
                         leading = [
                             group.create_task(self._lead(client.learning, duty.term)),
-                            group.create_task(_see_to_agreements(client)),
+                            group.create_task(_see_to_agreements(client, self._meter)),
                         ]
             finally:
                 await _stopped(leading)
+                self._meter.duty(leads=False)
 
     async def _lead(self, learning: LearningApi, term: int) -> None:
         while True:
@@ -125,8 +137,10 @@ class Coordinator:
         log.info("a job is carried on", job=job, term=term)
         code = await self._run_child(job, term)
         if code == DONE:
+            self._meter.runs["done"] += 1
             self._pauses.succeeded(job)
         else:
+            self._meter.runs["failed"] += 1
             pause_s = self._pauses.failed(job, time())
             log.warning("a job's process ended early", job=job, code=code, again_in_s=round(pause_s, 1))
 
@@ -138,11 +152,11 @@ class Coordinator:
             log.info("a job rests", job=job, why=why)
 
 
-async def _see_to_agreements(client: Client) -> None:
+async def _see_to_agreements(client: Client, meter: CoordinatorMeter) -> None:
     # Calendars take a few MiB, which a coordinator beside a node that never leads does not need.
     from weftmesh.coordinator.ola.duty import OlaDuty
 
-    await OlaDuty(client).run()
+    await OlaDuty(client, meter=meter).run()
 
 
 async def _stopped(tasks: list[asyncio.Task[None]]) -> None:

@@ -52,12 +52,16 @@ class Tables:
         clock: of the process.
         rng: for choices.
         decisions: where decisions are kept.
+
+    Attributes:
+        decided: decisions since the start.
     """
 
     def __init__(self, clock: Clock, rng: random.Random, decisions: Decisions) -> None:
         self._clock = clock
         self._rng = rng
         self._decisions = decisions
+        self.decided = 0
         self._table = RoutingTable()
         self._wanted: dict[str, WantedRoute] = {}
         self._live: dict[str, LiveRoute] = {}
@@ -219,6 +223,7 @@ class Tables:
             _log.warning("not followed", route=name, why=outcome.message)
             self._refused.setdefault(name, []).append(outcome.message)
         decided = [one.decision for one in effects if isinstance(one, Decided)]
+        self.decided += len(decided)
         for decision in decided:
             self._decisions.append(decision)
         if decided and isinstance(event, Observe):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from weftmesh.router.serving.views import table_view
 from weftmesh.router.serving.watching import Watching
 from weftmesh.routing.v1 import decision_pb2, routing_pb2, routing_pb2_grpc
 from weftmesh.runtime.lanes.slicing import unhurried
+from weftmesh.runtime.metrics.histogram import Histogram
 from weftmesh.runtime.rpc import waits
 from weftmesh.runtime.wire.decisions import decision_message, reading_message
 from weftmesh.runtime.wire.learning_records import fill
@@ -39,6 +41,7 @@ class RoutingService(routing_pb2_grpc.RoutingServiceServicer):  # type: ignore[m
         probes: what is known of the probes of a route.
         lanes: how long work waits for its turn.
         decisions: of a route after a number, the oldest first.
+        resolve_times: told how many seconds each choice took.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class RoutingService(routing_pb2_grpc.RoutingServiceServicer):  # type: ignore[m
         probes: Callable[[str], Iterable[routing_pb2.ProbeState]],
         lanes: Callable[[], routing_pb2.Lanes],
         decisions: Callable[[str, int], Iterable[Decision]],
+        resolve_times: Histogram | None = None,
     ) -> None:
         self._tables = tables
         self._tickets = tickets
@@ -62,6 +66,7 @@ class RoutingService(routing_pb2_grpc.RoutingServiceServicer):  # type: ignore[m
         self._probes = probes
         self._lanes = lanes
         self._decisions = decisions
+        self._resolve_times = resolve_times or Histogram()
 
     async def Resolve(self, request: routing_pb2.ResolveRequest, context: Context) -> routing_pb2.ResolveResponse:  # noqa: N802, ARG002
         """See the service's definition.
@@ -72,7 +77,9 @@ class RoutingService(routing_pb2_grpc.RoutingServiceServicer):  # type: ignore[m
         live, now_s = self._tables.live(request.route), self._clock.monotonic_s()
         if live is None:
             raise no_route(request.route)
+        began_s = time.perf_counter()
         found = live.choose(now_s, request.avoid)
+        self._resolve_times.observe(time.perf_counter() - began_s)
         ticket = 0
         if request.will_report and (ticket := self._tickets.give(request.route, found.name, now_s)):
             live.sent(found.name)

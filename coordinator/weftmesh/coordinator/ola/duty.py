@@ -10,6 +10,7 @@ import structlog
 
 from weftmesh.client import Client
 from weftmesh.client.ola_status import Held, held_agreements, judged
+from weftmesh.coordinator.metrics import CoordinatorMeter
 from weftmesh.coordinator.ola.decisions import Close, Open, SetClass, Step, Tell, retired_steps, steps
 from weftmesh.coordinator.ola.tasks import close_task, open_task
 from weftmesh.core.errors import WeftmeshError
@@ -30,11 +31,13 @@ class OlaDuty:
     Args:
         client: of the local node.
         every_s: see EVERY_S.
+        meter: told how it stands with each agreement.
     """
 
-    def __init__(self, client: Client, every_s: float = EVERY_S) -> None:
+    def __init__(self, client: Client, every_s: float = EVERY_S, meter: CoordinatorMeter | None = None) -> None:
         self._client = client
         self._every_s = every_s
+        self._meter = meter or CoordinatorMeter()
 
     async def run(self) -> None:
         """Go on until cancelled. What fails is tried again at the next look."""
@@ -68,11 +71,14 @@ class OlaDuty:
         """Do what follows for one agreement; whether a breach was opened."""
         now_s = int(time())
         if held.standing.retired:
+            self._meter.retired(held.generation.name)
             found: list[Step] = list(retired_steps(held.breaches, now_s))
         else:
             history = await self._client.ola.get_history(held.generation.name)
             # a year of rules may take seconds to read
-            found = list(steps(await asyncio.to_thread(judged, held, history, now_s)))
+            seen = await asyncio.to_thread(judged, held, history, now_s)
+            self._meter.judged(held.generation.name, seen.status)
+            found = list(steps(seen))
         for step in found:
             try:
                 await self._do(step)
