@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from weftmesh.agent.raft.engine import Applied, MemberRole, PeerStatus, RaftStatus, Role, StateMachine
 from weftmesh.core.errors import UnknownOutcomeError, WeftmeshError
+from weftmesh.core.features.levels import FIRST_LEVEL
 from weftmesh.runtime.clock import wall_us
 
 
@@ -50,7 +51,7 @@ class InMemoryEngine:
     async def stop(self) -> None:
         """Nothing to close."""
 
-    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+    async def propose(self, command: bytes, timeout_s: float, *, level: int = FIRST_LEVEL) -> Applied:
         self.proposals.append(command)
         self.under_way += 1
         try:

@@ -20,6 +20,8 @@ from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.room import BoardRoom
 from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.enrolment.joining import become_member
+from weftmesh.agent.features import Features
+from weftmesh.agent.features.room import FeaturesRoom
 from weftmesh.agent.learning.room import LearningRoom
 from weftmesh.agent.mesh_room import MeshRoom
 from weftmesh.agent.metrics.raft_metrics import LogMeter
@@ -120,7 +122,10 @@ class Node:
         upstream = run_dir / "internal" / "grpc.sock"
         relay = LocalSocketRelay(run_dir / "api.sock", upstream, group=self._config.mesh.group)
         callers = Callers(self._record.node, self._record.cluster, relay.nonce, self._standing.is_member)
-        ground = Ground(self._config, self._identity, self._homes, callers, self._clock, self._dial, self._new_ulid)
+        features = Features(self._record.node, mesh, self._dial)
+        ground = Ground(
+            self._config, self._identity, self._homes, callers, self._clock, self._dial, self._new_ulid, features
+        )
         servers = Servers(self._config, self._identity, upstream)
         admission = Admission(self._config, self._store, self._identity, self._members)
         rooms = self._furnish(stack, ground, admission, raft)
@@ -155,6 +160,7 @@ class Node:
             )
         )
         ola = closed_at_the_end(OlaRoom(ground, self._record.cluster))
+        levels = closed_at_the_end(FeaturesRoom(ground))
         facts = NodeFacts(
             node=self._record.node,
             cluster=self._record.cluster,
@@ -170,7 +176,7 @@ class Node:
         )
         names = self._record.node, self._record.cluster
         metrics = closed_at_the_end(MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, self._log_meter))
-        return board, audit, privacy, learning, ola, mesh, metrics
+        return board, audit, privacy, learning, ola, levels, mesh, metrics
 
     async def _open(self, stack: AsyncExitStack, servers: Servers, relay: LocalSocketRelay) -> None:
         """Start the logs, then the doors."""

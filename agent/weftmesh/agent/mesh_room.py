@@ -51,7 +51,7 @@ class MeshRoom:
         home, callers, tokens = ground.homes.mesh, ground.callers, admission.tokens
         self._raft = raft
         self._renewal = admission.renewal
-        self._mesh = MeshServicer(facts.node, home.engine, reporter, callers, tokens, on_left)
+        self._mesh = MeshServicer(facts.node, home.engine, reporter, callers, tokens, on_left, ground.features)
         mark = ground.config.node.data_dir / BACKUP_MARK
         self._backup = BackupServicer(facts.node, facts.cluster, ground.homes, callers, mark)
         self._recovery = RecoveryServicer(facts, home, callers, abandoned, ground.dial, tokens.has_authority)

@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from weftmesh.agent.enrolment.enrolment import TokenRegistry
+from weftmesh.agent.features import Features
 from weftmesh.agent.raft.core.proposals import CATCHING_UP_REASONS
 from weftmesh.agent.raft.engine import MemberRole, RaftEngine, Role
 from weftmesh.agent.serving.callers import Callers
@@ -46,6 +47,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         callers: Callers,
         tokens: TokenRegistry,
         on_left: Callable[[], None],
+        features: Features,
     ) -> None:
         self._node = node
         self._engine = engine
@@ -53,6 +55,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         self._callers = callers
         self._tokens = tokens
         self._on_left = on_left
+        self._features = features
 
     async def GetStatus(self, request: mesh_pb2.GetStatusRequest, context: Context) -> mesh_pb2.NodeStatus:  # noqa: N802, ARG002
         """See mesh.proto."""
@@ -105,6 +108,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
             raise ForbiddenError("a node becomes a member by its own certificate; run `weftmesh join` on it")
         if not request.address.rpartition(":")[0]:
             raise InvalidInputError(f"address is {request.address!r}; it must be HOST:PORT as the others dial {name}")
+        self._features.check_joiner(name, request.supported_feature_level)
         wanted = MemberRole.OBSERVER if request.observer else MemberRole.VOTER
         match member_role(self._engine.status(), name):
             case mesh_pb2.MEMBER_ROLE_UNSPECIFIED:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import grpc
 
 from weftmesh.agent.board.homes import Homes
+from weftmesh.agent.features import Features
 from weftmesh.agent.raft.log.disk import SystemDisk
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.agent.serving.services import Service
@@ -31,6 +32,7 @@ class Ground:
         clock: stamps commands.
         dial: opens a channel to a member, by name and host:port.
         new_ulid: an id of now.
+        features: what the mesh can take in; asked before a command that earlier builds do not know.
     """
 
     config: Config
@@ -40,6 +42,7 @@ class Ground:
     clock: HybridClock
     dial: Callable[[str, str], grpc.aio.Channel]
     new_ulid: Callable[[], str]
+    features: Features
 
     def disk(self) -> SystemDisk:
         """Where a room keeps files of its own; synced as the log is."""

@@ -16,6 +16,7 @@ from weftmesh.agent.board.service import BoardServicer
 from weftmesh.agent.board.sync_meter import PROMISE_MS, WINDOW_MS, SyncMeter
 from weftmesh.agent.offline.queue import WriteQueue
 from weftmesh.agent.raft.engine import RaftStatus, Role
+from weftmesh.core.features.levels import SUPPORTED_LEVEL
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.identity.credentials import NodeIdentity
 
@@ -94,6 +95,8 @@ class StatusReporter:
             failed_queued_writes=self._queue.refused_count,
             damaged_queue_parts=self._queue.damaged_parts,
             last_audit=self._auditor.last,
+            supported_feature_level=SUPPORTED_LEVEL,
+            feature_level=self._homes.mesh.machine.feature_level,
         )
         status.current_time.GetCurrentTime()
         status.start_time.FromDatetime(self._facts.started_at)

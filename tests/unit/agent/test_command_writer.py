@@ -26,6 +26,7 @@ from weftmesh.core.board.commands import CreateProject, CreateTask, Header
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import NoQuorumError, OverloadedError, UnknownOutcomeError
+from weftmesh.core.features.levels import FIRST_LEVEL
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.wire.commands import encode_command
 
@@ -232,7 +233,7 @@ async def test_a_command_whose_deadline_has_passed_is_not_proposed(bench: Bench)
 class CutOffEngine(InMemoryEngine):
     """An engine that finds no leader to hand anything to."""
 
-    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+    async def propose(self, command: bytes, timeout_s: float, *, level: int = FIRST_LEVEL) -> Applied:
         self.proposals.append(command)
         await asyncio.sleep(timeout_s)
         raise NoQuorumError("no leader")
@@ -336,7 +337,7 @@ async def test_a_deadline_holds_while_a_command_waits_for_its_entry(bench: Bench
 
 async def test_nobody_waits_for_ever_when_what_carries_a_write_fails() -> None:
     class BrokenEngine(InMemoryEngine):
-        async def propose(self, command: bytes, timeout_s: float) -> Applied:
+        async def propose(self, command: bytes, timeout_s: float, *, level: int = FIRST_LEVEL) -> Applied:
             raise RuntimeError("a defect")
 
     bench = Bench()

@@ -13,19 +13,25 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.agent.board.access_driver import AccessDriver, AccessListener
 from weftmesh.agent.board.board_driver import AppliedListener, BoardDriver
+from weftmesh.agent.board.features_driver import FeaturesDriver, LevelListener
 from weftmesh.agent.board.learning_driver import LearningDriver, LearningListener
 from weftmesh.agent.board.ola_driver import OlaDriver, OlaListener
+from weftmesh.agent.board.trust_driver import TrustDriver, TrustListener
 from weftmesh.agent.raft.engine import Swap
+from weftmesh.core.access.machine import Access
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
+from weftmesh.core.features.levels import MACHINE_FEATURES
 from weftmesh.core.learning.machine import Learning
 from weftmesh.core.ola.replicated.machine import Agreements
+from weftmesh.core.trust.machine import Trust
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, OLA, RowSorter, wrapped
+from weftmesh.runtime.wire.machine_rows import ACCESS, BOARD, FEATURES, LEARNING, OLA, TRUST, RowSorter, wrapped
 
 RECENT_STATES: Final = 4_096
 """Entries after which the state hash is remembered, for replicas to compare: some seconds under full load."""
@@ -39,7 +45,11 @@ class Driver(Protocol):
         """The machine's state hash as a number, 0 to 2^128 - 1; 0 while it is empty."""
 
     def apply(self, message: Any, now_ms: int) -> Outcome:
-        """Apply one command, the message in the machine's case of a MachineCommand. Never raises."""
+        """Apply one command, the message in the machine's case of a MachineCommand.
+
+        Raises:
+            UnsupportedLevelError: it is for later builds; nothing else is ever raised.
+        """
 
     def announce(self, commit_time_us: int) -> None:
         """Tell the machine's listeners what the entry that was just applied has caused."""
@@ -65,8 +75,18 @@ class LogMachines:
         self._board = BoardDriver(home, clock)
         self._learning = LearningDriver(clock)
         self._ola = OlaDriver(clock)
+        self._access = AccessDriver(clock)
+        self._trust = TrustDriver(clock)
+        self._features = FeaturesDriver(clock)
         # By the case of MachineCommand. The board comes first: its rows are read as a snapshot streams by.
-        self._drivers: Final[Mapping[str, Driver]] = {BOARD: self._board, LEARNING: self._learning, OLA: self._ola}
+        self._drivers: Final[Mapping[str, Driver]] = {
+            BOARD: self._board,
+            LEARNING: self._learning,
+            OLA: self._ola,
+            ACCESS: self._access,
+            TRUST: self._trust,
+            FEATURES: self._features,
+        }
         self._beside_board: Final = [driver for name, driver in self._drivers.items() if name != BOARD]
         self._restored: list[Callable[[], None]] = []
         self._recent_states: deque[tuple[int, str]] = deque(maxlen=RECENT_STATES)
@@ -86,6 +106,25 @@ class LogMachines:
         """The machine of agreements as it is now; a snapshot may replace it."""
         return self._ola.agreements
 
+    @property
+    def feature_level(self) -> int:
+        """What every member can take in, as far as this log is applied."""
+        return self._features.level
+
+    def on_level_raised(self, listener: LevelListener) -> None:
+        """Call `listener` after an applied entry that raised the feature level."""
+        self._features.on_raised(listener)
+
+    @property
+    def access(self) -> Access:
+        """The machine of roles as it is now; a snapshot may replace it."""
+        return self._access.access
+
+    @property
+    def trust(self) -> Trust:
+        """The machine of trust as it is now; a snapshot may replace it."""
+        return self._trust.trust
+
     def on_applied(self, listener: AppliedListener) -> None:
         """Call `listener` after every applied entry that changed the board."""
         self._board.on_applied(listener)
@@ -97,6 +136,14 @@ class LogMachines:
     def on_ola(self, listener: OlaListener) -> None:
         """Call `listener` after every applied entry that changed the machine of agreements."""
         self._ola.on_applied(listener)
+
+    def on_access(self, listener: AccessListener) -> None:
+        """Call `listener` after every applied entry that changed the machine of roles."""
+        self._access.on_applied(listener)
+
+    def on_trust(self, listener: TrustListener) -> None:
+        """Call `listener` after every applied entry that changed the machine of trust."""
+        self._trust.on_applied(listener)
 
     def on_restored(self, listener: Callable[[], None]) -> None:
         """Call `listener` after a snapshot replaced the machines: what was known of them may be out of date."""
@@ -111,7 +158,11 @@ class LogMachines:
         return ((self._board.hash_sum + beside) & HASH_MASK).to_bytes(HASH_BYTES, "big").hex()
 
     def apply(self, index: int, command: bytes, commit_time_us: int) -> list[Outcome]:
-        """Apply every command of one entry; a command that nobody understands is refused, not fatal."""
+        """Apply every command of one entry; a command that nobody understands is refused, not fatal.
+
+        Raises:
+            UnsupportedLevelError: from here on the log is for later builds, and this node cannot go on.
+        """
         try:
             commands = raft_pb2.MachineCommands.FromString(command).commands
         except DecodeError as error:
@@ -127,6 +178,12 @@ class LogMachines:
         machine = item.WhichOneof("machine")
         if machine is None:
             return self._refused("this version knows no such machine; upgrade this node")
+        needed = MACHINE_FEATURES.get(machine)
+        if needed is not None and needed.level > self.feature_level:
+            # Nodes that do not know the machine refuse it too: all states stay equal.
+            return self._refused(
+                f"{needed.title} needs feature level {needed.level}, this log has {self.feature_level}"
+            )
         return self._drivers[machine].apply(getattr(item, machine), now_ms)
 
     def _refused(self, message: str) -> Outcome:
@@ -145,8 +202,9 @@ class LogMachines:
         return self.state_hash if not self._recent_states and restored_index <= index else ""
 
     def snapshot(self) -> Callable[[], Iterator[bytes]]:
-        """Freeze all machines now; the returned function encodes the frozen rows."""
-        frozen = {name: driver.snapshot() for name, driver in self._drivers.items()}
+        """Freeze all machines now; the returned function encodes the frozen rows, the feature level's first."""
+        order = (FEATURES, *(name for name in self._drivers if name != FEATURES))
+        frozen = {name: self._drivers[name].snapshot() for name in order}
         return lambda: chain.from_iterable(
             rows() if name == BOARD else wrapped(name, rows()) for name, rows in frozen.items()
         )

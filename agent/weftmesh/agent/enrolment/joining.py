@@ -10,6 +10,7 @@ import grpc
 import structlog
 
 from weftmesh.agent.raft.engine import RaftEngine, Role
+from weftmesh.core.features.levels import SUPPORTED_LEVEL
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 
 RETRY_S: Final = 0.5
@@ -41,7 +42,7 @@ async def become_member(
         open_channel: an authenticated channel to a named node.
         observer: it wants to stay an observer.
     """
-    request = mesh_pb2.AddMemberRequest(address=address, observer=observer)
+    request = mesh_pb2.AddMemberRequest(address=address, observer=observer, supported_feature_level=SUPPORTED_LEVEL)
     pause_s = RETRY_S
     while engine.status().role is Role.JOINING:
         for name, seed_address in seeds:

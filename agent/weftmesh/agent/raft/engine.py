@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from weftmesh.core.features.levels import FIRST_LEVEL
+
 
 class Role(Enum):
     """What a node is in the present term."""
@@ -84,13 +86,16 @@ class StateMachine(Protocol):
     """What the log drives. Called on the event loop only, but for what is said to be called in a thread."""
 
     def apply(self, index: int, command: bytes, commit_time_us: int) -> Any:
-        """Apply one committed command and return the outcome. Must never raise: a bad command is an outcome.
+        """Apply one committed command and return the outcome. A bad command is an outcome.
 
         Args:
             index: the log index, rising by at least one from call to call.
             command: what was proposed.
             commit_time_us: the leader's clock when the command became durable on a majority, microseconds since
                 1970; 0 when this node did not learn it (replay at start, catching up).
+
+        Raises:
+            UnsupportedLevelError: only a later build can apply it, and this node has to stop; nothing else is raised.
         """
 
     def snapshot(self) -> Callable[[], Iterator[bytes]]:
@@ -123,8 +128,14 @@ class RaftEngine(Protocol):
     async def stop(self) -> None:
         """Stop taking part; what was acknowledged is on disk."""
 
-    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+    async def propose(self, command: bytes, timeout_s: float, *, level: int = FIRST_LEVEL) -> Applied:
         """Replicate a command and wait until this node has applied it. Works on every member.
+
+        Args:
+            command: for the state machine.
+            timeout_s: for all of it.
+            level: members that do not support this feature level must not take the command in, and stop at it. For
+                what raises the level; everything behind that is safe from them.
 
         Raises:
             NoQuorumError: refused before it entered any log; nothing was changed.

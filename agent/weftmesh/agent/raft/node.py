@@ -6,11 +6,11 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
 
 import structlog
 
 from weftmesh.agent.raft.core.codec import ProtocolError
+from weftmesh.agent.raft.core.fencing import payload_of
 from weftmesh.agent.raft.core.hardened import HardenedSyncObj
 from weftmesh.agent.raft.core.installing import Prepared
 from weftmesh.agent.raft.core.membership import NO_VOTERS
@@ -21,28 +21,19 @@ from weftmesh.agent.raft.engine import Applied, MemberRole, RaftStatus, StateMac
 from weftmesh.agent.raft.membership_change import MembershipChange
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
 from weftmesh.agent.raft.settings import RaftSettings
+from weftmesh.agent.raft.settling import settle
 from weftmesh.agent.raft.snapshots.installer import SnapshotInstaller
 from weftmesh.agent.raft.snapshots.writer import SnapshotWriter
-from weftmesh.core.errors import InvalidInputError, WeftmeshError
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.features.levels import FIRST_LEVEL
 from weftmesh.mesh.v1 import raft_pb2
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
 COMPLAINTS_LIMIT = 256
 """Peers whose first malformed message is logged."""
 TIMER_FLOOR_S = 0.001
 """No timer is shorter: what is due at once is scheduled, not timed."""
-
-
-def _settle(outcome: asyncio.Future[T], result: T | WeftmeshError) -> None:
-    if outcome.done():
-        return
-    if not isinstance(result, WeftmeshError):
-        outcome.set_result(result)
-    else:
-        outcome.set_exception(result)
-        outcome.exception()  # whoever waited may have left: then nobody retrieves it, which is no defect
 
 
 class PysyncobjEngine:
@@ -142,19 +133,19 @@ class PysyncobjEngine:
         finally:
             self._storage.close()
 
-    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+    async def propose(self, command: bytes, timeout_s: float, *, level: int = FIRST_LEVEL) -> Applied:
         """See RaftEngine."""
         if len(command) > self._settings.command_limit_bytes:
             raise InvalidInputError(
                 f"a command of {len(command)} bytes exceeds the limit of {self._settings.command_limit_bytes}; split it"
             )
-        return await self._commit(raft_pb2.LogPayload(command=command), timeout_s)
+        return await self._commit(payload_of(command, level), timeout_s)
 
     async def read_barrier(self, timeout_s: float) -> int:
         """See RaftEngine."""
         self._check_running()
         outcome: asyncio.Future[int] = self._loop.create_future()
-        ticket = self._core.begin_read(lambda result: _settle(outcome, result))
+        ticket = self._core.begin_read(lambda result: settle(outcome, result))
         self._schedule()
         try:
             async with asyncio.timeout(max(timeout_s, 0.0)):
@@ -335,7 +326,7 @@ class PysyncobjEngine:
         """Submit a payload and wait for its outcome; who stops waiting gives it up."""
         self._check_running()
         outcome: asyncio.Future[Applied] = self._loop.create_future()
-        waiter = self._proposals.submit(payload, lambda result: _settle(outcome, result))
+        waiter = self._proposals.submit(payload, lambda result: settle(outcome, result))
         self._schedule()
         try:
             async with asyncio.timeout(max(timeout_s, 0.0)):

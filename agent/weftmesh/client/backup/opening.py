@@ -15,8 +15,9 @@ from weftmesh.core.board.machine import Board
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2
 from weftmesh.runtime.wire.backup_parts import damaged, read_parts
+from weftmesh.runtime.wire.features import features_from_rows
 from weftmesh.runtime.wire.learning_rows import learning_from_rows
-from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, OLA, RowSorter
+from weftmesh.runtime.wire.machine_rows import BOARD, FEATURES, LEARNING, OLA, RowSorter
 from weftmesh.runtime.wire.ola_rows import ola_from_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 from weftmesh.runtime.wire.snapshot_rows import state_from_rows
@@ -80,6 +81,7 @@ def _check_board(board: backup_pb2.BackupBoard, snapshot: Path) -> None:
         reader.header()
         sorter = RowSorter(reader.rows())
         state = Board.thaw(state_from_rows(sorter.rows_of(BOARD))).freeze()
+        features_from_rows(sorter.rows_of(FEATURES))
         # They raise when their rows are not what their own hash says.
         learning_from_rows(sorter.rows_of(LEARNING))
         ola_from_rows(sorter.rows_of(OLA))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from weftmesh.mesh.v1 import backup_pb2, raft_pb2
 from weftmesh.runtime.files import make_private_directory, replacing
 from weftmesh.runtime.identity.founding import NodeRecord
 from weftmesh.runtime.wire.learning_rows import learning_from_rows, learning_rows
-from weftmesh.runtime.wire.machine_rows import BOARD, LEARNING, OLA, RowSorter, wrapped
+from weftmesh.runtime.wire.machine_rows import BOARD, FEATURES, LEARNING, OLA, RowSorter, wrapped
 from weftmesh.runtime.wire.snapshot_file import FORMAT, SnapshotReader, digest_of, encode
 
 MESH_HOME: Final = "mesh"
@@ -142,7 +143,11 @@ def _rows(source: Path) -> Iterator[bytes]:
         reader = SnapshotReader(stream, source)
         reader.header()
         sorter = RowSorter(reader.rows())
-        yield from sorter.rows_of(BOARD)
+        board = iter(sorter.rows_of(BOARD))
+        # Those of the feature level stand before the board's, and have been met when the first of these comes.
+        first = list(islice(board, 1))
+        yield from wrapped(FEATURES, sorter.rows_of(FEATURES))
+        yield from chain(first, board)
         learning = learning_from_rows(sorter.rows_of(LEARNING))
         yield from wrapped(LEARNING, learning_rows(in_new_mesh(learning.freeze())))
         yield from wrapped(OLA, sorter.rows_of(OLA))

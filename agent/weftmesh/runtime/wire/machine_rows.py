@@ -18,6 +18,9 @@ from weftmesh.mesh.v1.raft_pb2 import MachineRow
 BOARD: Final = "board"
 LEARNING: Final = "learning"
 OLA: Final = "ola"
+FEATURES: Final = "features"
+ACCESS: Final = "access"
+TRUST: Final = "trust"
 
 _CONTINUES: Final = 0x80
 _SECOND_TAG_BYTE: Final = 6

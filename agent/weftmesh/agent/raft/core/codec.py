@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.core.errors import WeftmeshError
+from weftmesh.core.features.levels import FIRST_LEVEL, SUPPORTED_LEVEL
 from weftmesh.mesh.v1 import raft_pb2
 
 NUMBER_LIMIT = 1 << 62
@@ -23,6 +24,7 @@ MEMBERS_LIMIT = 101
 NAME_LIMIT = 255
 ADDRESS_LIMIT = 300
 """host:port; a host name has 253 characters at most."""
+LEVEL_LIMIT = 1 << 16
 REJECT_REASONS = ("not_leader", "overloaded", "membership_busy", "observer_behind", "observer_silent", "voters_silent")
 
 
@@ -48,18 +50,25 @@ def _check_membership(membership: raft_pb2.Membership) -> None:
     _require(not any(voter.joining for voter in membership.voters), "a voter that is joining")
 
 
+def _check_payload(payload: raft_pb2.LogPayload) -> None:
+    if payload.HasField("fenced"):
+        named = payload.membership.voters or payload.membership.observers
+        _require(FIRST_LEVEL < payload.fenced.level < LEVEL_LIMIT and not named, "a fence")
+    elif payload.HasField("membership"):
+        _check_membership(payload.membership)
+
+
 def parse_payload(payload: bytes) -> raft_pb2.LogPayload:
     """Read an entry's payload.
 
     Raises:
-        ProtocolError: it is not a LogPayload, or carries an impossible membership.
+        ProtocolError: it is not a LogPayload, or carries an impossible membership or fence.
     """
     try:
         parsed = raft_pb2.LogPayload.FromString(payload)
     except DecodeError:
         raise ProtocolError("malformed message from a peer: an entry's payload does not parse") from None
-    if parsed.HasField("membership"):
-        _check_membership(parsed.membership)
+    _check_payload(parsed)
     return parsed
 
 
@@ -100,8 +109,8 @@ def check_chunk(chunk: raft_pb2.SnapshotChunk) -> None:
 def _check_forward(forward: raft_pb2.ForwardProposals, _term: int) -> None:
     for proposal in forward.proposals:
         _require(list(proposal.payload.proposal_ids) == [proposal.proposal_id], "proposal id")
-        if proposal.payload.HasField("membership"):
-            _check_membership(proposal.payload.membership)
+        _check_payload(proposal.payload)
+        _require(proposal.payload.fenced.level <= SUPPORTED_LEVEL, "a command of a later feature level")
 
 
 def _check_reject(reject: raft_pb2.RejectProposals, _term: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from weftmesh.agent.raft.core.codec import ProtocolError, from_log_entries, parse_payload
+from weftmesh.agent.raft.core.fencing import check_level, configuration_in
 from weftmesh.agent.raft.core.installing import Installing
-from weftmesh.agent.raft.core.membership import from_membership
 from weftmesh.agent.raft.core.stock import Peer
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.mesh.v1 import raft_pb2
@@ -62,9 +62,14 @@ class Following(Installing):
         new = entries[known:]
         if not new:
             return
+        payloads = [(entry.index, parse_payload(entry.payload)) for entry in new]
+        for index, payload in payloads:
+            check_level(
+                payload, index
+            )  # ends the engine: what follows is not for this build, and nothing of it is taken
         truncated = new[0].index <= storage.last_index and self._truncate(new[0].index)
         storage.append(new)
-        if self._push_configurations(new) or truncated:
+        if self._push_configurations(payloads) or truncated:
             self._configuration_changed()
 
     def _has(self, entry: Entry) -> bool:
@@ -78,12 +83,12 @@ class Following(Installing):
         self._parts.proposals.truncated(index)
         return self._configurations.truncate_from(index)
 
-    def _push_configurations(self, entries: list[Entry]) -> bool:
+    def _push_configurations(self, payloads: list[tuple[int, raft_pb2.LogPayload]]) -> bool:
         pushed = False
-        for entry in entries:
-            payload = parse_payload(entry.payload)
-            if payload.HasField("membership"):
-                self._configurations.push(entry.index, from_membership(payload.membership))
+        for index, payload in payloads:
+            configuration = configuration_in(payload)
+            if configuration is not None:
+                self._configurations.push(index, configuration)
                 pushed = True
         return pushed
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from weftmesh.agent.raft.core.applying import Applying
 from weftmesh.agent.raft.core.codec import ProtocolError, check_chunk, parse_payload
+from weftmesh.agent.raft.core.fencing import check_level, configuration_in
 from weftmesh.agent.raft.core.membership import NO_MEMBERS, Configuration, from_membership, to_membership
 from weftmesh.agent.raft.core.pin import monotonic_s
 from weftmesh.agent.raft.core.progress import FIRST_INDEX, Progress, Transfer
@@ -48,6 +49,7 @@ class Installing(Applying):
 
         Raises:
             DataCorruptionError: log and snapshot do not fit together.
+            UnsupportedLevelError: they are of a later feature level than this build supports.
         """
         info = self._parts.snapshots.latest()
         if info is not None:
@@ -96,8 +98,10 @@ class Installing(Applying):
                 raise DataCorruptionError(
                     f"entry {index} of the log does not parse; remove this node from the mesh and let it join again"
                 ) from error
-            if payload.HasField("membership"):
-                self._configurations.push(index, from_membership(payload.membership))
+            check_level(payload, index)
+            configuration = configuration_in(payload)
+            if configuration is not None:
+                self._configurations.push(index, configuration)
 
     # taking
 

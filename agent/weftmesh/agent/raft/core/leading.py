@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weftmesh.agent.raft.core.feeding import ROUNDS_PER_S, Feeding
+from weftmesh.agent.raft.core.fencing import configuration_in
 from weftmesh.agent.raft.core.membership import (
     Configuration,
     Voters,
-    from_membership,
     is_single_change,
     quorum_size,
     to_membership,
@@ -84,8 +84,8 @@ class Leading(Feeding):
         before = self.configuration
         for payload in payloads:
             index = self._storage.last_index + len(entries) + 1
-            if payload.HasField("membership"):
-                configuration = from_membership(payload.membership)
+            configuration = configuration_in(payload)
+            if configuration is not None:
                 refusal = self._refusal(configuration)
                 if refusal is not None:
                     indexes.append(refusal)

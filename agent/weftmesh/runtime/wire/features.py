@@ -1,0 +1,75 @@
+"""The feature level in the log and in snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from google.protobuf.message import DecodeError
+
+from weftmesh.core.board.commands import Header
+from weftmesh.core.errors import DataCorruptionError, InvalidInputError
+from weftmesh.core.features.levels import check_supported
+from weftmesh.core.features.machine import FeatureLevel, LevelRaised, RaiseLevel
+from weftmesh.mesh.v1 import features_pb2
+
+
+def encode_features_command(command: RaiseLevel) -> features_pb2.FeaturesCommand:
+    """Return `command` as a message."""
+    return features_pb2.FeaturesCommand(
+        actor=command.header.actor,
+        stamp=command.header.stamp,
+        raise_level=features_pb2.RaiseLevel(level=command.level, members=command.members),
+    )
+
+
+def decode_features_command(message: features_pb2.FeaturesCommand) -> RaiseLevel:
+    """Return the command that `message` holds.
+
+    Raises:
+        InvalidInputError: this version cannot read it.
+        UnsupportedLevelError: it raises the level beyond what this build supports.
+    """
+    if message.WhichOneof("kind") is None:
+        raise InvalidInputError("a command about the feature level is of no kind this version knows; upgrade this node")
+    raising = message.raise_level
+    check_supported(raising.level, "what follows in the log")
+    return RaiseLevel(Header(message.actor, message.stamp), raising.level, tuple(raising.members))
+
+
+def features_rows(state: Iterable[LevelRaised]) -> Iterator[bytes]:
+    """Yield each row of `state`, serialized; an empty one makes none."""
+    for raised in state:
+        row = features_pb2.FeaturesRow(
+            level=raised.level, members=raised.members, actor=raised.actor, stamp=raised.stamp
+        )
+        yield row.SerializeToString(deterministic=True)
+
+
+def features_from_rows(rows: Iterable[bytes]) -> FeatureLevel:
+    """Return the machine whose rows these are; an empty one when there are none.
+
+    Raises:
+        DataCorruptionError: a row does not parse or does not fit.
+        UnsupportedLevelError: the level is beyond what this build supports.
+    """
+    return _thaw([_row(data) for data in rows])
+
+
+def _row(data: bytes) -> LevelRaised:
+    try:
+        row = features_pb2.FeaturesRow.FromString(data)
+    except DecodeError as error:
+        raise _damaged(str(error)) from error
+    check_supported(row.level, "this state")
+    return LevelRaised(row.level, tuple(row.members), row.actor, row.stamp)
+
+
+def _thaw(rows: list[LevelRaised]) -> FeatureLevel:
+    try:
+        return FeatureLevel.thaw(rows)
+    except ValueError as error:
+        raise _damaged(str(error)) from error
+
+
+def _damaged(found: str) -> DataCorruptionError:
+    return DataCorruptionError(f"the rows of the feature level are damaged ({found}); restore the node from its peers")
