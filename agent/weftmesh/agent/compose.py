@@ -37,17 +37,23 @@ from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.recovery_service import Abandoned
 from weftmesh.agent.rooms import Ground, Room
 from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.serving.guard import Guard
 from weftmesh.agent.serving.liveness import Liveness
 from weftmesh.agent.serving.local_socket import LocalSocketRelay
 from weftmesh.agent.serving.servers import Servers
 from weftmesh.agent.standing import Standing
 from weftmesh.agent.status import NodeFacts, StatusReporter
+from weftmesh.agent.trust.gate import Gate
+from weftmesh.agent.trust.interceptor import RevocationInterceptor
+from weftmesh.agent.trust.room import TrustRoom
+from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.ids import new_ulid
+from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.files import make_private_directory
-from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel
+from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, refused_channel
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.founding import NodeRecord, identity_store, load_seeds
 from weftmesh.runtime.memory import give_back
@@ -85,6 +91,7 @@ class Node:
         self._leaving = False
         self._abandoned = Abandoned(config.node.data_dir / "abandoned.json")
         self._standing = Standing(self._abandoned)
+        self._gate = Gate(lambda: self._homes.mesh.machine.trust)
 
     async def run(self) -> None:
         """Start everything, wait until `stopping`, stop everything.
@@ -108,6 +115,7 @@ class Node:
     def apply_live(self, config: Config) -> None:
         """Take over the settings that a node that is ready can change, of a configuration that holds."""
         self._board.servicer.watchers_max = config.limits.watchers
+        self.guard.follow(config.limits)
         for home in self._homes.all():
             home.writer.queued_max = config.limits.max_pending_writes
 
@@ -115,7 +123,8 @@ class Node:
         data_dir, run_dir = self._config.node.data_dir, self._config.node.run_dir
         raft = RaftServicer(self._record.cluster, self._standing.may_stream, self._record.node)
         self._log_meter, beside = self._meter(data_dir / "mesh"), self._meter(data_dir / "local")
-        mesh = self._home(MESH, self._log_meter, GrpcTransport(raft, self._dial), founding=self._record.founding)
+        transport = GrpcTransport(raft, self._dial)
+        mesh = self._home(MESH, self._log_meter, transport, founding=self._record.founding)
         local = self._home(f"{NODE_PREFIX}{self._record.node}", beside, NullTransport(), founding=True)
         self._homes = Homes(mesh, local)
         make_private_directory(run_dir / "internal")
@@ -126,9 +135,16 @@ class Node:
         ground = Ground(
             self._config, self._identity, self._homes, callers, self._clock, self._dial, self._new_ulid, features
         )
-        servers = Servers(self._config, self._identity, upstream)
-        admission = Admission(self._config, self._store, self._identity, self._members)
-        rooms = self._furnish(stack, ground, admission, raft)
+        trust = TrustLog(ground)
+        admission = Admission(self._config, self._store, self._identity, self._members, self._gate, trust)
+        revocations = RevocationInterceptor(self._gate)
+        trusting = TrustRoom(ground, self._store, admission, trust, self._gate, revocations, transport.cut)
+        mesh_port = split_address(self._config.mesh.listen)[1]
+        self.guard = Guard(
+            self._config.limits, self._record.cluster, relay.nonce, lambda: {mesh_port, admission.port or mesh_port}
+        )
+        servers = Servers(self._config, self._identity, upstream, self.guard, revocations)
+        rooms = [*self._furnish(stack, ground, admission, raft), trusting]
         servers.add([one for room in rooms for one in room.services])
         await self._open(stack, servers, relay)
         await admission.start()
@@ -136,7 +152,8 @@ class Node:
         liveness = Liveness(upstream)
         stack.push_async_callback(liveness.close)
         beating = keep_beating(watchdog_limit_s(os.environ), liveness.answers)
-        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), beating):
+        doors = self.guard.doorkeeper.run()
+        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), beating, doors):
             self._supervise(stack, work)
         for work in (one for room in rooms for one in room.work()):
             self._supervise(stack, work)
@@ -152,6 +169,7 @@ class Node:
             return room
 
         self._board = board = closed_at_the_end(BoardRoom(ground))
+        board.servicer.charging = self.guard.calls.stream_writes
         audit = closed_at_the_end(AuditRoom(ground))
         privacy = closed_at_the_end(PrivacyRoom(ground))
         learning = closed_at_the_end(
@@ -229,6 +247,8 @@ class Node:
         return members_of(self._homes.mesh.engine.status())
 
     def _dial(self, node: str, address: str) -> grpc.aio.Channel:
+        if not self._gate.may_dial(node):
+            return refused_channel(node)
         return open_channel(self._identity, node, address, CHANNEL_OPTIONS)
 
     async def _show_quorum(self, servers: Servers) -> None:

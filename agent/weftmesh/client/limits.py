@@ -12,6 +12,8 @@ CONNECT_TIMEOUT_S: Final = 5.0
 RETRY_PAUSE_FIRST_S: Final = 0.05
 RETRY_PAUSE_MAX_S: Final = 1.0
 """Pauses double up to this; each is shortened by up to half at random, so that clients do not come back together."""
+RETRY_SPREAD: Final = 0.25
+"""Of what a node asks its callers to wait, so much longer at most: those that it refused together come back apart."""
 RETRY_TIME_MIN_S: Final = 0.25
 """With less time left nothing is tried again: the caller's own deadline would end it, and hide what was known."""
 

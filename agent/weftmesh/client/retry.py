@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from weftmesh.client.errors import is_retryable
-from weftmesh.client.limits import RETRY_PAUSE_FIRST_S, RETRY_PAUSE_MAX_S, RETRY_TIME_MIN_S
-from weftmesh.core.errors import WeftmeshError
+from weftmesh.client.limits import RETRY_PAUSE_FIRST_S, RETRY_PAUSE_MAX_S, RETRY_SPREAD, RETRY_TIME_MIN_S
+from weftmesh.core.errors import OverloadedError, WeftmeshError
+from weftmesh.runtime.rpc_status import retry_after_s
 
 T = TypeVar("T")
 
@@ -33,6 +34,17 @@ class Backoff:
         self._next_s = RETRY_PAUSE_FIRST_S
 
 
+def pause_after(error: WeftmeshError, backoff: Backoff) -> float:
+    """Seconds to wait after `error`: the next pause, or what an overloaded node asks for if that is longer.
+
+    What a node without a quorum asks for is a guess, and the pauses find its return sooner.
+    """
+    pause_s = backoff.next_pause_s()
+    if not isinstance(error, OverloadedError):
+        return pause_s
+    return max(pause_s, retry_after_s(error) * (1 + RETRY_SPREAD * _JITTER.random()))
+
+
 async def until_deadline(attempt: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
     """The first success of `attempt`, which gets the seconds that are left.
 
@@ -46,7 +58,7 @@ async def until_deadline(attempt: Callable[[float], Awaitable[T]], timeout_s: fl
         try:
             return await attempt(max(deadline - loop.time(), 0.001))
         except WeftmeshError as error:
-            pause_s = backoff.next_pause_s()
+            pause_s = pause_after(error, backoff)
             if not is_retryable(error) or loop.time() + pause_s + RETRY_TIME_MIN_S >= deadline:
                 raise
             await asyncio.sleep(pause_s)

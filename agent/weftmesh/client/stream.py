@@ -27,7 +27,7 @@ from weftmesh.client.limits import (
     UNANSWERED_WRITES_MAX,
     WRITES_PER_BATCH_MAX,
 )
-from weftmesh.client.retry import Backoff
+from weftmesh.client.retry import Backoff, pause_after
 from weftmesh.core.errors import NodeUnreachableError, OverloadedError, UnknownOutcomeError, WeftmeshError
 from weftmesh.runtime.rpc import error_from_write_failed
 
@@ -192,7 +192,7 @@ class WriteStream:
     def _retry_or_fail(self, pending: _Pending, error: WeftmeshError) -> None:
         loop = asyncio.get_running_loop()
         pending.backoff = pending.backoff or Backoff()
-        pause_s = pending.backoff.next_pause_s()
+        pause_s = pause_after(error, pending.backoff)
         if not is_retryable(error):
             self._fail(pending, error)
             return
@@ -220,7 +220,7 @@ class WriteStream:
         self._unsent = deque(pending for pending in self._unanswered.values() if not pending.answer.done())
         if not self._unsent:
             self._wake.clear()
-        await asyncio.sleep(self._backoff.next_pause_s())
+        await asyncio.sleep(pause_after(error, self._backoff))
         if self._unsent:
             self._wake.set()
 

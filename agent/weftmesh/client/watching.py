@@ -13,7 +13,7 @@ import grpc
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client.errors import from_call_error, is_retryable, unreachable
 from weftmesh.client.limits import WATCH_PROGRESS_S, WATCH_RECONNECT_S, WATCH_SILENCE_FACTOR
-from weftmesh.client.retry import Backoff
+from weftmesh.client.retry import Backoff, pause_after
 from weftmesh.core.errors import WeftmeshError
 
 OpenWatch = Callable[[board_pb2.WatchRequest], Any]
@@ -84,7 +84,7 @@ async def watch(
                             yield event
                     give_up_at = loop.time() + WATCH_RECONNECT_S
         except WeftmeshError as error:
-            pause_s = backoff.next_pause_s()
+            pause_s = pause_after(error, backoff)
             if not is_retryable(error) or loop.time() + pause_s >= give_up_at:
                 raise
             await asyncio.sleep(pause_s)

@@ -42,6 +42,21 @@ class MeshConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """Where this node's certificate comes from: the mesh's own authority, or files that somebody else looks after."""
+
+    mode: str
+    cert_file: str
+    key_file: str
+    ca_file: str
+
+    @property
+    def from_files(self) -> bool:
+        """Whether certificates come from elsewhere."""
+        return self.mode == "files"
+
+
+@dataclass(frozen=True, slots=True)
 class RaftConfig:
     """The replicated log's times and durability."""
 
@@ -58,6 +73,14 @@ class LimitsConfig:
     max_message_bytes: int
     max_pending_writes: int
     watchers: int
+    writes_per_s: int
+    reads_per_s: int
+    member_calls_per_s: int
+    calls_per_caller: int
+    watchers_per_caller: int
+    write_streams_per_caller: int
+    connections: int
+    connections_per_address: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,7 @@ class Config:
 
     node: NodeConfig
     mesh: MeshConfig
+    tls: TlsConfig
     raft: RaftConfig
     limits: LimitsConfig
     metrics: MetricsConfig
@@ -200,7 +224,17 @@ def _check_together(settings: Mapping[tuple[str, str], Setting]) -> list[Problem
     if is_wildcard(str(advertise.value)):
         message = f'found "{advertise.value}", which no other node can dial; name this host'
         problems.append(Problem(advertise.origin, "mesh", "advertise", message))
-    return problems
+    return problems + _check_tls(settings)
+
+
+def _check_tls(settings: Mapping[tuple[str, str], Setting]) -> list[Problem]:
+    mode = settings["tls", "mode"]
+    files = [settings["tls", key] for key in ("cert_file", "key_file", "ca_file")]
+    if mode.value == "files":
+        message = 'is empty; mode = "files" needs cert_file, key_file and ca_file'
+        return [Problem(mode.origin, "tls", one.key, message) for one in files if not one.value]
+    message = f'found "{mode.value}", which reads no files; set mode = "files", or leave this out'
+    return [Problem(one.origin, "tls", "mode", message) for one in files if one.value][:1]
 
 
 def _bad_default(key: Key, setting: Setting) -> Problem | None:
@@ -222,6 +256,7 @@ def _build(settings: Mapping[tuple[str, str], Setting]) -> Config:
     return Config(
         node=NodeConfig(**section("node")),
         mesh=MeshConfig(**section("mesh")),
+        tls=TlsConfig(**section("tls")),
         raft=RaftConfig(**section("raft")),
         limits=LimitsConfig(**section("limits")),
         metrics=MetricsConfig(**section("metrics")),

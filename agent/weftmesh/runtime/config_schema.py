@@ -16,6 +16,7 @@ SettingValue = str | int | bool | Path | tuple[int, int]
 
 CONFIG_VERSION: Final = 1
 MIB: Final = 1024 * 1024
+CREDENTIALS_PREFIX: Final = "$CREDENTIALS_DIRECTORY/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,21 @@ def _address_or_none() -> Kind:
     return Kind(f'{address.allowed}, or "" for none', lambda found: "" if found == "" else address.accept(found))
 
 
+def _credential_path() -> Kind:
+    """A path, also below the directory that systemd makes for LoadCredential=, whose name is known at start."""
+    absolute = _absolute_path()
+
+    def accept(found: Any) -> str:
+        _require(isinstance(found, str))
+        if found:
+            absolute.accept(
+                found.replace(CREDENTIALS_PREFIX, "/", 1) if found.startswith(CREDENTIALS_PREFIX) else found
+            )
+        return str(found)
+
+    return Kind(f"{absolute.allowed}, or one that begins with {CREDENTIALS_PREFIX}", accept)
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One setting. `default` gets the host's name, for the few that depend on it."""
@@ -135,6 +151,10 @@ def _rows() -> Iterator[Key]:
     yield Key("mesh", "advertise", _address(), lambda host: f"{host}:7450")
     yield Key("mesh", "enroll_listen", _address(), lambda _: "0.0.0.0:7451")
     yield Key("mesh", "group", group, lambda _: "weftmesh")
+    yield Key("tls", "mode", _choice("internal-ca", "files"), lambda _: "internal-ca")
+    yield Key("tls", "cert_file", _credential_path(), lambda _: "")
+    yield Key("tls", "key_file", _credential_path(), lambda _: "")
+    yield Key("tls", "ca_file", _credential_path(), lambda _: "")
     yield Key("raft", "fsync", _flag(), lambda _: True)
     yield Key("raft", "heartbeat_ms", _integer(10, 10_000), lambda _: 250)
     yield Key("raft", "election_timeout_ms", _span(50, 60_000), lambda _: (1000, 1500))
@@ -142,9 +162,26 @@ def _rows() -> Iterator[Key]:
     yield Key("limits", "max_message_bytes", _integer(65_536, 64 * MIB), lambda _: 4 * MIB)
     yield Key("limits", "max_pending_writes", _integer(1, 1_000_000), lambda _: 20_000, live=True)
     yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256, live=True)
+    yield from _limits_of_callers()
     yield Key("metrics", "listen", _address_or_none(), lambda _: "")
     yield Key("log", "level", _choice("debug", "info", "warning", "error"), lambda _: "info", live=True)
     yield Key("log", "format", _choice("console", "json"), lambda _: "console", live=True)
+
+
+def _limits_of_callers() -> Iterator[Key]:
+    """What one caller, one address or all of them may ask of a node; docs/limits.md says why these defaults."""
+    most = {
+        "writes_per_s": 20_000,
+        "reads_per_s": 10_000,
+        "member_calls_per_s": 500,
+        "calls_per_caller": 1_024,
+        "watchers_per_caller": 128,
+        "write_streams_per_caller": 64,
+        "connections": 1_024,
+        "connections_per_address": 128,
+    }
+    for name, default in most.items():
+        yield Key("limits", name, _integer(1, 1_000_000), lambda _, default=default: default, live=True)  # type: ignore[misc]  # mypy knows no lambda with a default
 
 
 KEYS: Final = {(key.section, key.name): key for key in _rows()}

@@ -36,8 +36,18 @@ MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 """One message, either way; gRPC refuses a larger one by its length prefix, before it is held in memory."""
 METADATA_BYTES_MAX: Final = 8 * 1024
 """Headers of one call, and trailers; what clients in other languages accept as they come."""
+METADATA_BYTES_ABSOLUTE_MAX: Final = 16 * 1024
+"""Beyond it a call is refused in any case; between the two, the more often the larger its headers are."""
 CONCURRENT_STREAMS_MAX: Final = 1_024
-"""Calls under way on one connection; more wait at the caller."""
+"""Calls under way on one connection; more wait at the caller, and are broken off if it does not."""
+HANDSHAKE_TIMEOUT_MS: Final = 10_000
+"""From a connection to its end of TLS and the first frame of HTTP/2; gRPC's own is 120 s."""
+SETTINGS_TIMEOUT_MS: Final = 3_000
+"""For a client to acknowledge our settings. Until then gRPC takes 16 MiB of headers for each call."""
+CONNECTION_IDLE_MS: Final = 600_000
+"""A connection without a call is closed; whoever comes back connects anew."""
+PING_STRIKES_MAX: Final = 2
+"""Pings that come too often before the connection is closed."""
 CONCURRENT_CALLS_MAX: Final = 4_096
 """Calls under way on one server (`maximum_concurrent_rpcs`); more are refused with RESOURCE_EXHAUSTED."""
 KEEPALIVE_TIME_MS: Final = 10_000
@@ -55,6 +65,11 @@ def server_options(max_message_bytes: int = MESSAGE_BYTES_MAX) -> Options:
     return [
         *_common_options(max_message_bytes),
         ("grpc.max_concurrent_streams", CONCURRENT_STREAMS_MAX),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+        ("grpc.http2.settings_timeout", SETTINGS_TIMEOUT_MS),
+        ("grpc.max_connection_idle_ms", CONNECTION_IDLE_MS),
+        ("grpc.http2.max_ping_strikes", PING_STRIKES_MAX),
+        ("grpc.absolute_max_metadata_size", METADATA_BYTES_ABSOLUTE_MAX),
         # Two processes on one port would answer by turns.
         ("grpc.so_reuseport", 0),
         # Half of what our channels do, so that their probes never count as misuse.

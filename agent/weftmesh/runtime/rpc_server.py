@@ -83,7 +83,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                 response = behavior(request, context)
                 return await response if isawaitable(response) else response
             except Exception as error:  # noqa: BLE001, the boundary of the process: nothing unknown may leave it
-                await _abort(method, context, error)
+                await end_call(method, context, error)
             finally:
                 duration_s = time.monotonic() - started_s
                 if duration_s >= self._slow_call_s and not getattr(behavior, _WAITS, False):
@@ -104,7 +104,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
                     async for response in responses:
                         yield response
             except Exception as error:  # noqa: BLE001, the boundary of the process: nothing unknown may leave it
-                await _abort(method, context, error)
+                await end_call(method, context, error)
 
         return stream
 
@@ -124,8 +124,14 @@ def _refuse_malformed(request: object) -> None:
         raise InvalidInputError("the request is not a message of this method; check the client's version of the API")
 
 
-async def _abort(method: str, context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
-    """End the call with the status of `error`."""
+async def end_call(method: str, context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> NoReturn:
+    """End a call with the status of `error`; whoever is no WeftmeshError is told as an id alone.
+
+    Args:
+        method: of the call, for the log.
+        context: of the call.
+        error: why it ends.
+    """
     if isinstance(error, grpc.aio.AbortError):
         # The handler has ended the call itself.
         raise error

@@ -107,6 +107,11 @@ def _retry_after_ms(error: errors.WeftmeshError) -> int:
     return next((delay for kind, delay in _RETRY_AFTER_MS.items() if isinstance(error, kind)), 0)
 
 
+def retry_after_s(error: errors.WeftmeshError) -> float:
+    """How long whoever raised `error` asks to wait before another attempt, in seconds; 0 if it does not say."""
+    return _retry_after_ms(error) / 1000
+
+
 def error_from_status(status: status_pb2.Status) -> errors.WeftmeshError:
     """Return the error that `status` was made of; of a status from elsewhere, the nearest one."""
     code = _CODE_BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
-from google.protobuf.message import Message
 
 from weftmesh.agent.board.homes import Home, Homes
+from weftmesh.agent.board.paging import TaskQuery, cursor, next_token, page_size, that_fit
 from weftmesh.agent.board.watching import Watching, WatchPlan
 from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.offline.service import OfflineWrites
@@ -22,20 +21,11 @@ from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.board.filter import parse_filter
 from weftmesh.core.board.model import Project, Task
 from weftmesh.core.board.outcomes import Outcome
-from weftmesh.core.board.reading import Cursor, Predicate
+from weftmesh.core.board.reading import Cursor
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
 from weftmesh.core.ids import parse_project_name, parse_task_name, project_name
-from weftmesh.runtime.wire.page_tokens import PageToken, decode_page_token, encode_page_token
 from weftmesh.runtime.wire.resources import change_message, conflict_message, project_message, task_message
 
-PAGE_SIZE_DEFAULT: Final = 100
-PAGE_SIZE_MAX: Final = 1_000
-PAGE_BYTES_MAX: Final = 2 * 1024 * 1024
-"""A page ends short beyond it, with a token to go on: a message carries 4 MiB, and one item is well below 2."""
-SCAN_TASKS_MAX: Final = 2_000
-"""Tasks looked at before others get their turn on the event loop."""
-SCANS_MAX: Final = 100
-"""Turns a page takes; a filter that matches less than this finds ends the page short, with a token to go on."""
 PROGRESS_DEFAULT_S: Final = 10.0
 PROGRESS_MIN_S: Final = 0.1
 PROGRESS_MAX_S: Final = 60.0
@@ -49,8 +39,8 @@ PROJECT_WRITES: Final = (
     board_pb2.UndeleteProjectRequest,
 )
 
-Item = TypeVar("Item", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
+Charging = Callable[[Context], Callable[[], None]]
 
 
 class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
@@ -59,6 +49,7 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
     Attributes:
         watchers: connected now.
         watchers_max: further ones are refused; may be changed at any time.
+        charging: of a stream's context, what is called for each of its writes and raises OverloadedError to refuse it.
     """
 
     def __init__(
@@ -69,6 +60,7 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         self._offline = offline
         self._callers = callers
         self.watchers_max = watchers_max
+        self.charging: Charging = _free
         self.watchers = 0
 
     async def _write_project(self, request: Any, context: Context) -> board_pb2.Project:
@@ -115,14 +107,14 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         await await_freshness(home, call, request.consistency, 0)
         bound = str(request.show_deleted)
         page = home.board.list_projects(
-            after=_cursor(request.page_token, "ListProjects", "", bound),
-            limit=_page_size(request.page_size),
+            after=cursor(request.page_token, "ListProjects", "", bound),
+            limit=page_size(request.page_size),
             show_deleted=request.show_deleted,
         )
         visible = self._homes.visible_projects(page.projects, show_deleted=request.show_deleted)
         return board_pb2.ListProjectsResponse(
             projects=[self._project(project) for project in visible],
-            next_page_token=_token("ListProjects", "", bound, page.next_cursor),
+            next_page_token=next_token("ListProjects", "", bound, page.next_cursor),
             freshness=_freshness_at(home, page.revision),
         )
 
@@ -146,22 +138,20 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         home, project_id = self._parent(request.parent)
         await await_freshness(home, call, request.consistency, request.min_revision)
         bound = f"{request.filter}\0{request.show_deleted}"
-        query = _TaskQuery(
+        query = TaskQuery(
             project_id,
             parse_filter(request.filter) if request.filter else None,
-            _page_size(request.page_size),
+            page_size(request.page_size),
             request.at_revision,
             request.show_deleted,
         )
-        tasks, follow, revision = await query.page(
-            home, _cursor(request.page_token, "ListTasks", request.parent, bound)
-        )
-        shown = _that_fit(self._task(home, task) for task in tasks)
+        tasks, follow, revision = await query.page(home, cursor(request.page_token, "ListTasks", request.parent, bound))
+        shown = that_fit(self._task(home, task) for task in tasks)
         if len(shown) < len(tasks):
             follow = Cursor(revision, tasks[len(shown) - 1].created_revision)
         return board_pb2.ListTasksResponse(
             tasks=shown,
-            next_page_token=_token("ListTasks", request.parent, bound, follow),
+            next_page_token=next_token("ListTasks", request.parent, bound, follow),
             freshness=_freshness_at(home, revision),
         )
 
@@ -171,15 +161,15 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         """See board.proto."""
         call = begin_call(self._callers, context)
         home, task = await self._find_task(request.name, call, board_pb2.READ_CONSISTENCY_LOCAL, 0)
-        after = _cursor(request.page_token, "ListTaskHistory", task.id, "")
+        after = cursor(request.page_token, "ListTaskHistory", task.id, "")
         start = after.number if after else 0
-        asked = task.history[start : start + _page_size(request.page_size)]
-        changes = _that_fit(change_message(change) for change in asked)
+        asked = task.history[start : start + page_size(request.page_size)]
+        changes = that_fit(change_message(change) for change in asked)
         end = start + len(changes)
         follow = Cursor(home.board.revision, 0, end) if end < len(task.history) else None
         return board_pb2.ListTaskHistoryResponse(
             changes=changes,
-            next_page_token=_token("ListTaskHistory", task.id, "", follow),
+            next_page_token=next_token("ListTaskHistory", task.id, "", follow),
             freshness=freshness_of(home),
         )
 
@@ -197,17 +187,17 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         page = home.board.list_conflicts(
             project_id,
             task_id,
-            after=_cursor(request.page_token, "ListConflicts", request.parent, ""),
-            limit=_page_size(request.page_size),
+            after=cursor(request.page_token, "ListConflicts", request.parent, ""),
+            limit=page_size(request.page_size),
         )
-        shown = _that_fit(conflict_message(task, conflict) for task, conflict in page.conflicts)
+        shown = that_fit(conflict_message(task, conflict) for task, conflict in page.conflicts)
         follow = page.next_cursor
         if len(shown) < len(page.conflicts):
             last_task, last = page.conflicts[len(shown) - 1]
             follow = Cursor(page.revision, last_task.created_revision, last.number)
         return board_pb2.ListConflictsResponse(
             conflicts=shown,
-            next_page_token=_token("ListConflicts", request.parent, "", follow),
+            next_page_token=next_token("ListConflicts", request.parent, "", follow),
             freshness=freshness_of(home),
         )
 
@@ -216,8 +206,10 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
     ) -> AsyncIterator[board_pb2.WriteResponse]:
         """See board.proto."""
         caller = self._callers.of(context)
+        charge = self.charging(context)
 
         def begin(write: board_pb2.WriteRequest) -> Call:
+            charge()
             return Call.within(caller, write.timeout_ms / 1000 if write.timeout_ms > 0 else DEADLINE_DEFAULT_S)
 
         async for response in self._writes.stream(request_iterator, begin, self._show):
@@ -299,78 +291,15 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         return home, task
 
 
-@dataclass(frozen=True, slots=True)
-class _TaskQuery:
-    """What one ListTasks call asks for."""
-
-    project_id: str | None
-    predicate: Predicate | None
-    limit: int
-    at_revision: int
-    show_deleted: bool
-
-    async def page(self, home: Home, after: Cursor | None) -> tuple[list[Task], Cursor | None, int]:
-        """Tasks of one page, where the next begins, and the revision; takes turns with everybody else on the loop."""
-        board = home.board
-        found: list[Task] = []
-        for _ in range(SCANS_MAX):
-            page = board.list_tasks(
-                self.project_id,
-                self.predicate,
-                after=after,
-                limit=self.limit - len(found),
-                at_revision=self.at_revision,
-                show_deleted=self.show_deleted,
-                scan_limit=SCAN_TASKS_MAX,
-            )
-            found += page.tasks
-            after = page.next_cursor
-            if after is None or len(found) >= self.limit:
-                break
-            await asyncio.sleep(0)
-        return found, after, page.revision
-
-
-def _cursor(page_token: str, method: str, parent: str, bound: str) -> Cursor | None:
-    """Where the page before ended."""
-    token = decode_page_token(page_token, method, parent, bound)
-    if token is None:
-        return None
-    created_revision, number = token.cursor.split(",")
-    return Cursor(token.revision, int(created_revision), int(number))
-
-
-def _token(method: str, parent: str, bound: str, follow: Cursor | None) -> str:
-    """The token of the next page; empty on the last."""
-    if follow is None:
-        return ""
-    return encode_page_token(
-        PageToken(method, parent, bound, follow.revision, f"{follow.created_revision},{follow.number}")
-    )
-
-
 def _freshness_at(home: Home, revision: int) -> board_pb2.Freshness:
     freshness = freshness_of(home)
     freshness.revision = revision
     return freshness
 
 
-def _that_fit(items: Iterable[Item]) -> list[Item]:
-    """As many messages from the first on as one answer carries; at least one, if there is one."""
-    fit: list[Item] = []
-    left_bytes = PAGE_BYTES_MAX
-    for item in items:
-        left_bytes -= item.ByteSize()
-        if left_bytes < 0 and fit:
-            break
-        fit.append(item)
-    return fit
-
-
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        raise InvalidInputError(f"page_size is {asked}; it must be 0 (for {PAGE_SIZE_DEFAULT}) to {PAGE_SIZE_MAX}")
-    return min(asked or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
+def _free(_context: Context) -> Callable[[], None]:
+    """Without a guard, streamed writes cost nothing."""
+    return lambda: None
 
 
 def _progress_s(request: board_pb2.WatchRequest) -> float:

@@ -9,11 +9,16 @@ from weftmesh.agent.enrolment.port import EnrollmentListener
 from weftmesh.agent.enrolment.renewal import Renew, RenewalServicer, RenewalTask, ask_members
 from weftmesh.agent.enrolment.service import EnrollmentServicer
 from weftmesh.agent.raft.engine import RaftStatus
+from weftmesh.agent.trust.gate import Gate
+from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.errors import WeftmeshError
+from weftmesh.core.trust.rows import AuthorityState
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
+from weftmesh.runtime.identity.material import IdentityMaterial
+from weftmesh.runtime.identity.signers import Signers
 from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.identity.tokens import TokenStore
 
@@ -23,6 +28,8 @@ class Admission:
 
     Attributes:
         tokens: join tokens, for MeshService.
+        signers: the authority, where it is.
+        renewing: renews this node's own certificate.
         renewal: the servicer for the mesh port.
     """
 
@@ -32,19 +39,32 @@ class Admission:
         store: IdentityStore,
         identity: NodeIdentity,
         members: Callable[[], Sequence[Seed]],
+        gate: Gate,
+        trust: TrustLog,
     ) -> None:
-        authority = store.load_authority() if store.has_authority else None
+        self.signers = authority = Signers(store) if store.has_authority else None
+        self._trust = trust
         tokens = TokenStore(store.tokens_path)
         self._listener: EnrollmentListener | None = None
         if authority is not None:
             servicer = EnrollmentServicer(
-                authority, tokens, seeds=members, is_member=lambda name: _is_among(name, members())
+                authority,
+                tokens,
+                seeds=members,
+                is_member=lambda name: _is_among(name, members()),
+                trusted=lambda: list(identity.material.trusted.values()),
+                readmit=trust.readmit,
             )
             host, _ = split_address(config.mesh.advertise)
             self._listener = EnrollmentListener(config.mesh.enroll_listen, lambda: host, authority, tokens, servicer)
         self.tokens = TokenRegistry(authority, tokens, self._listener)
-        self.renewal = RenewalServicer(authority, identity.cluster, is_member=lambda name: _is_among(name, members()))
-        self._renewing = RenewalTask(identity, store, self._renew(identity, members))
+        self.renewal = RenewalServicer(
+            authority,
+            identity.cluster,
+            is_member=lambda name: _is_among(name, members()),
+            check=gate.check_certificate,
+        )
+        self.renewing = RenewalTask(identity, store, self._renew(identity, members), is_stale=self.is_stale)
 
     def _renew(self, identity: NodeIdentity, members: Callable[[], Sequence[Seed]]) -> Renew:
         """Ask the authority here, or else the members for it."""
@@ -60,6 +80,21 @@ class Admission:
 
         return renew
 
+    @property
+    def port(self) -> int | None:
+        """Where joiners come in; None while no token lives, or where there is no authority."""
+        return None if self._listener is None else self._listener.port
+
+    def is_stale(self, material: IdentityMaterial) -> bool:
+        """Whether a certificate is of an authority that issues no more."""
+        issuing = self._trust.trust.read.authority_in(AuthorityState.ISSUING)
+        return issuing is not None and material.authority_sha256 != issuing.sha256
+
+    def recheck_port(self) -> None:
+        """Have the enrolment port show the authority that issues."""
+        if self._listener is not None:
+            self._listener.recheck()
+
     async def start(self) -> None:
         """Open the enrolment port while join tokens live."""
         if self._listener is not None:
@@ -72,7 +107,7 @@ class Admission:
 
     async def keep_certificate_fresh(self) -> None:
         """Renew this node's certificate in time, for ever."""
-        await self._renewing.run()
+        await self.renewing.run()
 
 
 def members_of(status: RaftStatus) -> list[Seed]:

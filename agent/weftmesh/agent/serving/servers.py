@@ -12,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from weftmesh.agent.raft.peers.transport import SERVER_OPTIONS
+from weftmesh.agent.serving.guard import Guard
 from weftmesh.agent.serving.services import Door, Service
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.errors import PreconditionError
@@ -19,11 +20,14 @@ from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
+from weftmesh.runtime.rpc_gate import GateInterceptor
 
 STOP_GRACE_S: Final = 2.0
 """For calls under way when the node stops."""
 LOCAL_GRACE_S: Final = 1.0
 """For local calls under way; streams that stay open, such as watches, use all of it."""
+MESH_STREAMS_MAX: Final = 256
+"""Calls under way on one connection of the mesh port: the writes of a client share one, and so do those of a peer."""
 BOARD_SERVICE: Final = board_pb2.DESCRIPTOR.services_by_name["BoardService"].full_name
 MESH_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"].full_name
 
@@ -35,14 +39,18 @@ class Servers:
     this node has a quorum, so that a load balancer may prefer a node that can write.
     """
 
-    def __init__(self, config: Config, identity: NodeIdentity, upstream: Path) -> None:
+    def __init__(self, config: Config, identity: NodeIdentity, upstream: Path, guard: Guard) -> None:
         self._listen = config.mesh.listen
         self._upstream = upstream
         self._identity = identity
         self._health = health.aio.HealthServicer()
         # What peers send in one message is bounded by the log, not by what callers may send.
-        self._mesh = _server(config.limits.max_message_bytes, dict(SERVER_OPTIONS))
-        self._local = _server(config.limits.max_message_bytes)
+        further = dict(SERVER_OPTIONS) | {
+            "grpc.max_concurrent_streams": MESH_STREAMS_MAX,
+            "grpc.max_allowed_incoming_connections": guard.connections_max,
+        }
+        self._mesh = _server(config.limits.max_message_bytes, guard, further)
+        self._local = _server(config.limits.max_message_bytes, guard)
 
     def add(self, services: list[Service]) -> None:
         """Say what is served, all at once; before `start`."""
@@ -91,9 +99,9 @@ class Servers:
         await self._local.stop(STOP_GRACE_S)
 
 
-def _server(max_message_bytes: int, further: Mapping[str, int] = MappingProxyType({})) -> grpc.aio.Server:
+def _server(max_message_bytes: int, guard: Guard, further: Mapping[str, int] = MappingProxyType({})) -> grpc.aio.Server:
     return grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
+        interceptors=[GateInterceptor(guard.calls), ErrorInterceptor()],
         options=list((dict(server_options(max_message_bytes)) | dict(further)).items()),
         maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
     )
