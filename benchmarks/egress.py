@@ -20,9 +20,9 @@ from typing import Any, Final
 import uvloop
 
 from benchmarks.report import Row, machine, write
-from weftmesh.agent.privacy.checking import Verification
-from weftmesh.agent.privacy.ledger import EgressLedger
-from weftmesh.agent.privacy.slicing import slices
+from weftmesh.agent.chain.checking import Verification
+from weftmesh.agent.chain.slicing import slices
+from weftmesh.agent.privacy.ledger import EGRESS, EgressLedger
 from weftmesh.agent.privacy.tallying import Tally
 from weftmesh.agent.raft.log.disk import SystemDisk
 from weftmesh.cli.dev_mesh import dev_mesh
@@ -150,7 +150,7 @@ async def long_ledger(directory: Path, records: int) -> AsyncIterator[Row]:
         yield row
     if sum(row.payloads for row in tally.totals.rows.values()) != records:
         raise RuntimeError("the report does not count what was recorded")
-    verification = Verification(await ledger.snapshot(), ledger.head)
+    verification = Verification(EGRESS, await ledger.snapshot(), ledger.head)
     async for row in read(f"{what}, verify", verification.run()):
         yield row
     if not (verification.passed and verification.anchor_found and verification.records == records):

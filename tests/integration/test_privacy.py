@@ -18,7 +18,7 @@ from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.client import Client
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
-from weftmesh.core.privacy.chain import Head
+from weftmesh.core.hash_chain import Head
 from weftmesh.privacy.v1 import privacy_pb2, privacy_pb2_grpc
 from weftmesh.runtime.config import load_config
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel

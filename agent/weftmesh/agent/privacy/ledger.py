@@ -15,36 +15,22 @@ from typing import Final, Self
 
 import structlog
 
-from weftmesh.agent.privacy.files import FILE_BYTES_MAX, LedgerFiles
-from weftmesh.agent.privacy.reading import Part
-from weftmesh.agent.privacy.recovery import NOTE_NAME, Resumption, read_note, resume
+from weftmesh.agent.chain.appending import Chain, Snapshot
+from weftmesh.agent.chain.files import FILE_BYTES_MAX
+from weftmesh.agent.chain.reading import Form
 from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.core.errors import OverloadedError, PreconditionError
-from weftmesh.core.privacy.chain import Break, Head, Record, hash_of, pack
+from weftmesh.core.hash_chain import Head
+from weftmesh.core.privacy.chain import EGRESS_CODEC
 from weftmesh.core.privacy.egress import Egress, EgressClass, check_egress
 from weftmesh.runtime.clock import wall_us
-from weftmesh.runtime.files import make_private_directory
 
 BATCH_RECORDS_MAX: Final = 1_024
 """That share a sync."""
 WAITING_MAX: Final = 16_384
+EGRESS: Final = Form("egress ledger", ".egress", EGRESS_CODEC)
 
 log = structlog.get_logger("weftmesh.privacy")
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The ledger at one moment, for a reader; files only grow, so it stays readable.
-
-    Attributes:
-        parts: its files, oldest first.
-        head: the last record.
-        broken: a break that was found when the node started and that the next record will name; empty if none.
-    """
-
-    parts: list[Part]
-    head: Head
-    broken: str
 
 
 @dataclass(slots=True, eq=False)
@@ -60,18 +46,14 @@ class EgressLedger:
     """The ledger; made by `open`. On the event loop only.
 
     Attributes:
-        head: the last record that is on disk.
         totals: of each class, how many payloads and bytes it let leave since the start.
     """
 
-    def __init__(self, files: LedgerFiles, resumption: Resumption, now_us: Callable[[], int]) -> None:
-        self.head = resumption.head
+    def __init__(self, chain: Chain[Egress], now_us: Callable[[], int]) -> None:
         self.totals: dict[EgressClass, tuple[int, int]] = {
             one: (0, 0) for one in EgressClass if one is not EgressClass.HEALTH
         }
-        self._files = files
-        self._next_sequence = resumption.next_sequence
-        self._broken = resumption.broken
+        self._chain = chain
         self._now_us = now_us
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
@@ -98,27 +80,17 @@ class EgressLedger:
         Raises:
             OSError: the directory cannot be used.
         """
-        make_private_directory(directory)
-        resumption = resume(directory, read_note(directory / NOTE_NAME))
-        if resumption.broken:
-            log.error(
-                "the egress ledger is damaged; it goes on behind a break that names this",
-                found=resumption.broken,
-                what_to_do="keep the directory as it is and run `weftmesh privacy verify`",
-                directory=str(directory),
-            )
-        elif resumption.cut_bytes:
-            log.warning(
-                "the egress ledger ends in what was never acknowledged; it is written over",
-                file=resumption.path.name,
-                size_bytes=resumption.cut_bytes,
-            )
-        files = LedgerFiles(directory, disk, resumption.path, resumption.end_bytes, file_bytes_max)
+        chain = Chain.open(directory, EGRESS, disk, file_bytes_max)
         try:
-            files.sync()
+            chain.sync()
         except OSError as error:
             log.warning("the egress ledger cannot be synced: nothing leaves this node until it can", why=str(error))
-        return cls(files, resumption, now_us)
+        return cls(chain, now_us)
+
+    @property
+    def head(self) -> Head:
+        """The last record that is on disk."""
+        return self._chain.head
 
     async def record(self, egress: Egress) -> Head:
         """Return where the record stands once it is on disk: only now may the payload leave.
@@ -145,7 +117,7 @@ class EgressLedger:
     async def snapshot(self) -> Snapshot:
         """The ledger as it is now."""
         async with self._writing:
-            return Snapshot(await asyncio.to_thread(self._files.parts), self.head, self._broken)
+            return await asyncio.to_thread(self._chain.snapshot)
 
     async def close(self) -> None:
         """Write down what waits, and close the files."""
@@ -154,10 +126,9 @@ class EgressLedger:
             await self._committing
         async with self._writing:
             try:
-                await asyncio.to_thread(self._files.sync_note)
+                await asyncio.to_thread(self._chain.close)
             except OSError as error:
                 log.warning("what the egress ledger acknowledged is noted, but perhaps not durably", why=str(error))
-            self._files.close()
 
     async def _commit(self) -> None:
         """Write until nobody waits."""
@@ -165,7 +136,7 @@ class EgressLedger:
             batch, self._waiting = self._waiting[:BATCH_RECORDS_MAX], self._waiting[BATCH_RECORDS_MAX:]
             async with self._writing:
                 try:
-                    heads = await asyncio.to_thread(self._append, batch)
+                    heads = await asyncio.to_thread(self._chain.append, [(one.time_us, one.egress) for one in batch])
                 except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits has to hear of it
                     self._refuse(batch, error)
                     continue
@@ -178,23 +149,6 @@ class EgressLedger:
     def _count(self, egress: Egress) -> None:
         count, size_bytes = self.totals[egress.egress_class]
         self.totals[egress.egress_class] = count + 1, size_bytes + egress.size_bytes
-
-    def _append(self, batch: Sequence[_Waiting]) -> list[Head]:
-        """In a thread: chain the records, and make them durable or change nothing."""
-        head, sequence = self.head, self._next_sequence
-        contents: list[tuple[int, Egress | Break]] = [(one.time_us, one.egress) for one in batch]
-        if self._broken:
-            contents.insert(0, (batch[0].time_us, Break(self._broken)))
-        payloads, heads = [], []
-        for time_us, content in contents:
-            payload = pack(Record(sequence, self.head.sequence, time_us, head.hash, content))
-            head = Head(sequence, hash_of(payload))
-            payloads.append(payload)
-            heads.append(head)
-            sequence += 1
-        self._files.append(payloads, head)
-        self.head, self._next_sequence, self._broken = head, sequence, ""
-        return heads[-len(batch) :]
 
     def _refuse(self, batch: Sequence[_Waiting], error: Exception) -> None:
         if not self._failing:

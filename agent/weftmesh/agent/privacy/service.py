@@ -10,14 +10,14 @@ from typing import Any, Final, cast
 import grpc
 import structlog
 
+from weftmesh.agent.chain.checking import Verification
+from weftmesh.agent.chain.slicing import slices
 from weftmesh.agent.privacy.access import check_recorder
-from weftmesh.agent.privacy.checking import Verification
-from weftmesh.agent.privacy.ledger import EgressLedger
-from weftmesh.agent.privacy.slicing import slices
+from weftmesh.agent.privacy.ledger import EGRESS, EgressLedger
 from weftmesh.agent.privacy.tallying import Tally
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.core.errors import InvalidInputError, OverloadedError
-from weftmesh.core.privacy.chain import Head, Record
+from weftmesh.core.hash_chain import Head, Record
 from weftmesh.core.privacy.egress import SHA256_BYTES, Egress, EgressClass
 from weftmesh.core.privacy.totals import EgressQuery, Row
 from weftmesh.privacy.v1 import privacy_pb2, privacy_pb2_grpc
@@ -74,7 +74,7 @@ class PrivacyServicer(privacy_pb2_grpc.PrivacyServiceServicer):  # type: ignore[
         anchor = _anchor(request.anchor) if request.HasField("anchor") else None
         started_s = time.monotonic()
         with self._reading():
-            verification = Verification(await self._ledger.snapshot(), anchor)
+            verification = Verification(EGRESS, await self._ledger.snapshot(), anchor)
             async for _ in slices(verification.run()):
                 pass
         level = log.info if verification.passed else log.error
@@ -131,7 +131,7 @@ def _head(head: Head) -> privacy_pb2.LedgerHead:
     return privacy_pb2.LedgerHead(sequence=head.sequence, hash=head.hash)
 
 
-def _record(record: Record, egress: Egress) -> privacy_pb2.EgressRecord:
+def _record(record: Record[Egress], egress: Egress) -> privacy_pb2.EgressRecord:
     message = privacy_pb2.EgressRecord(
         sequence=record.sequence,
         egress_class=_wire_class(egress.egress_class),
@@ -153,7 +153,7 @@ def _total(row: Row) -> privacy_pb2.EgressTotal:
     return message
 
 
-def _verification(verification: Verification, duration_s: float) -> privacy_pb2.LedgerVerification:
+def _verification(verification: Verification[Egress], duration_s: float) -> privacy_pb2.LedgerVerification:
     parts = verification.snapshot.parts
     message = privacy_pb2.LedgerVerification(
         passed=verification.passed,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from weftmesh.agent.privacy.reading import Part, read_parts
-from weftmesh.core.privacy.chain import Break, Record
+from weftmesh.agent.chain.reading import Part, read_parts
+from weftmesh.core.hash_chain import Record
+from weftmesh.core.privacy.chain import EGRESS_CODEC
 from weftmesh.core.privacy.egress import Egress
 from weftmesh.core.privacy.totals import EgressQuery, Totals
 
@@ -23,11 +24,11 @@ class Tally:
     totals: Totals = field(default_factory=Totals)
     unreadable_parts: int = 0
 
-    def run(self, parts: list[Part]) -> Iterator[tuple[Record, Egress] | None]:
+    def run(self, parts: list[Part]) -> Iterator[tuple[Record[Egress], Egress] | None]:
         """Read everything, one piece at each step: a record that the query takes and its content, or None."""
-        for piece in read_parts(parts):
+        for piece in read_parts(parts, EGRESS_CODEC):
             record = piece.record
-            if record is None or isinstance(record.content, Break):
+            if record is None or not isinstance(record.content, Egress):
                 self.unreadable_parts += 1
                 yield None
             elif self.query.takes(record.time_us, record.content):

@@ -15,7 +15,7 @@ from weftmesh.cli.options import command
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
 from weftmesh.cli.tables import Column, one_line
-from weftmesh.core.privacy.chain import Head, parse_head
+from weftmesh.core.hash_chain import Head, parse_head
 from weftmesh.privacy.v1 import privacy_pb2
 
 READ_TIMEOUT_S: Final = 600.0

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from weftmesh.agent.privacy.checking import Verification
-from weftmesh.agent.privacy.files import FILE_BYTES_MAX
-from weftmesh.agent.privacy.ledger import EgressLedger
-from weftmesh.agent.privacy.reading import Piece, ledger_paths, read_parts
+from weftmesh.agent.chain.checking import Verification
+from weftmesh.agent.chain.files import FILE_BYTES_MAX
+from weftmesh.agent.chain.reading import Piece, read_parts
+from weftmesh.agent.privacy.ledger import EGRESS, EgressLedger
 from weftmesh.agent.raft.log.disk import Disk, SystemDisk
-from weftmesh.core.privacy.chain import Head
+from weftmesh.core.hash_chain import Head
 from weftmesh.core.privacy.egress import Egress, EgressClass
 
 DISK = SystemDisk(fsync=False)
@@ -42,15 +42,15 @@ async def filled(directory: Path, count: int, file_bytes_max: int = FILE_BYTES_M
         return [await ledger.record(egress(number)) for number in range(count)]
 
 
-async def verified(ledger: EgressLedger, anchor: Head | None = None) -> Verification:
-    verification = Verification(await ledger.snapshot(), anchor)
+async def verified(ledger: EgressLedger, anchor: Head | None = None) -> Verification[Egress]:
+    verification = Verification(EGRESS, await ledger.snapshot(), anchor)
     for _ in verification.run():
         pass
     return verification
 
 
-async def pieces_of(ledger: EgressLedger) -> list[Piece]:
-    return list(read_parts((await ledger.snapshot()).parts))
+async def pieces_of(ledger: EgressLedger) -> list[Piece[Egress]]:
+    return list(read_parts((await ledger.snapshot()).parts, EGRESS.codec))
 
 
 async def whys(ledger: EgressLedger) -> list[str]:
@@ -59,7 +59,7 @@ async def whys(ledger: EgressLedger) -> list[str]:
 
 
 def newest(directory: Path) -> Path:
-    return ledger_paths(directory)[-1]
+    return EGRESS.paths(directory)[-1]
 
 
 def flip(path: Path, place: int, bit: int = 0) -> None:

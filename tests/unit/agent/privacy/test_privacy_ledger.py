@@ -20,10 +20,9 @@ from tests.unit.agent.privacy.ledger_cases import (
     whys,
 )
 
-from weftmesh.agent.privacy.ledger import BATCH_RECORDS_MAX, WAITING_MAX, EgressLedger
-from weftmesh.agent.privacy.reading import ledger_paths
+from weftmesh.agent.privacy.ledger import BATCH_RECORDS_MAX, EGRESS, WAITING_MAX, EgressLedger
 from weftmesh.core.errors import InvalidInputError, OverloadedError, PreconditionError
-from weftmesh.core.privacy.chain import GENESIS, Head
+from weftmesh.core.hash_chain import GENESIS, Head
 from weftmesh.core.privacy.egress import Egress, EgressClass
 
 
@@ -32,7 +31,7 @@ async def test_an_empty_ledger_verifies_and_ends_before_the_first_record(tmp_pat
         assert ledger.head == GENESIS
         assert (await verified(ledger)).passed
         assert (await verified(ledger, GENESIS)).anchor_found
-    assert ledger_paths(tmp_path / "egress") == []
+    assert EGRESS.paths(tmp_path / "egress") == []
 
 
 async def test_a_record_says_what_leaves_and_names_the_one_before(tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ async def test_a_caller_that_gives_up_leaves_the_others_alone(tmp_path: Path) ->
 
 async def test_full_files_are_sealed_and_the_chain_goes_on_across_them(tmp_path: Path) -> None:
     heads = await filled(tmp_path, 60, SMALL_FILE_BYTES)
-    paths = ledger_paths(tmp_path)
+    paths = EGRESS.paths(tmp_path)
     assert len(paths) > 3
     assert all(path.stat().st_size <= SMALL_FILE_BYTES for path in paths)
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths[:-1]} == {0o400}
@@ -152,7 +151,7 @@ async def test_what_a_failed_write_left_is_not_sealed_with_the_file(tmp_path: Pa
         for number in range(between):
             await ledger.record(egress(number))
         await asyncio.gather(*(ledger.record(egress(number)) for number in range(15)))
-        assert len(ledger_paths(tmp_path)) == 2
+        assert len(EGRESS.paths(tmp_path)) == 2
         assert (await verified(ledger)).findings == []
 
 
@@ -176,7 +175,7 @@ async def test_what_concerns_health_leaves_no_trace_here(tmp_path: Path) -> None
         with pytest.raises(InvalidInputError, match="own ledger"):
             await ledger.record(Egress(EgressClass.HEALTH, "node2", 1, bytes(32), "a level"))
         assert ledger.head == GENESIS
-    assert ledger_paths(tmp_path) == []
+    assert EGRESS.paths(tmp_path) == []
 
 
 async def test_a_ledger_that_is_closed_refuses_and_has_what_waited(tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from structlog.testing import capture_logs
 from tests.unit.agent.privacy.ledger_cases import SMALL_FILE_BYTES, egress, filled, flip, ledger_in, pieces_of, verified
 
+from weftmesh.agent.chain.checking import FINDINGS_MAX
+from weftmesh.agent.chain.slicing import SLICE_ITEMS, slices
 from weftmesh.agent.privacy.anchoring import note_anchors
-from weftmesh.agent.privacy.checking import FINDINGS_MAX
-from weftmesh.agent.privacy.ledger import EgressLedger
-from weftmesh.agent.privacy.reading import ledger_paths
-from weftmesh.agent.privacy.slicing import SLICE_ITEMS, slices
+from weftmesh.agent.privacy.ledger import EGRESS, EgressLedger
 from weftmesh.agent.privacy.tallying import Tally
 from weftmesh.core.privacy.totals import EgressQuery
 
@@ -39,7 +38,7 @@ async def test_a_report_takes_what_was_asked_for_from_all_files(tmp_path: Path) 
 
 async def test_a_report_on_a_damaged_ledger_counts_the_rest_and_says_so(tmp_path: Path) -> None:
     await filled(tmp_path, RECORDS, SMALL_FILE_BYTES)
-    flip(ledger_paths(tmp_path)[0], 200)
+    flip(EGRESS.paths(tmp_path)[0], 200)
     async with ledger_in(tmp_path, file_bytes_max=SMALL_FILE_BYTES) as ledger:
         tally, taken = await tallied(ledger, EgressQuery())
     assert (len(taken), tally.unreadable_parts) == (RECORDS - 1, 1)
@@ -47,7 +46,7 @@ async def test_a_report_on_a_damaged_ledger_counts_the_rest_and_says_so(tmp_path
 
 async def test_findings_are_counted_beyond_those_that_are_told(tmp_path: Path) -> None:
     await filled(tmp_path, 3 * FINDINGS_MAX)
-    (path,) = ledger_paths(tmp_path)
+    (path,) = EGRESS.paths(tmp_path)
     async with ledger_in(tmp_path) as ledger:
         every_second = [piece.offset_bytes for piece in await pieces_of(ledger)][::2]
         for offset_bytes in every_second:

@@ -20,11 +20,11 @@ from tests.unit.agent.privacy.ledger_cases import (
     whys,
 )
 
-from weftmesh.agent.privacy.ledger import EgressLedger
-from weftmesh.agent.privacy.reading import Part, ledger_paths, read_part
-from weftmesh.agent.privacy.recovery import NOTE_NAME, pack_note
+from weftmesh.agent.chain.reading import Part, read_part
+from weftmesh.agent.chain.recovery import NOTE_NAME, pack_note
+from weftmesh.agent.privacy.ledger import EGRESS, EgressLedger
 from weftmesh.core.errors import PreconditionError
-from weftmesh.core.privacy.chain import Head
+from weftmesh.core.hash_chain import Head
 from weftmesh.runtime.frames import HEADER_BYTES
 
 RECORDS = 8
@@ -32,7 +32,7 @@ RECORDS = 8
 
 def places(path: Path) -> list[tuple[int, int]]:
     """Begin and end of each record."""
-    return [(one.offset_bytes, one.end_bytes) for one in read_part(Part(path, path.stat().st_size))]
+    return [(one.offset_bytes, one.end_bytes) for one in read_part(Part(path, path.stat().st_size), EGRESS.codec)]
 
 
 async def append_unacknowledged(directory: Path) -> int:
@@ -121,7 +121,7 @@ async def test_a_ledger_that_lost_all_its_files_says_so(tmp_path: Path) -> None:
 
 async def test_a_damaged_sealed_file_does_not_stop_the_ledger_and_is_found(tmp_path: Path) -> None:
     heads = await filled(tmp_path, 60, SMALL_FILE_BYTES)
-    sealed = ledger_paths(tmp_path)[1]
+    sealed = EGRESS.paths(tmp_path)[1]
     begin, end = places(sealed)[3]
     first = int(sealed.stem)
     flip(sealed, end - 1)
@@ -134,9 +134,9 @@ async def test_a_damaged_sealed_file_does_not_stop_the_ledger_and_is_found(tmp_p
 
 async def test_a_file_in_the_middle_that_is_gone_is_missed(tmp_path: Path) -> None:
     heads = await filled(tmp_path, 60, SMALL_FILE_BYTES)
-    ledger_paths(tmp_path)[1].unlink()
+    EGRESS.paths(tmp_path)[1].unlink()
     async with ledger_in(tmp_path, file_bytes_max=SMALL_FILE_BYTES) as ledger:
-        found = await verified(ledger, heads[int(ledger_paths(tmp_path)[1].stem) - 2])
+        found = await verified(ledger, heads[int(EGRESS.paths(tmp_path)[1].stem) - 2])
     assert "stands where record" in found.findings[0].found
     assert not found.anchor_found
 
@@ -150,7 +150,7 @@ async def test_a_ledger_written_anew_holds_no_earlier_anchor(tmp_path: Path) -> 
         found = await verified(ledger, heads[3])
         assert (found.anchor_found, "not the one that was noted" in found.findings[0].found) == (False, True)
         beyond = await verified(ledger, Head(99, heads[3].hash))
-        assert "is not in the ledger" in beyond.findings[0].found
+        assert "is not in the egress ledger" in beyond.findings[0].found
 
 
 async def test_a_record_that_is_changed_while_the_node_runs_is_found(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_a_note_that_is_lost_costs_nothing_that_verifies(tmp_path: Path) -
 @pytest.mark.parametrize("leave_note", [True, False])
 async def test_a_newest_file_that_is_sealed_or_empty_is_no_break(tmp_path: Path, leave_note: bool) -> None:
     heads = await filled(tmp_path, 60, SMALL_FILE_BYTES)
-    sealed, last = ledger_paths(tmp_path)[-2:]
+    sealed, last = EGRESS.paths(tmp_path)[-2:]
     if leave_note:
         last.write_bytes(b"")
         (tmp_path / NOTE_NAME).write_bytes(pack_note(heads[int(last.stem) - 2]))

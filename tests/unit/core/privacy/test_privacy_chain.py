@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weftmesh.core.errors import InvalidInputError
-from weftmesh.core.privacy.chain import GENESIS, Break, Head, Record, hash_of, mismatch, pack, parse_head, unpack
+from weftmesh.core.hash_chain import GENESIS, Break, Head, Record, hash_of, mismatch, parse_head
+from weftmesh.core.privacy.chain import EgressRecord, pack, unpack
 from weftmesh.core.privacy.egress import PEER_BYTES_MAX, WHY_BYTES_MAX, Egress, EgressClass, check_egress
 
 DIGEST = hashlib.sha256(b"payload").digest()
@@ -29,12 +30,12 @@ records = st.builds(
 
 
 @given(records)
-def test_a_record_comes_back_as_it_was_packed(row: Record) -> None:
+def test_a_record_comes_back_as_it_was_packed(row: EgressRecord) -> None:
     assert unpack(pack(row)) == row
 
 
 @given(records, st.data())
-def test_a_changed_byte_changes_the_hash_and_never_crashes_the_reader(row: Record, data: st.DataObject) -> None:
+def test_a_changed_byte_changes_the_hash_and_never_crashes_the_reader(row: EgressRecord, data: st.DataObject) -> None:
     payload = bytearray(pack(row))
     payload[data.draw(st.integers(0, len(payload) - 1))] ^= data.draw(st.integers(1, 255))
     assert hash_of(bytes(payload)) != hash_of(pack(row))
@@ -48,7 +49,7 @@ def test_bytes_that_are_no_record_are_refused_with_a_reason(data: bytes) -> None
         unpack(data)
 
 
-def chained(head: Head, sequence: int, content: Egress | Break = EGRESS) -> tuple[Record, Head]:
+def chained(head: Head, sequence: int, content: Egress | Break = EGRESS) -> tuple[EgressRecord, Head]:
     row = Record(sequence, head.sequence, 0, head.hash, content)
     return row, Head(sequence, hash_of(pack(row)))
 

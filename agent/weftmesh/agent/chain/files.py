@@ -1,6 +1,6 @@
-"""The ledger's files as they are written: appended, synced, sealed when they are full.
+"""A chain's files as they are written: appended, synced, sealed when they are full.
 
-The calls block; the ledger makes them in a thread, one at a time. A sealed file is never opened for writing again.
+The calls block; whoever appends makes them in a thread, one at a time. A sealed file is never opened for writing again.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from weftmesh.agent.privacy.reading import Part, file_name, ledger_paths, size_of
-from weftmesh.agent.privacy.recovery import NOTE_NAME, pack_note
+from weftmesh.agent.chain.reading import Form, Part, size_of
+from weftmesh.agent.chain.recovery import NOTE_NAME, pack_note
 from weftmesh.agent.raft.log.disk import Disk
-from weftmesh.core.privacy.chain import Head
+from weftmesh.core.hash_chain import Head
 from weftmesh.runtime.files import PRIVATE_FILE_MODE
 from weftmesh.runtime.frames import HEADER_BYTES, frames
 
@@ -23,12 +23,19 @@ _SEALED_MODE: Final = 0o400
 _FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-class LedgerFiles:
+class ChainFiles:
     """Appends to the newest file, at `end_bytes` of `path`; files are made when something is first written to them."""
 
     def __init__(
-        self, directory: Path, disk: Disk, path: Path, end_bytes: int, file_bytes_max: int = FILE_BYTES_MAX
+        self,
+        directory: Path,
+        form: Form[Any],
+        disk: Disk,
+        path: Path,
+        end_bytes: int,
+        file_bytes_max: int = FILE_BYTES_MAX,
     ) -> None:
+        self._form = form
         self._directory = directory
         self._disk = disk
         self._path = path
@@ -68,9 +75,18 @@ class LedgerFiles:
 
     def parts(self) -> list[Part]:
         """Every file as far as it is acknowledged."""
-        sealed = [path for path in ledger_paths(self._directory) if path != self._path]
+        sealed = [path for path in self._form.paths(self._directory) if path != self._path]
         newest = [Part(self._path, self._end_bytes)] if self._end_bytes else []
         return [Part(path, size_of(path)) for path in sealed] + newest
+
+    def drop(self, path: Path) -> None:
+        """Remove a sealed file.
+
+        Raises:
+            OSError: the disk refused.
+        """
+        self._disk.unlink(path)
+        self._disk.sync_directory(self._directory)
 
     def close(self) -> None:
         """Close everything."""
@@ -97,7 +113,7 @@ class LedgerFiles:
             os.ftruncate(full, self._end_bytes)
             self._disk.sync_data(full)
         self.sync_note()
-        path = self._directory / file_name(first_sequence)
+        path = self._directory / self._form.file_name(first_sequence)
         self._file = self._open(path)
         self._path, self._end_bytes, self._trim = path, 0, True
         # Only now: after a crash before this the node goes on in the old file, or in the empty new one.

@@ -1,6 +1,6 @@
-"""Where the ledger goes on when a node starts: behind its last record, behind what a crash cut short, or at a break.
+"""Where a chain goes on when a node starts: behind its last record, behind what a crash cut short, or at a break.
 
-Two things tell what was acknowledged: the note that the ledger writes after every sync and before it answers, which
+Two things tell what was acknowledged: the note that the chain writes after every sync and before it answers, which
 outlives the process; and `durable_sequence` in the records, which outlives a power cut. What lies behind all that was
 acknowledged and does not verify is cut off. Anything else that does not verify is a break: the file stays as it is, and
 a new one begins with a record that names the break. Nothing is written here.
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from weftmesh.agent.privacy.reading import Part, file_name, is_sealed, ledger_paths, read_part, size_of
-from weftmesh.core.privacy.chain import GENESIS, Head, mismatch
+from weftmesh.agent.chain.reading import ContentT, Form, Part, is_sealed, read_part, size_of
+from weftmesh.core.hash_chain import GENESIS, Head, mismatch
 
 NOTE_NAME: Final = "acknowledged"
 _NOTE: Final = struct.Struct(">Q32s")
@@ -25,7 +25,7 @@ NOTE_BYTES: Final = _NOTE.size + _SUM.size
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """How the ledger goes on.
+    """How the chain goes on.
 
     Attributes:
         head: the last record that can be read.
@@ -63,17 +63,17 @@ class _Scan:
     """What does not fit first; empty where everything does."""
 
 
-def resume(directory: Path, noted: Head | None) -> Resumption:
-    """How the ledger in `directory` goes on, by what is there and by the note of what was acknowledged, if any.
+def resume(directory: Path, form: Form[ContentT], noted: Head | None) -> Resumption:
+    """How the chain in `directory` goes on, by what is there and by the note of what was acknowledged, if any.
 
     Raises:
         OSError: the directory cannot be read.
     """
-    paths = ledger_paths(directory)
-    newest = paths[-1] if paths else directory / file_name(1)
+    paths = form.paths(directory)
+    newest = paths[-1] if paths else directory / form.file_name(1)
     scan = _Scan(newest)
     for path in reversed(paths):
-        scan = _scan(path, noted)
+        scan = _scan(path, form, noted)
         if scan.highest_sequence:
             break
     known_sequence = max(noted.sequence if noted else 0, scan.durable_sequence)
@@ -81,16 +81,16 @@ def resume(directory: Path, noted: Head | None) -> Resumption:
     broken = _broken(scan, known_sequence, newest, sealed=sealed)
     if broken:
         following = max(known_sequence, scan.highest_sequence) + 1
-        return Resumption(scan.last, following, directory / file_name(following), 0, broken)
+        return Resumption(scan.last, following, directory / form.file_name(following), 0, broken)
     following = scan.good.sequence + 1
     if sealed:
-        return Resumption(scan.good, following, directory / file_name(following), 0)
+        return Resumption(scan.good, following, directory / form.file_name(following), 0)
     return Resumption(scan.good, following, newest, scan.good_end_bytes if scan.path == newest else 0)
 
 
-def _scan(path: Path, noted: Head | None) -> _Scan:
+def _scan(path: Path, form: Form[ContentT], noted: Head | None) -> _Scan:
     scan = _Scan(path)
-    for piece in read_part(Part(path, size_of(path))):
+    for piece in read_part(Part(path, size_of(path)), form.codec):
         problem = piece.found
         if piece.record is not None:
             # The first one follows a record of the file before, which only a verification reads.
