@@ -53,6 +53,8 @@ CONCURRENT_CALLS_MAX: Final = 4_096
 KEEPALIVE_TIME_MS: Final = 10_000
 """A connection without traffic is probed this often: a peer that lost power leaves no other trace."""
 KEEPALIVE_TIMEOUT_MS: Final = 5_000
+CONNECT_TIMEOUT_MS: Final = 5_000
+"""From dialling to the server's first frame, which takes three round trips and two processors that may be slow."""
 RECONNECT_BACKOFF_MIN_MS: Final = 100
 RECONNECT_BACKOFF_MAX_MS: Final = 2_000
 """A node that is back is found within this time."""
@@ -82,7 +84,8 @@ def channel_options(max_message_bytes: int = MESSAGE_BYTES_MAX) -> Options:
     return [
         *_common_options(max_message_bytes),
         ("grpc.initial_reconnect_backoff_ms", RECONNECT_BACKOFF_MIN_MS),
-        ("grpc.min_reconnect_backoff_ms", RECONNECT_BACKOFF_MIN_MS),
+        # Also how long an attempt may take; the pause itself follows from the two others.
+        ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
         ("grpc.max_reconnect_backoff_ms", RECONNECT_BACKOFF_MAX_MS),
         # Peers are named in the configuration; a proxy from the environment is never meant for them.
         ("grpc.enable_http_proxy", 0),
