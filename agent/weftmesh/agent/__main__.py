@@ -19,6 +19,7 @@ import uvloop
 from weftmesh.agent.compose import Node
 from weftmesh.agent.reloading import Reloading
 from weftmesh.core.errors import WeftmeshError
+from weftmesh.core.features.levels import UnsupportedLevelError
 from weftmesh.runtime.config import Config, load_config
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
@@ -81,7 +82,7 @@ def main() -> None:
         uvloop.run(run_node(config, read))
     except WeftmeshError as error:
         structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
-        sys.exit(EXIT_FAILED)
+        sys.exit(EXIT_CONFIG if isinstance(error, UnsupportedLevelError) else EXIT_FAILED)
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

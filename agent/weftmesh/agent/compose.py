@@ -21,6 +21,8 @@ from weftmesh.agent.board.room import BoardRoom
 from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.enrolment.joining import become_member
 from weftmesh.agent.features import Features
+from weftmesh.agent.features.census import Census
+from weftmesh.agent.features.data_dir import check_data_dir
 from weftmesh.agent.features.room import FeaturesRoom
 from weftmesh.agent.learning.room import LearningRoom
 from weftmesh.agent.mesh_room import MeshRoom
@@ -80,6 +82,7 @@ class Node:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._record = NodeRecord.load(config.node.data_dir)
+        check_data_dir(config.node.data_dir)
         self._store = identity_store(config.node.data_dir)
         self._identity = NodeIdentity(self._store.load())
         self._seeds = load_seeds(config.node.data_dir)
@@ -131,7 +134,7 @@ class Node:
         upstream = run_dir / "internal" / "grpc.sock"
         relay = LocalSocketRelay(run_dir / "api.sock", upstream, group=self._config.mesh.group)
         callers = Callers(self._record.node, self._record.cluster, relay.nonce, self._standing.is_member)
-        features = Features(self._record.node, mesh, self._dial)
+        features = Features(mesh, Census(self._record.node, self._dial))
         ground = Ground(
             self._config, self._identity, self._homes, callers, self._clock, self._dial, self._new_ulid, features
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import grpc
 
@@ -35,8 +35,20 @@ class Support:
     """Why there is no answer."""
 
 
+class Asks(Protocol):
+    """Whoever knows what members support."""
+
+    async def ask(self, members: Mapping[str, str], timeout_s: float = ASK_S) -> list[Support]:
+        """What each of these says, sorted by name.
+
+        Args:
+            members: name to host:port.
+            timeout_s: for each.
+        """
+
+
 class Census:
-    """Asks members.
+    """Asks the members themselves; implements `Asks`.
 
     Args:
         node: this one, which is not asked.
@@ -50,12 +62,7 @@ class Census:
         self._supported = supported
 
     async def ask(self, members: Mapping[str, str], timeout_s: float = ASK_S) -> list[Support]:
-        """What each of these says, sorted by name.
-
-        Args:
-            members: name to host:port.
-            timeout_s: for each.
-        """
+        """See Asks."""
         free = asyncio.Semaphore(ASKED_AT_ONCE)
 
         async def one(name: str, address: str) -> Support:

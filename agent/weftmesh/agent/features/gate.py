@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weftmesh.agent.board.homes import Home
-from weftmesh.agent.features.census import Census, Dial, in_words
+from weftmesh.agent.features.census import Asks, in_words
 from weftmesh.core.errors import PreconditionError
 from weftmesh.core.features.levels import FIRST_LEVEL, SUPPORTED_LEVEL, Feature
 
@@ -12,15 +12,14 @@ class Features:
     """What the mesh can take in now, as this node has applied the log.
 
     Args:
-        node: this one.
         mesh: the replicated log.
-        dial: opens a channel to a member.
+        census: asks members what they support.
         supported: what this build can take in.
     """
 
-    def __init__(self, node: str, mesh: Home, dial: Dial, supported: int = SUPPORTED_LEVEL) -> None:
+    def __init__(self, mesh: Home, census: Asks, supported: int = SUPPORTED_LEVEL) -> None:
         self.supported = supported
-        self.census = Census(node, dial, supported)
+        self.census = census
         self._mesh = mesh
 
     @property

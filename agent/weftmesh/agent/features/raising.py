@@ -75,7 +75,8 @@ class Raising:
 
     async def _lags(self, members: dict[str, str], wanted: int) -> bool:
         """Whether somebody cannot take `wanted` in. Whoever lagged at the last look is asked before all others."""
-        for asked in ({name: at for name, at in self._lagging.items() if members.get(name) == at}, members):
+        lagged = {name: at for name, at in self._lagging.items() if members.get(name) == at}
+        for asked in (lagged, members) if lagged else (members,):
             lagging = [one for one in await self._features.census.ask(asked) if one.level < wanted]
             if lagging:
                 first = lagging[0].node

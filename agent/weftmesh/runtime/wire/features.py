@@ -8,9 +8,10 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.core.board.commands import Header
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
-from weftmesh.core.features.levels import check_supported
+from weftmesh.core.features.levels import FIRST_LEVEL, check_supported
 from weftmesh.core.features.machine import FeatureLevel, LevelRaised, RaiseLevel
 from weftmesh.mesh.v1 import features_pb2
+from weftmesh.runtime.wire.machine_rows import BOARD, FEATURES, RowSorter
 
 
 def encode_features_command(command: RaiseLevel) -> features_pb2.FeaturesCommand:
@@ -45,6 +46,20 @@ def features_rows(state: Iterable[LevelRaised]) -> Iterator[bytes]:
         yield row.SerializeToString(deterministic=True)
 
 
+def level_of_rows(rows: Iterable[bytes]) -> int:
+    """The feature level of a snapshot, which needs its first rows only; also one that this build does not support.
+
+    Args:
+        rows: of all machines, as they stand in the snapshot.
+
+    Raises:
+        DataCorruptionError: a row before the board's does not parse.
+    """
+    sorter = RowSorter(rows)
+    next(iter(sorter.rows_of(BOARD)), None)
+    return max((_parsed(row).level for row in sorter.rows_of(FEATURES)), default=FIRST_LEVEL)
+
+
 def features_from_rows(rows: Iterable[bytes]) -> FeatureLevel:
     """Return the machine whose rows these are; an empty one when there are none.
 
@@ -56,12 +71,16 @@ def features_from_rows(rows: Iterable[bytes]) -> FeatureLevel:
 
 
 def _row(data: bytes) -> LevelRaised:
-    try:
-        row = features_pb2.FeaturesRow.FromString(data)
-    except DecodeError as error:
-        raise _damaged(str(error)) from error
+    row = _parsed(data)
     check_supported(row.level, "this state")
     return LevelRaised(row.level, tuple(row.members), row.actor, row.stamp)
+
+
+def _parsed(data: bytes) -> features_pb2.FeaturesRow:
+    try:
+        return features_pb2.FeaturesRow.FromString(data)
+    except DecodeError as error:
+        raise _damaged(str(error)) from error
 
 
 def _thaw(rows: list[LevelRaised]) -> FeatureLevel:
