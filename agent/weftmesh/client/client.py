@@ -24,6 +24,7 @@ from weftmesh.client.recovery import RecoveryApi
 from weftmesh.client.requests import Write, as_write
 from weftmesh.client.stream import Answer, WriteStream
 from weftmesh.client.target import Identity, default_target, open_channel, somebody_listens
+from weftmesh.client.trust import TrustApi
 from weftmesh.client.watching import WatchCursor, watch
 from weftmesh.core.errors import WeftmeshError
 
@@ -34,6 +35,7 @@ class Client:
     Attributes:
         board: the board's calls with one answer.
         mesh: the mesh's calls.
+        trust: certificates: who shows which, revocations, the authority's rotation.
         backup: the stream of a backup's parts.
         audit: audits of the mesh.
         recovery: the way out when a majority is gone for good.
@@ -50,6 +52,7 @@ class Client:
         self._stream = WriteStream(stub.Write, target)
         self.board = BoardApi(calls, self._stream)
         self.mesh = MeshApi(calls)
+        self.trust = TrustApi(calls)
         self.backup = BackupApi(calls)
         self.audit = AuditApi(calls)
         self.recovery = RecoveryApi(calls)

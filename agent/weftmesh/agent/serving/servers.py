@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from weftmesh.agent.raft.peers.transport import SERVER_OPTIONS
 from weftmesh.agent.serving.guard import Guard
 from weftmesh.agent.serving.services import Door, Service
+from weftmesh.agent.trust.interceptor import RevocationInterceptor
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.errors import PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2
@@ -39,7 +40,9 @@ class Servers:
     this node has a quorum, so that a load balancer may prefer a node that can write.
     """
 
-    def __init__(self, config: Config, identity: NodeIdentity, upstream: Path, guard: Guard) -> None:
+    def __init__(
+        self, config: Config, identity: NodeIdentity, upstream: Path, guard: Guard, revocations: RevocationInterceptor
+    ) -> None:
         self._listen = config.mesh.listen
         self._upstream = upstream
         self._identity = identity
@@ -49,7 +52,7 @@ class Servers:
             "grpc.max_concurrent_streams": MESH_STREAMS_MAX,
             "grpc.max_allowed_incoming_connections": guard.connections_max,
         }
-        self._mesh = _server(config.limits.max_message_bytes, guard, further)
+        self._mesh = _server(config.limits.max_message_bytes, guard, further, revocations)
         self._local = _server(config.limits.max_message_bytes, guard)
 
     def add(self, services: list[Service]) -> None:
@@ -99,9 +102,14 @@ class Servers:
         await self._local.stop(STOP_GRACE_S)
 
 
-def _server(max_message_bytes: int, guard: Guard, further: Mapping[str, int] = MappingProxyType({})) -> grpc.aio.Server:
+def _server(
+    max_message_bytes: int,
+    guard: Guard,
+    further: Mapping[str, int] = MappingProxyType({}),
+    *innermost: grpc.aio.ServerInterceptor,
+) -> grpc.aio.Server:
     return grpc.aio.server(
-        interceptors=[GateInterceptor(guard.calls), ErrorInterceptor()],
+        interceptors=[GateInterceptor(guard.calls), ErrorInterceptor(), *innermost],
         options=list((dict(server_options(max_message_bytes)) | dict(further)).items()),
         maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
     )

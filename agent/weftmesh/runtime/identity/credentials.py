@@ -101,6 +101,11 @@ def open_channel(identity: NodeIdentity, node: str, address: str, options: Seque
     return _channel(address, credentials, node_dns_name(node, material.cluster), options)
 
 
+def refused_channel(node: str) -> grpc.aio.Channel:
+    """A channel on which every call fails at once: to a node that may not be called, for callers that expect one."""
+    return grpc.aio.insecure_channel(f"unix:/dev/null/certificates-of-{node}-are-revoked", list(channel_options()))
+
+
 def open_enrollment_channel(authority_pem: bytes, address: str, options: Sequence[Option] = ()) -> grpc.aio.Channel:
     """Open a channel to an enrolment port whose authority was compared with the pin."""
     return _channel(address, grpc.ssl_channel_credentials(authority_pem), ENROLLMENT_DNS_NAME, options)

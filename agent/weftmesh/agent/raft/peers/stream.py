@@ -129,6 +129,10 @@ class PeerStream:
         self._task.cancel()
         return self._task
 
+    def cut(self) -> None:
+        """Drop the stream under way; another attempt follows, and whoever dials may refuse it."""
+        self._end()
+
     def hurry(self) -> None:
         """The peer is known to be up: do not wait for the next attempt."""
         self._hurried.set()

@@ -271,6 +271,12 @@ class GrpcTransport:
         stream = self._streams.get(peer)
         return stream is not None and stream.connected
 
+    def cut(self, name: str) -> None:
+        """Drop what is sent to a peer now: it may no longer be called."""
+        self._snapshots.drop(name)
+        if stream := self._streams.get(name):
+            stream.cut()
+
     def _hurry(self, name: str) -> None:
         if stream := self._streams.get(name):
             stream.hurry()

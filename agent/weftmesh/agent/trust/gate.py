@@ -1,0 +1,93 @@
+"""Which certificates the mesh no longer takes: asked before each call over the mesh port, and before one to a peer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import grpc
+from cryptography import x509
+
+from weftmesh.core.errors import InvalidInputError, UnauthenticatedError
+from weftmesh.core.trust.machine import Trust
+from weftmesh.core.trust.rows import Revocation
+from weftmesh.runtime.identity.certificates import key_sha256, node_of, serial_text
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+CERTIFICATES_REMEMBERED: Final = 1_024
+"""Parsed once each: a call brings its certificate as text."""
+CERTIFICATE_REVOKED: Final = "CERTIFICATE_REVOKED"
+_PEER_CERTIFICATE: Final = "x509_pem_cert"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a certificate says that a revocation may be about; `node` is empty when it names none."""
+
+    node: str
+    serial: str
+    key_sha256: str
+
+
+class Gate:
+    """Knows what is revoked, as this node's replica has it.
+
+    Args:
+        trust: the machine as it is now; a snapshot may replace it.
+    """
+
+    def __init__(self, trust: Callable[[], Trust]) -> None:
+        self._trust = trust
+
+    def check_call(self, context: Context) -> None:
+        """Refuse a call whose caller shows a revoked certificate.
+
+        Raises:
+            UnauthenticatedError: CERTIFICATE_REVOKED.
+        """
+        if self._trust().read.any_revoked:
+            for pem in context.auth_context().get(_PEER_CERTIFICATE, ()):
+                self.check_certificate(pem)
+
+    def check_certificate(self, pem: bytes) -> None:
+        """Refuse a certificate that is revoked.
+
+        Raises:
+            UnauthenticatedError: CERTIFICATE_REVOKED.
+        """
+        shown = shown_by(pem)
+        revocation = self._trust().read.revocation_of(shown.node, shown.serial, shown.key_sha256)
+        if revocation is not None:
+            raise UnauthenticatedError(told_of(shown, revocation), reason=CERTIFICATE_REVOKED)
+
+    def is_revoked(self, shown: Shown) -> bool:
+        """Whether a certificate is of no use any more."""
+        return self._trust().read.revocation_of(shown.node, shown.serial, shown.key_sha256) is not None
+
+    def may_dial(self, node: str) -> bool:
+        """Whether a node may be called: not while everything it had is revoked and it was given nothing since."""
+        revocation = self._trust().read.node_revocation(node)
+        return revocation is None or bool(revocation.allowed_keys)
+
+
+def told_of(shown: Shown, revocation: Revocation) -> str:
+    """What a caller with a revoked certificate is told."""
+    node = shown.node or "this node"
+    return (
+        f"certificate {shown.serial} of {node} is revoked ({revocation.why}); to let {node} in again make a token for "
+        f"it on a member: weftmesh token create --for {node}, and there: weftmesh join --again LINE"
+    )
+
+
+@lru_cache(maxsize=CERTIFICATES_REMEMBERED)
+def shown_by(pem: bytes) -> Shown:
+    """What a certificate says; TLS has verified it, so it is one."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        node, _ = node_of(certificate)
+    except InvalidInputError:
+        node = ""
+    return Shown(node, serial_text(certificate), key_sha256(certificate))

@@ -1,0 +1,112 @@
+"""Turns calls with a revoked certificate away, and cuts those that are under way when it is revoked."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from inspect import isawaitable
+from typing import Any
+
+import grpc
+import structlog
+
+from weftmesh.agent.trust.gate import Context, Gate
+from weftmesh.core.errors import UnauthenticatedError, WeftmeshError
+
+_Behavior = Callable[[Any, Any], Any]
+
+log = structlog.get_logger("weftmesh.trust")
+
+
+class RevocationInterceptor(grpc.aio.ServerInterceptor):
+    """Stands before every method of the mesh port, inside the interceptor that turns errors into statuses."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._open: dict[Context, asyncio.Task[Any]] = {}
+        self._cut: set[Context] = set()
+
+    def cut(self) -> int:
+        """End every call under way whose certificate is revoked by now; returns how many."""
+        found = [context for context in self._open if _is_refused(self._gate, context)]
+        for context in found:
+            self._cut.add(context)
+            self._open[context].cancel()
+        if found:
+            log.warning("calls with a revoked certificate were cut", calls=len(found))
+        return len(found)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap the method's handler; None for a method that nobody serves."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        parse, serialize = handler.request_deserializer, handler.response_serializer
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(self._answering(handler.unary_unary), parse, serialize)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream), parse, serialize)
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(self._answering(handler.stream_unary), parse, serialize)
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream), parse, serialize)
+        return handler
+
+    def _answering(self, behavior: _Behavior) -> _Behavior:
+        @functools.wraps(behavior)
+        async def answer(request: Any, context: Context) -> Any:
+            with self._admitted(context):
+                response = behavior(request, context)
+                return await response if isawaitable(response) else response
+
+        return answer
+
+    def _streaming(self, behavior: _Behavior) -> _Behavior:
+        @functools.wraps(behavior)
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            with self._admitted(context):
+                responses = behavior(request, context)
+                if isawaitable(responses):
+                    # The handler answers through context.write.
+                    await responses
+                    return
+                async with aclosing(responses):
+                    async for response in responses:
+                        yield response
+
+        return stream
+
+    @contextmanager
+    def _admitted(self, context: Context) -> Iterator[None]:
+        """Raises UnauthenticatedError for a certificate that is revoked, or that comes to be while the call goes on."""
+        self._gate.check_call(context)
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101, handlers run in tasks
+        self._open[context] = task
+        try:
+            yield
+        except asyncio.CancelledError:
+            if context not in self._cut:
+                raise
+            task.uncancel()
+            self._gate.check_call(context)
+            raise
+        finally:
+            self._cut.discard(context)
+            del self._open[context]
+
+
+def _is_refused(gate: Gate, context: Context) -> bool:
+    try:
+        gate.check_call(context)
+    except UnauthenticatedError:
+        return True
+    except WeftmeshError:
+        return False
+    return False
