@@ -128,6 +128,11 @@ test-platform: $(SETUP) ## Installs, runs, upgrades and removes the RPM in conta
 	sh tests/platform/install.sh
 	$(BIN)/pytest -m platform tests/platform
 
+.PHONY: test-vm
+test-vm: $(SETUP) ## A mesh in a virtual machine: limits, priorities, reboots, power cuts: half an hour, needs root
+	sh tests/vm/install.sh
+	$(BIN)/pytest -s -m vm tests/vm
+
 .PHONY: lock
 lock: ## Renews the lock files (needs uv)
 	$(COMPILE) --extra learner --group dev --output-file requirements/dev.txt

@@ -1,0 +1,91 @@
+"""Three nodes on one machine: the packaged unit, and two more of its kind that differ in where their files are."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from tests.vm.machine import Machine
+
+NODES = (1, 2, 3)
+SETTLED_TIMEOUT_S = 600.0
+CLI_TIMEOUT_S = 120.0
+
+
+def suffix(number: int) -> str:
+    """What the names of a node's directories end with; the first node has those of the package."""
+    return "" if number == 1 else f"-{number}"
+
+
+def unit(number: int) -> str:
+    """The unit of a node."""
+    return f"weftmesh-agent{suffix(number)}.service"
+
+
+def config(number: int) -> str:
+    """The configuration file of a node."""
+    return f"/etc/weftmesh{suffix(number)}/weftmesh.toml"
+
+
+def socket(number: int) -> str:
+    """The local socket of a node."""
+    return f"/run/weftmesh{suffix(number)}/api.sock"
+
+
+def weftmesh(machine: Machine, number: int, *words: str) -> str:
+    """Run the command line for a node."""
+    options = ("--config", config(number), "--timeout", str(CLI_TIMEOUT_S))
+    return machine.run("weftmesh", *options, *words).out
+
+
+def install(machine: Machine) -> None:
+    """Install the packages; rpm of this system knows of none of its own, so requirements are not asked."""
+    machine.run("sh", "-c", "rpm -U --nodeps /host/packages/*.rpm", timeout_s=900.0)
+
+
+def found(machine: Machine) -> None:
+    """Found the mesh, and enable what starts it at each boot."""
+    packaged = machine.run("cat", f"/usr/lib/systemd/system/{unit(1)}").out
+    for number in NODES[1:]:
+        machine.write(f"/etc/systemd/system/{unit(number)}", _moved(packaged, number))
+    machine.run("systemctl", "daemon-reload")
+    weftmesh(machine, 1, "init", "--cluster", "plant", "--advertise", "127.0.0.1:7450")
+    machine.run("systemctl", "enable", "--now", "weftmesh.target")
+    machine.wait_until(unit(1), "ActiveState", "active")
+    for number in NODES[1:]:
+        line = weftmesh(machine, 1, "token", "create").split()
+        places = ("--data-dir", f"/var/lib/weftmesh-{number}", "--run-dir", f"/run/weftmesh-{number}")
+        named = ("--name", f"node{number}", *_addresses(number), *places)
+        weftmesh(machine, number, *line[line.index("join") :], *named)
+        machine.run("systemctl", "enable", "--now", unit(number))
+        settle(machine, number)
+
+
+def settle(machine: Machine, voters: int = len(NODES)) -> None:
+    """Return when the first node sees a quorum of so many voters."""
+    deadline = time.monotonic() + SETTLED_TIMEOUT_S
+    while True:
+        answer = machine.run("weftmesh", "--json", "status", check=False)
+        status = json.loads(answer.out) if answer.code == 0 else {}
+        voting = [one for one in status.get("members", []) if one["role"] != "observer"]
+        if status.get("quorum") and len(voting) == voters:
+            return
+        assert time.monotonic() < deadline, answer.out + answer.err
+        time.sleep(1.0)
+
+
+def _addresses(number: int) -> tuple[str, ...]:
+    port = 7440 + 10 * number
+    here = f"127.0.0.1:{port}"
+    return ("--listen", here, "--advertise", here, "--enroll", f"127.0.0.1:{port + 1}")
+
+
+def _moved(packaged: str, number: int) -> str:
+    changes = {
+        "ExecStart=/usr/bin/weftmeshd": f"ExecStart=/usr/bin/weftmeshd --config {config(number)}",
+        "StateDirectory=weftmesh": f"StateDirectory=weftmesh-{number}",
+        "RuntimeDirectory=weftmesh": f"RuntimeDirectory=weftmesh-{number}",
+    }
+    lines = [changes.get(line, line) for line in packaged.splitlines()]
+    assert sum(line in changes.values() for line in lines) == len(changes), packaged
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,84 @@
+"""Limits of memory, tasks and processor time of our units, enforced by the kernel while the mesh serves."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pytest
+from tests.vm import mesh
+from tests.vm.load import Load, longest_silence_s, tasks_of
+from tests.vm.machine import Machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(3_600)]
+
+SLICE = "/sys/fs/cgroup/weftmesh.slice"
+AGENT = "weftmesh-agent.service"
+MIB = 1024 * 1024
+LIMITS = {
+    "": ("max", 4096 * MIB, 2048, 100),
+    f"/{AGENT}": (1024 * MIB, 1536 * MIB, 256, 200),
+    "/weftmesh-coordinator.service": (512 * MIB, 768 * MIB, 64, 50),
+    "/weftmesh-router.service": (256 * MIB, 512 * MIB, 128, 300),
+}
+FILES = ("memory.high", "memory.max", "pids.max", "cpu.weight")
+SHARE_TOLERANCE = 0.05
+SPIN_S = 30.0
+HOLD_S = 20.0
+KILLED = -9
+
+
+@pytest.mark.parametrize("group", LIMITS)
+def test_the_kernel_has_the_limits_of_the_unit(group: str, machine: Machine) -> None:
+    found = machine.run("cat", *(f"{SLICE}{group}/{name}" for name in FILES)).out.split()
+    assert found == [str(value) for value in LIMITS[group]]
+
+
+def test_processor_time_is_shared_by_weight(machine: Machine) -> None:
+    groups = [group for group in LIMITS if group]
+    weights = [LIMITS[group][3] for group in groups]
+    words = ["python3.12", "/host/guest/spin.py", str(SPIN_S), *(f"{SLICE}{group}" for group in groups)]
+    used_s = json.loads(machine.run(*words).out)
+    shares = [one / sum(used_s) for one in used_s]
+    expected = [weight / sum(weights) for weight in weights]
+    for group, weight, share, wanted in zip(groups, weights, shares, expected, strict=True):
+        print(f"\n{group[1:]}: weight {weight}, {share:.3f} of what was had, {wanted:.3f} by weight", end="")
+    assert shares == pytest.approx(expected, abs=SHARE_TOLERANCE)
+
+
+def test_what_forks_without_end_is_stopped_and_every_node_serves(machine: Machine) -> None:
+    with Load(machine, "forks") as load:
+        before = len(load.answers())
+        words = ("python3.12", "/host/guest/forks.py", f"{SLICE}/{AGENT}", str(HOLD_S))
+        forked = json.loads(machine.run(*words).out)
+        answers = load.answers()[before:]
+    print(f"\n{forked['children']} forks in {AGENT}, then {errno.errorcode[forked['errno']]}; meanwhile", end=" ")
+    print(f"{len(answers)} writes, none for {longest_silence_s(answers, mesh.NODES):.1f} s at the longest")
+    assert forked["errno"] == errno.EAGAIN
+    assert forked["pids.current"] == forked["pids.max"] == "256"
+    assert forked["pids.events"] != "max 0"
+    assert {one["node"] for one in answers if "name" in one} == set(mesh.NODES)
+    assert [one for one in answers if "failed" in one] == []
+    assert machine.shown(AGENT, "NRestarts")["NRestarts"] == "0"
+
+
+def test_what_takes_all_memory_is_killed_and_the_unit_starts_again(machine: Machine) -> None:
+    # Below MemoryMax= there is MemoryHigh=, which slows down whoever goes beyond it until it never gets there.
+    machine.run("systemctl", "set-property", "--runtime", AGENT, "MemoryHigh=infinity")
+    restarts = int(machine.shown(AGENT, "NRestarts")["NRestarts"])
+    with Load(machine, "memory") as load:
+        hog = machine.run("python3.12", "/host/guest/hog.py", f"{SLICE}/{AGENT}", "2000", "600", check=False)
+        machine.wait_until(AGENT, "NRestarts", str(restarts + 1))
+        machine.wait_until(AGENT, "ActiveState", "active")
+        mesh.settle(machine)
+        load.wait_for(10)
+        answers = load.answers()
+    others = longest_silence_s(answers, mesh.NODES[1:])
+    print(f"\nkilled at MemoryMax; the two other nodes were silent for {others:.1f} s at the longest", end=" ")
+    print(f"of {answers[-1]['at_s'] - answers[0]['at_s']:.0f} s, the unit's own node for", end=" ")
+    print(f"{longest_silence_s(answers, mesh.NODES[:1]):.1f} s")
+    assert hog.code == KILLED
+    assert "killed by the OOM killer" in machine.run("journalctl", "--no-pager", "-u", AGENT).out
+    acknowledged = {one["name"] for one in answers if "name" in one}
+    for number in mesh.NODES:
+        assert acknowledged <= tasks_of(machine, number).keys()

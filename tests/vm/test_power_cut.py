@@ -1,0 +1,122 @@
+"""Power cuts under load, on a disk that loses what was not flushed: what was acknowledged is there afterwards."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.vm import mesh
+from tests.vm.conftest import copy_of
+from tests.vm.kernel import Kernel
+from tests.vm.load import Load, tasks_of
+from tests.vm.machine import Machine
+from tests.vm.nbd import Server
+from tests.vm.volatile_disk import Cut, VolatileDisk
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(7_200)]
+
+SEED = 20_261_122
+CUTS = 3
+WRITES_MIN = 30
+WAIT_MAX_S = 8.0
+"""Longer than what the file system flushes by itself is apart."""
+SYNCED, UNSYNCED = "/srv/synced", "/srv/unsynced"
+SIZE_BYTES = 100_000
+WRITE_FILES = f"head -c {SIZE_BYTES} /dev/zero | tee {SYNCED} > {UNSYNCED} && sync {SYNCED}"
+WITHOUT_SYNC = "[raft]\nfsync = false\n"
+
+
+class PowerSupply:
+    """A machine with a mesh on a volatile disk, and its switch.
+
+    Args:
+        kernel: what it is started with.
+        image: what its disk holds.
+        shared: what it sees as /host.
+        directory: of this machine alone.
+    """
+
+    def __init__(self, kernel: Kernel, image: Path, shared: Path, directory: Path) -> None:
+        self._image = image
+        self._path = directory / "nbd"
+        self.machine = Machine(kernel, f"driver=nbd,server.type=unix,server.path={self._path}", shared, directory)
+
+    def switch_on(self) -> None:
+        """Boot, and return when the mesh has a quorum of all nodes."""
+        began_s = time.monotonic()
+        self._path.unlink(missing_ok=True)
+        self._disk = VolatileDisk(self._image)
+        self._server = Server(self._disk, self._path)
+        self.machine.boot()
+        booted_s = time.monotonic()
+        mesh.settle(self.machine)
+        print(f"\nbooted {booted_s - began_s:.0f} s, quorum of three {time.monotonic() - booted_s:.0f} s later")
+
+    def cut(self, kept: Callable[[int], int]) -> Cut:
+        """Switch off under load, in the middle of whatever happens; see VolatileDisk.cut."""
+        self.machine.kill()
+        self._server.wait()
+        flushes = self._disk.flushes
+        cut = self._disk.cut(kept)
+        self._disk.close()
+        print(f"{flushes} flushes before; of {cut.unflushed} sectors after the last one {cut.lost} lost, ", end="")
+        print(f"{cut.older} with an older version")
+        return cut
+
+
+@pytest.fixture
+def supply(founded: Path, debian_kernel: Kernel, shared: Path, tmp_path: Path) -> PowerSupply:
+    return PowerSupply(debian_kernel, copy_of(founded, tmp_path), shared, tmp_path)
+
+
+def missing(machine: Machine, acknowledged: dict[str, str]) -> dict[int, int]:
+    """How many acknowledged writes each node lacks, or has with another title."""
+    return {number: len(acknowledged.items() - tasks_of(machine, number).items()) for number in mesh.NODES}
+
+
+def test_what_was_acknowledged_survives_power_cuts(supply: PowerSupply) -> None:
+    chance = random.Random(SEED)
+    acknowledged: dict[str, str] = {}
+    machine = supply.machine
+    try:
+        for number in range(1, CUTS + 1):
+            supply.switch_on()
+            assert set(missing(machine, acknowledged).values()) == {0}
+            with Load(machine, f"before cut {number}") as load:
+                load.wait_for(WRITES_MIN)
+                time.sleep(chance.uniform(0.0, WAIT_MAX_S))
+                machine.run("sh", "-c", WRITE_FILES)
+                supply.cut(lambda versions: chance.randint(0, versions))
+                print(f"cut {number}: {len(load.acknowledged())} writes acknowledged in this life")
+                acknowledged |= load.acknowledged()
+        supply.switch_on()
+        assert set(missing(machine, acknowledged).values()) == {0}
+        print(f"all {len(acknowledged)} are on every node")
+        assert int(machine.run("stat", "-c", "%s", SYNCED).out) == SIZE_BYTES
+        mesh.weftmesh(machine, 1, "verify")
+    finally:
+        machine.kill()
+
+
+def test_the_cut_is_one_since_nodes_that_do_not_sync_lose_writes(supply: PowerSupply) -> None:
+    machine = supply.machine
+    try:
+        supply.switch_on()
+        for number in mesh.NODES:
+            machine.write(str(Path(mesh.config(number)).parent / "conf.d/20-sync.toml"), WITHOUT_SYNC)
+        machine.run("sync")
+        machine.run("systemctl", "restart", *map(mesh.unit, mesh.NODES))
+        mesh.settle(machine)
+        with Load(machine, "not synced") as load:
+            load.wait_for(WRITES_MIN)
+            supply.cut(lambda _: 0)
+            acknowledged = load.acknowledged()
+        supply.switch_on()
+        lost = missing(machine, acknowledged)
+        print(f"of {len(acknowledged)} acknowledged writes the nodes lack {lost}")
+        assert min(lost.values()) > 0
+    finally:
+        machine.kill()
