@@ -91,6 +91,15 @@ class MetricsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """How long the audit log is kept, and whether changes are refused while it cannot be written."""
+
+    keep_days: int
+    keep_mib: int
+    strict: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """How much is logged, and in which form."""
 
@@ -118,6 +127,7 @@ class Config:
     raft: RaftConfig
     limits: LimitsConfig
     metrics: MetricsConfig
+    audit: AuditConfig
     log: LogConfig
     settings: tuple[Setting, ...]
 
@@ -260,6 +270,7 @@ def _build(settings: Mapping[tuple[str, str], Setting]) -> Config:
         raft=RaftConfig(**section("raft")),
         limits=LimitsConfig(**section("limits")),
         metrics=MetricsConfig(**section("metrics")),
+        audit=AuditConfig(**section("audit")),
         log=LogConfig(**section("log")),
         settings=tuple(settings.values()),
     )

@@ -164,6 +164,9 @@ def _rows() -> Iterator[Key]:
     yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256, live=True)
     yield from _limits_of_callers()
     yield Key("metrics", "listen", _address_or_none(), lambda _: "")
+    yield Key("audit", "keep_days", _integer(1, 36_500), lambda _: 400)
+    yield Key("audit", "keep_mib", _integer(2, 1_048_576), lambda _: 256)
+    yield Key("audit", "strict", _flag(), lambda _: False)
     yield Key("log", "level", _choice("debug", "info", "warning", "error"), lambda _: "info", live=True)
     yield Key("log", "format", _choice("console", "json"), lambda _: "console", live=True)
 

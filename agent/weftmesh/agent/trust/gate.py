@@ -14,6 +14,7 @@ from weftmesh.core.errors import InvalidInputError, UnauthenticatedError
 from weftmesh.core.trust.machine import Trust
 from weftmesh.core.trust.rows import Revocation
 from weftmesh.runtime.identity.certificates import key_sha256, node_of, serial_text
+from weftmesh.runtime.identity.chain import is_issued_by
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -43,29 +44,33 @@ class Gate:
         self._trust = trust
 
     def check_call(self, context: Context) -> None:
-        """Refuse a call whose caller shows a revoked certificate.
+        """Refuse a call whose caller shows a certificate that is no longer good.
 
         Raises:
             UnauthenticatedError: CERTIFICATE_REVOKED.
         """
-        if self._trust().read.any_revoked:
+        read = self._trust().read
+        if read.any_revoked or read.was_rotated:
             for pem in context.auth_context().get(_PEER_CERTIFICATE, ()):
                 self.check_certificate(pem)
 
     def check_certificate(self, pem: bytes) -> None:
-        """Refuse a certificate that is revoked.
+        """Refuse a certificate that is revoked, or was issued by an authority that is trusted no more.
 
         Raises:
             UnauthenticatedError: CERTIFICATE_REVOKED.
         """
-        shown = shown_by(pem)
-        revocation = self._trust().read.revocation_of(shown.node, shown.serial, shown.key_sha256)
+        shown, read = shown_by(pem), self._trust().read
+        # A connection outlives what its handshake went by.
+        if read.was_rotated and not is_issued_by_any(pem, tuple(one.certificate for one in read.authorities())):
+            raise UnauthenticatedError(
+                f"certificate {shown.serial} of {shown.node or 'this caller'} is of an authority that this mesh trusts "
+                "no more; connect with the one that was renewed, or join again",
+                reason=CERTIFICATE_REVOKED,
+            )
+        revocation = read.revocation_of(shown.node, shown.serial, shown.key_sha256)
         if revocation is not None:
             raise UnauthenticatedError(told_of(shown, revocation), reason=CERTIFICATE_REVOKED)
-
-    def is_revoked(self, shown: Shown) -> bool:
-        """Whether a certificate is of no use any more."""
-        return self._trust().read.revocation_of(shown.node, shown.serial, shown.key_sha256) is not None
 
     def may_dial(self, node: str) -> bool:
         """Whether a node may be called: not while everything it had is revoked and it was given nothing since."""
@@ -80,6 +85,13 @@ def told_of(shown: Shown, revocation: Revocation) -> str:
         f"certificate {shown.serial} of {node} is revoked ({revocation.why}); to let {node} in again make a token for "
         f"it on a member: weftmesh token create --for {node}, and there: weftmesh join --again LINE"
     )
+
+
+@lru_cache(maxsize=CERTIFICATES_REMEMBERED)
+def is_issued_by_any(pem: bytes, authorities_der: tuple[bytes, ...]) -> bool:
+    """Whether one of these authorities issued a certificate."""
+    certificate = x509.load_pem_x509_certificate(pem)
+    return any(is_issued_by(certificate, x509.load_der_x509_certificate(one)) for one in authorities_der)
 
 
 @lru_cache(maxsize=CERTIFICATES_REMEMBERED)

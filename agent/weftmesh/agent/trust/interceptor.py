@@ -1,4 +1,4 @@
-"""Turns calls with a revoked certificate away, and cuts those that are under way when it is revoked."""
+"""Turns calls with a certificate that is no longer good away, and cuts those that are under way when it becomes so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from weftmesh.agent.trust.gate import Context, Gate
-from weftmesh.core.errors import UnauthenticatedError, WeftmeshError
+from weftmesh.core.errors import UnauthenticatedError
 
 _Behavior = Callable[[Any, Any], Any]
 
@@ -29,13 +29,13 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         self._cut: set[Context] = set()
 
     def cut(self) -> int:
-        """End every call under way whose certificate is revoked by now; returns how many."""
+        """End every call under way whose certificate is good no longer; returns how many."""
         found = [context for context in self._open if _is_refused(self._gate, context)]
         for context in found:
             self._cut.add(context)
             self._open[context].cancel()
         if found:
-            log.warning("calls with a revoked certificate were cut", calls=len(found))
+            log.warning("calls with a certificate that is no longer good were cut", calls=len(found))
         return len(found)
 
     async def intercept_service(
@@ -107,6 +107,4 @@ def _is_refused(gate: Gate, context: Context) -> bool:
         gate.check_call(context)
     except UnauthenticatedError:
         return True
-    except WeftmeshError:
-        return False
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -18,9 +18,12 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.trust.commands import ReportCertificate
 from weftmesh.core.trust.rows import AuthorityState, Phase
 from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.store import IdentityStore
 
 LOOK_S: Final = 2.0
+RECONNECT_S: Final = 0.5
+"""Between two streams that are opened anew: never are all of a node's down at a time."""
 REPORT_S: Final = 5.0
 """For a report to be applied here."""
 
@@ -37,7 +40,8 @@ class TrustKeeper:
         admission: signs where the authority is, and renews this node's certificate.
         gate: says who is revoked.
         interceptor: cuts calls from them.
-        cut_stream: cuts what this node sends to one of them.
+        cut_stream: cuts what this node sends to a peer; it is connected anew, if it may be.
+        members: of the mesh.
         from_files: certificates come from elsewhere, and so does whom to trust.
     """
 
@@ -50,6 +54,7 @@ class TrustKeeper:
         gate: Gate,
         interceptor: RevocationInterceptor,
         cut_stream: Callable[[str], None],
+        members: Callable[[], Sequence[Seed]],
         *,
         from_files: bool = False,
     ) -> None:
@@ -60,6 +65,7 @@ class TrustKeeper:
         self._gate = gate
         self._interceptor = interceptor
         self._cut_stream = cut_stream
+        self._members = members
         self._from_files = from_files
         self._changed = asyncio.Event()
         self._revoked: frozenset[str] = frozenset()
@@ -75,14 +81,17 @@ class TrustKeeper:
         if revoked - self._revoked:
             self._identity.reopen_channels()
         self._revoked = revoked
-        self._tell_of_itself()
 
     async def run(self) -> None:
         """Run until cancelled."""
+        shown = self._identity.material.authority_sha256
         while True:
             self._changed.clear()
             try:
                 await self.step()
+                if shown != self._identity.material.authority_sha256:
+                    shown = self._identity.material.authority_sha256
+                    await self._reconnect()
             except (WeftmeshError, OSError) as error:
                 log.warning("this node is not in step with what the mesh trusts", why=str(error))
             # Its certificate may be renewed, and a node that could not be reached may be back.
@@ -102,8 +111,17 @@ class TrustKeeper:
             self._sign_with_the_issuing_one()
             if self._admission.is_stale(self._identity.material):
                 self._admission.renewing.hurry()
+        if self._tell_of_itself():
+            return
         if not self._is_in_step():
             await self._report()
+
+    async def _reconnect(self) -> None:
+        """Have peers see the certificate of the new authority before the old one is trusted no more, one by one."""
+        for member in self._members():
+            if member.name != self._identity.node:
+                self._cut_stream(member.name)
+                await asyncio.sleep(RECONNECT_S)
 
     def _is_in_step(self) -> bool:
         """Whether the log says of this node what is true; nothing has to be said while nobody ever changed trust."""
@@ -172,7 +190,8 @@ class TrustKeeper:
             return None
         return said.serial, said.key_sha256, said.authority, said.trusted, said.not_before_ms, said.not_after_ms
 
-    def _tell_of_itself(self) -> None:
+    def _tell_of_itself(self) -> bool:
+        """Whether this node's own certificate is revoked; the log has it once."""
         material = self._identity.material
         revocation = self._log.trust.read.revocation_of(material.node, material.serial, material.key_sha256)
         if revocation is not None and not self._told_of_itself:
@@ -184,3 +203,4 @@ class TrustKeeper:
                 by=revocation.actor,
             )
         self._told_of_itself = revocation is not None
+        return self._told_of_itself

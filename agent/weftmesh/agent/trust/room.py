@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from weftmesh.agent.enrolment.admission import Admission
+from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.rooms import Ground, Work
 from weftmesh.agent.serving.services import Door, Service, service
 from weftmesh.agent.trust.gate import Gate
@@ -44,7 +44,15 @@ class TrustRoom:
         identity, mesh = ground.identity, ground.homes.mesh
         from_files = ground.config.tls.from_files
         self._keeper = TrustKeeper(
-            identity, store, log_, admission, gate, interceptor, cut_stream, from_files=from_files
+            identity,
+            store,
+            log_,
+            admission,
+            gate,
+            interceptor,
+            cut_stream,
+            lambda: members_of(mesh.engine.status()),
+            from_files=from_files,
         )
         mesh.machine.on_trust(self._keeper.note)
         mesh.machine.on_restored(self._keeper.note)

@@ -33,7 +33,7 @@ def _node_options(function: C) -> C:
     return function
 
 
-def _settled(session: Session, options: dict[str, Any], dry_run: bool) -> tuple[Config, bool]:
+def _settled(session: Session, options: dict[str, Any], dry_run: bool, *, again: bool = False) -> tuple[Config, bool]:
     """The configuration, and whether it was written.
 
     Raises:
@@ -52,7 +52,7 @@ def _settled(session: Session, options: dict[str, Any], dry_run: bool) -> tuple[
     }
     given = {where: value for where, value in wanted.items() if value is not None}
     config, absent = settle(session.config_file, given, dry_run=dry_run)
-    if dry_run and (config.node.data_dir / "node.json").exists():
+    if dry_run and not again and (config.node.data_dir / "node.json").exists():
         raise AlreadyExistsError(f"{config.node.data_dir} belongs to a node already", reason="ALREADY_A_NODE")
     return config, absent and not dry_run
 
@@ -98,26 +98,38 @@ def init(session: Session, cluster: str, dry_run: bool, **options: Any) -> None:
 @command(None, "join")
 @click.argument("line", nargs=-1, required=True, metavar="LINE...")
 @click.option("--observer", is_flag=True, help="Get and serve the board without a vote, for good.")
+@click.option("--again", is_flag=True, help="This node is a member and has its data: only give it a new key.")
 @_node_options
 @dry_run_option
-async def join(session: Session, line: tuple[str, ...], observer: bool, dry_run: bool, **options: Any) -> None:
+async def join(
+    session: Session, line: tuple[str, ...], observer: bool, again: bool, dry_run: bool, **options: Any
+) -> None:
     """Enrol this node with LINE, the line that `weftmesh token create` printed on a member.
 
     It gets the log as an observer first, and votes once it has caught up. The node's key is made here and stays here.
     The line's fingerprint is compared before anything is sent. --dry-run checks the line's form and the configuration;
     it calls nobody.
+
+    --again is for a member whose certificate was revoked, or that was away while the authority was replaced: with a
+    line made for its name it gets a new key, and keeps its data. Stop its daemon first, and start it after.
     """
     from weftmesh.runtime.identity.founding import NodeRecord, join_cluster
     from weftmesh.runtime.identity.join_line import JoinLine
 
     parsed = JoinLine.parse(" ".join(line))
-    config, written = _settled(session, options, dry_run)
+    config, written = _settled(session, options, dry_run, again=again)
     if dry_run:
         where = f"at {parsed.address}"
         record = NodeRecord(where, config.node.name, config.mesh.advertise, founding=False, observer=observer)
     else:
         record = await join_cluster(
-            config, parsed, config.node.name, config.mesh.advertise, observer=observer, timeout_s=session.timeout_s
+            config,
+            parsed,
+            config.node.name,
+            config.mesh.advertise,
+            observer=observer,
+            again=again,
+            timeout_s=session.timeout_s,
         )
     _show(session, record, written, "joined the mesh", dry_run)
 

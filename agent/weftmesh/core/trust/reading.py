@@ -23,6 +23,11 @@ class Reading:
         """Whether anything is revoked at all: asked before each call of a peer."""
         return len(self._store.revocations) > 0
 
+    @property
+    def was_rotated(self) -> bool:
+        """Whether the authority was ever replaced, or is being: then the log says who is trusted."""
+        return len(self._store.authorities) > 0
+
     def authorities(self) -> list[TrustedAuthority]:
         """Those to trust, the issuing one first; none while the mesh never rotated."""
         return sorted(self._store.authorities, key=lambda one: (one.state is not AuthorityState.ISSUING, one.sha256))

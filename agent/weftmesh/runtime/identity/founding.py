@@ -115,12 +115,14 @@ async def join_cluster(
     address: str,
     *,
     observer: bool = False,
+    again: bool = False,
     timeout_s: float = ENROLL_TIMEOUT_S,
 ) -> NodeRecord:
     """Enroll with a join line and become a node; the mesh takes it in when the daemon starts.
 
     A node that was away until its certificate expired cannot renew it any more: it joins again, with a token made for
-    its name, and keeps everything else.
+    its name, and keeps everything else. With `again` so does one whose certificate was revoked, or whose mesh has
+    another authority by now: the line says which, and whoever pastes it vouches for it.
 
     Raises:
         AlreadyExistsError: the data directory belongs to a node already; the token is not used up.
@@ -131,12 +133,22 @@ async def join_cluster(
     store = identity_store(data_dir)
     check_name(node_name, what="the node")
     split_address(address)
-    present = _expired_node(data_dir, node_name)
+    present = _returning_node(data_dir, node_name, again=again)
     if present is None:
         _refuse_second_node(data_dir)
-    elif store.load().authority_sha256 != line.authority_sha256:
-        raise ForbiddenError(f"this line is for another mesh than {present.cluster!r}", reason="AUTHORITY_MISMATCH")
+    elif not again and line.authority_sha256 not in store.load().trusted:
+        raise ForbiddenError(
+            f"this line is for another mesh than {present.cluster!r}; if that mesh has a new authority since this node "
+            "was there, add --again",
+            reason="AUTHORITY_MISMATCH",
+        )
     enrolled = await enroll(line, node_name, keeps_log=present is not None, timeout_s=timeout_s)
+    if present is not None and enrolled.material.cluster != present.cluster:
+        raise ForbiddenError(
+            f"this line is for mesh {enrolled.material.cluster!r}, this node belongs to {present.cluster!r}; nothing "
+            "was changed here",
+            reason="AUTHORITY_MISMATCH",
+        )
     make_private_directory(data_dir)
     store.save(enrolled.material)
     _save_seeds(data_dir, enrolled.seeds)
@@ -145,14 +157,14 @@ async def join_cluster(
     return record
 
 
-def _expired_node(data_dir: Path, node_name: str) -> NodeRecord | None:
-    """Return the record of the node `node_name` if this directory is its own and its certificate has expired."""
+def _returning_node(data_dir: Path, node_name: str, *, again: bool) -> NodeRecord | None:
+    """Return the record of the node `node_name` if this directory is its own and it needs a new certificate."""
     if not (data_dir / _NODE_FILE).exists():
         return None
     present = NodeRecord.load(data_dir)
-    if present.node != node_name or utc_now() < identity_store(data_dir).load().not_after:
+    if present.node != node_name:
         return None
-    return present
+    return present if again or utc_now() >= identity_store(data_dir).load().not_after else None
 
 
 def _refuse_second_node(data_dir: Path) -> None:
