@@ -195,8 +195,10 @@ class Node:
         mesh = closed_at_the_end(
             MeshRoom(ground, facts, reporter, raft, admission, abandoned=self._abandoned, on_left=self._left)
         )
-        names = self._record.node, self._record.cluster
-        metrics = closed_at_the_end(MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, self._log_meter))
+        names, refusals = (self._record.node, self._record.cluster), self.guard.refusals
+        metrics = closed_at_the_end(
+            MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, self._log_meter, refusals)
+        )
         return board, audit, privacy, learning, ola, levels, mesh, metrics
 
     async def _open(self, stack: AsyncExitStack, servers: Servers, relay: LocalSocketRelay) -> None:

@@ -21,14 +21,14 @@ ACTIVE_VERSION: Final = Metric(
     "weftmesh_learning_active_version",
     Kind.GAUGE,
     "The version that forecasts are made with; 0 for none.",
-    labels=("job",),
+    labels=("learning_job",),
 )
 BUDGET_SPENT: Final = Metric(
     "weftmesh_learning_privacy_budget_spent_ratio",
     Kind.GAUGE,
     "Share of a job's privacy budget that is spent; of jobs that have one.",
     "ratio",
-    ("job",),
+    ("learning_job",),
 )
 AGREEMENTS: Final = Metric("weftmesh_ola_agreements", Kind.GAUGE, "Agreements in force.")
 OPEN_BREACHES: Final = Metric("weftmesh_ola_open_breaches", Kind.GAUGE, "Breaches of agreements that go on.")

@@ -12,12 +12,14 @@ from weftmesh.agent.audit.auditing import Auditor
 from weftmesh.agent.backup_service import BACKUP_MARK
 from weftmesh.agent.board.room import BoardRoom
 from weftmesh.agent.metrics.board_metrics import BOARD_METRICS, BoardCollector
+from weftmesh.agent.metrics.door_metrics import DOOR_METRICS, DoorCollector
 from weftmesh.agent.metrics.machine_metrics import MACHINE_METRICS, MachineCollector
 from weftmesh.agent.metrics.neighbours import neighbours_pages
 from weftmesh.agent.metrics.raft_metrics import RAFT_METRICS, LogMeter, RaftCollector
 from weftmesh.agent.metrics.safety_metrics import SAFETY_METRICS, SafetyCollector
 from weftmesh.agent.privacy.ledger import EgressLedger
 from weftmesh.agent.rooms import Ground, Work
+from weftmesh.agent.serving.refusals import Refusals
 from weftmesh.agent.serving.services import Service
 from weftmesh.core.errors import PreconditionError
 from weftmesh.runtime.metrics.http_server import HttpServer
@@ -39,6 +41,7 @@ NODE_METRICS: Final = (
     *BOARD_METRICS,
     *SAFETY_METRICS,
     *MACHINE_METRICS,
+    *DOOR_METRICS,
 )
 """All that a node exports."""
 
@@ -57,6 +60,7 @@ class MetricsRoom:
         auditor: its audits.
         ledger: what left it.
         log_meter: of the mesh's log.
+        refusals: what its doors turned away.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class MetricsRoom:
         auditor: Auditor,
         ledger: EgressLedger,
         log_meter: LogMeter,
+        refusals: Refusals,
     ) -> None:
         self._listen = ground.config.metrics.listen
         self._lag = LoopLag()
@@ -82,6 +87,7 @@ class MetricsRoom:
             BoardCollector(ground.homes, board.servicer, board.queue, board.meter),
             SafetyCollector(ground.identity, auditor, ledger, mark),
             MachineCollector(self._mesh),
+            DoorCollector(refusals, self._mesh),
         ):
             registry.add(collector)
         pages = own_pages(registry, self._why_not_ready) | neighbours_pages(ground.config.node.run_dir)
