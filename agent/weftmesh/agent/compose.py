@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import grpc
 import structlog
 
+from weftmesh.agent.access.checkpoint import Checkpoint
 from weftmesh.agent.audit.room import AuditRoom
 from weftmesh.agent.board.homes import MESH, NODE_PREFIX, Home, Homes
 from weftmesh.agent.board.machines import LogMachines
@@ -138,6 +139,7 @@ class Node:
         ground = Ground(
             self._config, self._identity, self._homes, callers, self._clock, self._dial, self._new_ulid, features
         )
+        self._checkpoint = Checkpoint(ground)
         trust = TrustLog(ground)
         admission = Admission(self._config, self._store, self._identity, self._members, self._gate, trust)
         revocations = RevocationInterceptor(self._gate)
@@ -146,7 +148,7 @@ class Node:
         self.guard = Guard(
             self._config.limits, self._record.cluster, relay.nonce, lambda: {mesh_port, admission.port or mesh_port}
         )
-        servers = Servers(self._config, self._identity, upstream, self.guard, revocations)
+        servers = Servers(self._config, self._identity, upstream, self.guard, revocations, self._checkpoint.enforcement)
         rooms = [*self._furnish(stack, ground, admission, raft), trusting]
         servers.add([one for room in rooms for one in room.services])
         await self._open(stack, servers, relay)
@@ -171,7 +173,8 @@ class Node:
             stack.push_async_callback(room.close)
             return room
 
-        self._board = board = closed_at_the_end(BoardRoom(ground))
+        guarded = [closed_at_the_end(room) for room in self._checkpoint.rooms(ground)]
+        self._board = board = closed_at_the_end(BoardRoom(ground, self._checkpoint))
         board.servicer.charging = self.guard.calls.stream_writes
         audit = closed_at_the_end(AuditRoom(ground))
         privacy = closed_at_the_end(PrivacyRoom(ground))
@@ -199,7 +202,7 @@ class Node:
         metrics = closed_at_the_end(
             MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, self._log_meter, refusals)
         )
-        return board, audit, privacy, learning, ola, levels, mesh, metrics
+        return *guarded, board, audit, privacy, learning, ola, levels, mesh, metrics
 
     async def _open(self, stack: AsyncExitStack, servers: Servers, relay: LocalSocketRelay) -> None:
         """Start the logs, then the doors."""

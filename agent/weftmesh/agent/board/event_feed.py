@@ -29,7 +29,7 @@ class EventFeed:
         """The revisions in `_commit_times`: a dict would search for its first key behind all that were deleted."""
         self._handed_over: list[Callable[[int], None]] = []
         machine.on_applied(self._on_applied)
-        machine.on_restored(self._wake)
+        machine.on_restored(self.wake)
 
     def on_handed_over(self, listener: Callable[[int], None]) -> None:
         """Call `listener(commit_time_us)` once the watchers of an entry have been woken."""
@@ -59,7 +59,7 @@ class EventFeed:
                 self._commit_times[event.revision] = commit_time_us
                 self._oldest_first.append(event.revision)
             self._forget_old()
-        self._wake()
+        self.wake()
         if commit_time_us and self._handed_over:
             # After the waiters, which the wake-up has put on the loop already.
             asyncio.get_running_loop().call_soon(self._tell_handed_over, commit_time_us)
@@ -72,7 +72,8 @@ class EventFeed:
         for _ in range(len(self._oldest_first) - self._commit_times_kept):
             self._commit_times.pop(self._oldest_first.popleft(), None)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let everybody who waits look again, and forget what was built for them."""
         self.latest.clear()
         for waiter in self._waiters:
             if not waiter.done():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weftmesh.agent.access.checkpoint import Checkpoint
+from weftmesh.agent.access.supervision import Supervision
 from weftmesh.agent.board.service import BoardServicer
 from weftmesh.agent.board.sync_meter import SyncMeter
 from weftmesh.agent.board.writes import BoardWrites
@@ -27,14 +29,17 @@ class BoardRoom:
         DataCorruptionError: the queue on the disk cannot be read.
     """
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, checkpoint: Checkpoint) -> None:
         self._homes = ground.homes
         self.meter = SyncMeter()
         ground.homes.mesh.feed.on_handed_over(self.meter.handed_over)
         self.queue = WriteQueue.open(ground.config.node.data_dir / "offline", ground.disk())
         writes = BoardWrites(ground.homes, ground.clock, ground.new_ulid)
         offline = OfflineWrites(ground.homes, writes, self.queue, ground.clock, ground.new_ulid)
-        self.servicer = BoardServicer(ground.homes, writes, offline, ground.callers, ground.config.limits.watchers)
+        checkpoint.authorizer.places.queue = self.queue
+        supervision = Supervision(checkpoint.authorizer, ground.callers, checkpoint.audit_log)
+        limits = ground.config.limits
+        self.servicer = BoardServicer(ground.homes, writes, offline, ground.callers, supervision, limits.watchers)
 
     @property
     def services(self) -> Sequence[Service]:

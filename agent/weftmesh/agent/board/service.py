@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import grpc
 
+from weftmesh.agent.access.authorizing import Sight
+from weftmesh.agent.access.supervision import Supervision
 from weftmesh.agent.board.homes import Home, Homes
 from weftmesh.agent.board.paging import TaskQuery, cursor, next_token, page_size, that_fit
 from weftmesh.agent.board.watching import Watching, WatchPlan
@@ -21,7 +23,7 @@ from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.board.filter import parse_filter
 from weftmesh.core.board.model import Project, Task
 from weftmesh.core.board.outcomes import Outcome
-from weftmesh.core.board.reading import Cursor
+from weftmesh.core.board.reading import Cursor, Predicate
 from weftmesh.core.errors import InvalidInputError, NotFoundError, OutOfRangeError, OverloadedError
 from weftmesh.core.ids import parse_project_name, parse_task_name, project_name
 from weftmesh.runtime.wire.resources import change_message, conflict_message, project_message, task_message
@@ -53,12 +55,19 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
     """
 
     def __init__(
-        self, homes: Homes, writes: BoardWrites, offline: OfflineWrites, callers: Callers, watchers_max: int
+        self,
+        homes: Homes,
+        writes: BoardWrites,
+        offline: OfflineWrites,
+        callers: Callers,
+        supervision: Supervision,
+        watchers_max: int,
     ) -> None:
         self._homes = homes
         self._writes = writes
         self._offline = offline
         self._callers = callers
+        self._supervision = supervision
         self.watchers_max = watchers_max
         self.charging: Charging = _free
         self.watchers = 0
@@ -112,6 +121,9 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
             show_deleted=request.show_deleted,
         )
         visible = self._homes.visible_projects(page.projects, show_deleted=request.show_deleted)
+        sight = self._supervision.sight(context)
+        if not sight.everything:
+            visible = [project for project in visible if sight.sees(project.id)]
         return board_pb2.ListProjectsResponse(
             projects=[self._project(project) for project in visible],
             next_page_token=next_token("ListProjects", "", bound, page.next_cursor),
@@ -140,7 +152,7 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         bound = f"{request.filter}\0{request.show_deleted}"
         query = TaskQuery(
             project_id,
-            parse_filter(request.filter) if request.filter else None,
+            self._predicate(request, project_id, self._supervision.sight(context)),
             page_size(request.page_size),
             request.at_revision,
             request.show_deleted,
@@ -190,10 +202,12 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
             after=cursor(request.page_token, "ListConflicts", request.parent, ""),
             limit=page_size(request.page_size),
         )
-        shown = that_fit(conflict_message(task, conflict) for task, conflict in page.conflicts)
+        sight = self._supervision.sight(context)
+        seen = [one for one in page.conflicts if project_id or task_id or sight.sees(one[0].project_id)]
+        shown = that_fit(conflict_message(task, conflict) for task, conflict in seen)
         follow = page.next_cursor
-        if len(shown) < len(page.conflicts):
-            last_task, last = page.conflicts[len(shown) - 1]
+        if len(shown) < len(seen):
+            last_task, last = seen[len(shown) - 1]
             follow = Cursor(page.revision, last_task.created_revision, last.number)
         return board_pb2.ListConflictsResponse(
             conflicts=shown,
@@ -205,14 +219,15 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         self, request_iterator: AsyncIterator[board_pb2.WriteRequest], context: Context
     ) -> AsyncIterator[board_pb2.WriteResponse]:
         """See board.proto."""
-        caller = self._callers.of(context)
         charge = self.charging(context)
+        judge = self._supervision.streamed_writes(context)
 
         def begin(write: board_pb2.WriteRequest) -> Call:
             charge()
-            return Call.within(caller, write.timeout_ms / 1000 if write.timeout_ms > 0 else DEADLINE_DEFAULT_S)
+            judge.admit(write)
+            return Call.within(judge.caller, write.timeout_ms / 1000 if write.timeout_ms > 0 else DEADLINE_DEFAULT_S)
 
-        async for response in self._writes.stream(request_iterator, begin, self._show):
+        async for response in self._writes.stream(request_iterator, begin, self._show, judge.settled):
             yield response
 
     def _show(self, request: Any, home: Home, outcome: Outcome, applied: board_pb2.WriteApplied) -> None:
@@ -232,7 +247,10 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         self.watchers += 1
         try:
             home, project_id = await self._watched(request)
-            plan = WatchPlan(project_id, request.resume_revision, request.send_initial_state, _progress_s(request))
+            sight = self._supervision.sight(context)
+            plan = WatchPlan(
+                project_id, request.resume_revision, request.send_initial_state, _progress_s(request), sight
+            )
             async for response in Watching(home, plan, lambda: freshness_of(home)).messages():
                 yield response
         finally:
@@ -271,6 +289,14 @@ class BoardServicer(QueuedWritesCalls, board_pb2_grpc.BoardServiceServicer):  # 
         await await_freshness(home, call, request.consistency, request.min_revision)
         task = self._offline.overlay.task(self._offline.overlay.id_of(ref)) if home is self._homes.mesh else None
         return None if task is None else self._offline.overlay.message(task)
+
+    @staticmethod
+    def _predicate(request: board_pb2.ListTasksRequest, project_id: str | None, sight: Sight) -> Predicate | None:
+        """Which tasks a listing shows; None for all."""
+        wanted = parse_filter(request.filter) if request.filter else None
+        if project_id is not None or sight.everything:
+            return wanted
+        return lambda task: sight.sees(task.project_id) and (wanted is None or wanted(task))
 
     def _parent(self, parent: str) -> tuple[Home, str | None]:
         if parent == f"projects/{ALL_PROJECTS}":

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Final
 
+from weftmesh.agent.access.authorizing import Sight
 from weftmesh.agent.board.homes import Home
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.machine import Board
@@ -46,6 +47,17 @@ class WatchPlan:
     resume_revision: int
     send_initial_state: bool
     progress_interval_s: float
+    sight: Sight | None = None
+    """What the watcher may see, of the projects of the home; None for everything."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether something may have to be left out. A watcher of one project may see it, or its call ends."""
+        return self.project_id is None and self.sight is not None and not self.sight.everything
+
+    def sees(self, project_id: str) -> bool:
+        """Whether a project is to be shown."""
+        return self.sight is None or self.sight.sees(project_id)
 
 
 class Watching:
@@ -111,19 +123,22 @@ class Watching:
 
     def _listed_tasks(self, board: Board, revision: int) -> Iterator[Task]:
         cursor = None
+        predicate = (lambda task: self._plan.sees(task.project_id)) if self._plan.is_narrowed else None
         while True:
-            page = board.list_tasks(self._plan.project_id, None, after=cursor, limit=LISTING_PAGE, at_revision=revision)
+            page = board.list_tasks(
+                self._plan.project_id, predicate, after=cursor, limit=LISTING_PAGE, at_revision=revision
+            )
             yield from page.tasks
             cursor = page.next_cursor
             if cursor is None:
                 return
 
     def _listed_projects(self, board: Board, revision: int) -> Iterator[Project]:
-        cursor = None
+        cursor, narrowed = None, self._plan.is_narrowed
         while True:
             page = board.list_projects(after=cursor, limit=LISTING_PAGE, at_revision=revision)
             for project in page.projects:
-                if self._plan.project_id in (None, project.id):
+                if self._plan.project_id in (None, project.id) and (not narrowed or self._plan.sees(project.id)):
                     yield project
             cursor = page.next_cursor
             if cursor is None:
@@ -141,6 +156,8 @@ class Watching:
 
     def _news(self, upto: int, *, behind: bool) -> Iterator[board_pb2.WatchResponse] | None:
         """The events up to a revision; None when they are no longer known."""
+        if self._plan.is_narrowed:
+            return self._seen_news(upto, behind=behind)
         latest, place = self._home.feed.latest, (self._plan.project_id, self._revision, upto)
         built = latest.get(place)
         if built is not None:
@@ -154,6 +171,15 @@ class Watching:
         if len(first) == 1 and not behind:
             latest[place] = first[0]
         return self._handing_over(chain(first, batches))
+
+    def _seen_news(self, upto: int, *, behind: bool) -> Iterator[board_pb2.WatchResponse] | None:
+        """The same for one who may not see everything; no message of it is another watcher's."""
+        events = self._home.board.events_since(self._revision, None, limit=BACKLOG_EVENTS_MAX)
+        if events is None:
+            return None
+        seen = [event for event in events if event.revision <= upto and self._plan.sees(_project_of(event))]
+        folded = _newest_of_each(seen) if behind else seen
+        return self._handing_over(_batches(partial(self._fill, event, behind) for event in folded))
 
     def _handing_over(self, responses: Iterator[board_pb2.WatchResponse]) -> Iterator[board_pb2.WatchResponse]:
         for response in responses:
@@ -208,6 +234,10 @@ def _project_event(event: ProjectChanged, task_count: int) -> board_pb2.ProjectE
     elif before.deleted_stamp and not after.deleted_stamp:
         kind = board_pb2.EVENT_KIND_UNDELETED
     return board_pb2.ProjectEvent(kind=kind, project=project_message(after, task_count))
+
+
+def _project_of(event: Event) -> str:
+    return event.task.project_id if isinstance(event, TaskChanged) else event.project.id
 
 
 def _newest_of_each(events: Sequence[Event]) -> list[Event]:

@@ -28,7 +28,12 @@ WRITES_PER_TURN: Final = 128
 """Taken in before others get their turn on the event loop: about 5 ms."""
 
 Begin = Callable[[board_pb2.WriteRequest], Call]
+Settled = Callable[[board_pb2.WriteRequest, BaseException | None], None]
 Show = Callable[[Any, Home, Outcome, board_pb2.WriteApplied], None]
+
+
+def unnoticed(_write: board_pb2.WriteRequest, _error: BaseException | None) -> None:
+    """Nobody wants to know."""
 
 
 class Writes(Protocol):
@@ -56,12 +61,14 @@ class WriteStream:
         writes: carries them out.
         begin: starts the clock of one write.
         show: adds what a write left to its answer, where the writer asks for it.
+        settled: told of each write that was begun, and of why it was refused.
     """
 
-    def __init__(self, writes: Writes, begin: Begin, show: Show) -> None:
+    def __init__(self, writes: Writes, begin: Begin, show: Show, settled: Settled = unnoticed) -> None:
         self._writes = writes
         self._begin = begin
         self._show = show
+        self._settled = settled
         self._unanswered = 0
         self._outbox = _Outbox()
         self._ready = asyncio.Event()
@@ -144,6 +151,7 @@ class WriteStream:
 
     def _answer(self, write: board_pb2.WriteRequest, home: Home, outcome: Outcome) -> None:
         answer = self._outbox.add(write.sequence)
+        self._settled(write, None)
         try:
             fill_applied(answer.applied, outcome, home.board)
             if write.return_resource:
@@ -154,6 +162,7 @@ class WriteStream:
         self._ready.set()
 
     def _refuse(self, write: board_pb2.WriteRequest, error: Exception) -> None:
+        self._settled(write, error)
         answer = self._outbox.add(write.sequence)
         answer.failed.CopyFrom(to_write_failed(what_is_told("Write", error)))
         self._outbox.weigh(answer)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from weftmesh.agent.board.homes import MESH, Home, Homes
-from weftmesh.agent.board.write_stream import Begin, Show, WriteStream
+from weftmesh.agent.board.write_stream import Begin, Settled, Show, WriteStream, unnoticed
 from weftmesh.agent.serving.requests import Call, fresh_request_id
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.board.commands import Command, CreateProject, CreateTask
@@ -143,7 +143,7 @@ class BoardWrites:
         )
 
     async def stream(
-        self, requests: AsyncIterator[board_pb2.WriteRequest], begin: Begin, show: Show
+        self, requests: AsyncIterator[board_pb2.WriteRequest], begin: Begin, show: Show, settled: Settled = unnoticed
     ) -> AsyncIterator[board_pb2.WriteResponse]:
         """Answer a stream of writes, batching answers as batches of writes come in.
 
@@ -151,11 +151,12 @@ class BoardWrites:
             requests: as they come.
             begin: starts the clock of one write.
             show: adds what a write left to its answer, where the writer asks for it.
+            settled: told of each write that was begun, and of why it was refused.
 
         Raises:
             InvalidInputError: a batch inside a batch, or one too large.
         """
-        stream = WriteStream(self, begin, show)
+        stream = WriteStream(self, begin, show, settled)
         reader = asyncio.create_task(stream.read(requests))
         try:
             async for response in stream.responses(reader):

@@ -130,6 +130,11 @@ class WriteQueue:
             raise NotFoundError(f"there is no write {entry_id} in this node's queue; see `weftmesh pending ls`")
         return self._entries[entry_id]
 
+    def project_of_write(self, entry_id: str) -> str:
+        """The project that a write is for; empty for one that is not in the queue."""
+        entry = self._entries.get(entry_id)
+        return "" if entry is None else entry.project_id
+
     def by_request(self, request_id: bytes) -> Entry | None:
         """The write that is queued under this request id."""
         entry_id = self._by_request.get(request_id)

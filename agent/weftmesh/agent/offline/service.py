@@ -55,14 +55,20 @@ class OfflineWrites:
         """See board.proto, QueueWrite."""
         return await self._intake.take(write, call)
 
-    def list(self, request: board_pb2.ListQueuedWritesRequest) -> board_pb2.ListQueuedWritesResponse:
-        """See board.proto, ListQueuedWrites."""
+    def list(
+        self, request: board_pb2.ListQueuedWritesRequest, sees: Callable[[str], bool] = lambda _: True
+    ) -> board_pb2.ListQueuedWritesResponse:
+        """See board.proto, ListQueuedWrites; `sees` says of which projects."""
         bound = str(request.show_applied)
         token = decode_page_token(request.page_token, _METHOD, request.parent, bound)
         response = board_pb2.ListQueuedWritesResponse(
             damaged_parts=self.queue.damaged_parts, freshness=freshness_of(self._homes.mesh)
         )
-        concerns = self._filter(request.parent)
+        about = self._filter(request.parent)
+
+        def concerns(write: board_pb2.QueuedWrite) -> bool:
+            return about(write) and sees(write.project.removeprefix("projects/"))
+
         if request.show_applied and token is None:
             response.writes.extend(write for write in self.queue.applied if concerns(write))
         left_bytes = PAGE_BYTES_MAX

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 
+from weftmesh.agent.access.supervision import Supervision
 from weftmesh.agent.offline.service import OfflineWrites
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.agent.serving.requests import begin_call
@@ -19,6 +20,7 @@ class QueuedWritesCalls:
 
     _offline: OfflineWrites
     _callers: Callers
+    _supervision: Supervision
 
     async def QueueWrite(self, request: board_pb2.WriteRequest, context: Context) -> board_pb2.QueuedWrite:  # noqa: N802
         """See board.proto."""
@@ -28,8 +30,8 @@ class QueuedWritesCalls:
         self, request: board_pb2.ListQueuedWritesRequest, context: Context
     ) -> board_pb2.ListQueuedWritesResponse:
         """See board.proto."""
-        self._callers.of(context)
-        return self._offline.list(request)
+        sight = self._supervision.sight(context)
+        return self._offline.list(request, sight.sees)
 
     async def RetryQueuedWrite(  # noqa: N802
         self, request: board_pb2.RetryQueuedWriteRequest, context: Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -13,6 +13,8 @@ from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.runtime.identity.credentials import peer_node
 
 Context = grpc.aio.ServicerContext[Any, Any]
+CONNECTIONS_REMEMBERED: Final = 1_024
+"""Local ones whose caller is known, so that the relay's signature is not checked again at each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,10 @@ class Caller:
     """The local user's name; empty for a node."""
     node: str
     """The calling node's name; empty for a local user."""
+    uid: int = -1
+    """The local process, as the kernel knew it when it connected; -1 for a node."""
+    gid: int = -1
+    pid: int = -1
 
 
 class Callers:
@@ -35,6 +41,7 @@ class Callers:
         self._cluster = cluster
         self._nonce = nonce
         self._is_member = is_member
+        self._local: dict[str, Caller] = {}
 
     def of(self, context: Context) -> Caller:
         """The caller behind a call.
@@ -56,14 +63,26 @@ class Callers:
         Raises:
             UnauthenticatedError: neither a local user nor a node with a certificate of this mesh.
         """
-        local = caller_from_peer(context.peer(), self._nonce)
+        peer = context.peer()
+        known = self._local.get(peer)
+        if known is not None:
+            return known
+        local = caller_from_peer(peer, self._nonce)
         if local is not None:
-            user = user_name(local.uid)
-            return Caller(actor=f"{user}@{self._node}", user=user, node="")
+            return self._remembered(peer, local)
         node = peer_node(context.auth_context(), self._cluster)
         if node is None:
             raise UnauthenticatedError("the caller is neither a local user nor a node of this mesh")
         return Caller(actor=f"node:{node}", user="", node=node)
+
+    def _remembered(self, peer: str, process: LocalCaller) -> Caller:
+        """The caller behind a local connection, whose name no other connection has."""
+        if len(self._local) >= CONNECTIONS_REMEMBERED:
+            self._local.clear()
+        user = user_name(process.uid)
+        caller = Caller(f"{user}@{self._node}", user, "", process.uid, process.gid, process.pid)
+        self._local[peer] = caller
+        return caller
 
     def process(self, context: Context) -> LocalCaller:
         """The process of this machine behind a call.

@@ -11,6 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from weftmesh.agent.access.enforcing import Enforcement
 from weftmesh.agent.raft.peers.transport import SERVER_OPTIONS
 from weftmesh.agent.serving.guard import Guard
 from weftmesh.agent.serving.services import Door, Service
@@ -41,7 +42,13 @@ class Servers:
     """
 
     def __init__(
-        self, config: Config, identity: NodeIdentity, upstream: Path, guard: Guard, revocations: RevocationInterceptor
+        self,
+        config: Config,
+        identity: NodeIdentity,
+        upstream: Path,
+        guard: Guard,
+        revocations: RevocationInterceptor,
+        enforcement: Enforcement,
     ) -> None:
         self._listen = config.mesh.listen
         self._upstream = upstream
@@ -52,8 +59,8 @@ class Servers:
             "grpc.max_concurrent_streams": MESH_STREAMS_MAX,
             "grpc.max_allowed_incoming_connections": guard.connections_max,
         }
-        self._mesh = _server(config.limits.max_message_bytes, guard, further, revocations)
-        self._local = _server(config.limits.max_message_bytes, guard)
+        self._mesh = _server(config.limits.max_message_bytes, guard, further, revocations, enforcement)
+        self._local = _server(config.limits.max_message_bytes, guard, {}, enforcement)
 
     def add(self, services: list[Service]) -> None:
         """Say what is served, all at once; before `start`."""
