@@ -24,7 +24,8 @@ from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.client import Client
 from weftmesh.client.exchange.importer import run_import
-from weftmesh.client.exchange.mappings import MappingOptions, build_mapping
+from weftmesh.client.exchange.mappings import build_mapping
+from weftmesh.client.exchange.sources import TableSource
 from weftmesh.client.gateway import ClientGateway
 from weftmesh.core.errors import ConflictError, WeftmeshError
 from weftmesh.core.latency import HistogramRow, LatencyWindow
@@ -141,15 +142,16 @@ async def writers_on(mesh: DevMesh, clients: dict[str, Client], record: Record, 
 async def import_tickets(client: Client, path: Path) -> None:
     """Bring in real tickets."""
     heading(f"Importing {path.name}")
+    source = TableSource(build_mapping("jira"))
     begun = time.monotonic()
-    report = await run_import(ClientGateway(client), path, build_mapping("jira", MappingOptions(), None))
+    report = await run_import(ClientGateway(client), path, source)
     took_s = time.monotonic() - begun
     for problem in report.problems[:5]:
         say(f"  {problem}")
     if report.problems:
         raise SystemExit("the file has problems; nothing was written")
     say(f"  {report.created} tasks of {len(report.projects)} projects in {took_s:.1f} s, fsynced on a majority")
-    again = await run_import(ClientGateway(client), path, build_mapping("jira", MappingOptions(), None))
+    again = await run_import(ClientGateway(client), path, source)
     say(f"  once more: {again.created} created, {again.updated} changed, {again.unchanged} unchanged")
 
 

@@ -8,9 +8,16 @@ from typing import Any
 from google.protobuf.message import Message
 
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.commands import CreateProject, DeleteProject, DeleteTask, Header, UpdateTask
+from weftmesh.core.board.commands import (
+    CreateProject,
+    DeleteProject,
+    DeleteTask,
+    Header,
+    UndeleteTask,
+    UpdateTask,
+)
 from weftmesh.core.board.machine import Board
-from weftmesh.core.board.model import FieldValue
+from weftmesh.core.board.model import FieldValue, Task
 from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.errors import NoQuorumError, NotFoundError, WeftmeshError
@@ -18,7 +25,7 @@ from weftmesh.core.ids import parse_task_name
 from weftmesh.runtime.rpc import to_write_failed
 from weftmesh.runtime.wire.outcomes import applied_message, error_of
 from weftmesh.runtime.wire.requests import WriteContext, command_from_request
-from weftmesh.runtime.wire.resources import project_message, task_message
+from weftmesh.runtime.wire.resources import change_message, project_message, task_message
 
 PAGE = 1_000
 
@@ -47,6 +54,17 @@ class MemoryBoard:
         project = self.board.project(project_id)
         assert project is not None
         return project_message(project, 0)
+
+    async def revision(self) -> int:
+        return self.board.revision
+
+    async def history(self, names: Sequence[str]) -> Sequence[Sequence[board_pb2.Change]]:
+        return [[change_message(change) for change in self._task(name).history] for name in names]
+
+    async def task_at(self, name: str, revision: int) -> board_pb2.Task:
+        past = self.board.task_at(self._task(name), revision)
+        assert past is not None
+        return task_message(past, self._project_of)
 
     async def list_tasks(self, project_id: str) -> AsyncIterator[board_pb2.Task]:
         for task in self.tasks(project_id):
@@ -81,6 +99,9 @@ class MemoryBoard:
     def delete(self, key: str) -> None:
         self._do(DeleteTask(self._header(), self._id(key)))
 
+    def undelete(self, key: str) -> None:
+        self._do(UndeleteTask(self._header(), self._id(key)))
+
     def delete_project(self, project_id: str) -> None:
         self._do(DeleteProject(self._header(), project_id))
 
@@ -112,6 +133,11 @@ class MemoryBoard:
         if task is None:
             raise NotFoundError(f"there is no task {name}")
         return task.id
+
+    def _task(self, name: str) -> Task:
+        task = self.board.find_task(self._id(name))
+        assert task is not None
+        return task
 
     def _project_of(self, task_id: str) -> str:
         task = self.board.find_task(task_id)

@@ -56,3 +56,11 @@ def unknown_outcome(target: str, request_id: str) -> UnknownOutcomeError:
         f"retry it with request id {request_id}: it is applied once at most, and the retry tells",
         metadata={REQUEST_ID_FIELD: request_id},
     )
+
+
+def first_error(errors: BaseExceptionGroup[WeftmeshError]) -> BaseException:
+    """The first error of a group of groups, which is what a person is told of calls made at the same time."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -13,6 +13,7 @@ from weftmesh.client.exchange.mappings import build_mapping
 from weftmesh.client.exchange.messages import create_request
 from weftmesh.client.exchange.tables import read_table
 from weftmesh.core.exchange.plan import plan_import
+from weftmesh.core.exchange.tokens import ImportToken
 
 ROOT = Path(__file__).parents[3]
 EXCERPT = ROOT / "examples" / "board-excerpt.csv.gz"
@@ -61,7 +62,8 @@ def test_a_whole_export_becomes_writes() -> None:
     table = read_table(WHOLE, build_mapping("jira"))
 
     plan = plan_import(table.rows, (), {}, source="jira", file=str(WHOLE))
+    token = ImportToken(import_id=1, revision=0)
 
     assert (table.problems, plan.problems) == ((), ())
-    ids = {create_request(planned).create_task.task_id for planned in plan.create}
+    ids = {create_request(planned, token).create_task.task_id for planned in plan.create}
     assert len(ids) == len(table.rows) == 15_792

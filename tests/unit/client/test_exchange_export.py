@@ -15,6 +15,7 @@ from weftmesh.board.v1 import board_pb2
 from weftmesh.client.exchange.exporter import export_csv, export_jsonl
 from weftmesh.client.exchange.importer import ImportReport, run_import
 from weftmesh.client.exchange.mappings import MappingOptions, build_mapping
+from weftmesh.client.exchange.sources import TableSource
 
 
 async def stream(tasks: Iterable[board_pb2.Task]) -> AsyncIterator[board_pb2.Task]:
@@ -66,7 +67,8 @@ async def exported(board: MemoryBoard, folder: Path) -> Path:
 
 
 async def imported(board: MemoryBoard, path: Path) -> ImportReport:
-    return await run_import(board, path, build_mapping("weftmesh", MappingOptions(time_zone="America/New_York")))
+    mapping = build_mapping("weftmesh", MappingOptions(time_zone="America/New_York"))
+    return await run_import(board, path, TableSource(mapping))
 
 
 async def test_what_was_exported_changes_nothing_when_it_comes_back(board: MemoryBoard, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from tests.fakes.board_gateway import MemoryBoard
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client.exchange.importer import BATCH_WRITES, ImportOptions, ImportReport, run_import
 from weftmesh.client.exchange.mappings import build_mapping
+from weftmesh.client.exchange.sources import TableSource
 from weftmesh.core.errors import NoQuorumError
+from weftmesh.core.exchange.planned import ImportRules
 
 HEADER = "Issue key,Summary,Status,Priority,Labels,Labels,Parent,Story Points\n"
 ROWS = (
@@ -28,7 +30,7 @@ def board() -> MemoryBoard:
 async def bring(board: MemoryBoard, folder: Path, text: str, options: ImportOptions | None = None) -> ImportReport:
     path = folder / "jira.csv"
     path.write_text(text, "utf-8", newline="")
-    return await run_import(board, path, build_mapping("jira"), options)
+    return await run_import(board, path, TableSource(build_mapping("jira")), options)
 
 
 async def test_makes_tasks_with_their_keys_words_and_references(board: MemoryBoard, tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ async def test_a_field_that_both_changed_stays_and_is_noted_until_somebody_decid
         assert [(note.line, note.column, note.value) for note in report.notes] == [(4, "title", "Ship it on Friday")]
         assert board.task("PROJ-7").title == "Ship it on Monday"
 
-    await bring(board, tmp_path, changed, ImportOptions(prefer_file=True))
+    await bring(board, tmp_path, changed, ImportOptions(rules=ImportRules(prefer_file=True)))
     assert board.task("PROJ-7").title == "Ship it on Friday"
     settled = await bring(board, tmp_path, changed)
     assert (settled.notes, settled.unchanged) == ((), 3)
@@ -153,7 +155,9 @@ async def test_progress_ends_at_the_total(board: MemoryBoard, tmp_path: Path) ->
     path.write_text(HEADER + ROWS, "utf-8")
     seen: list[tuple[int, int]] = []
 
-    await run_import(board, path, build_mapping("jira"), on_progress=lambda done, total: seen.append((done, total)))
+    await run_import(
+        board, path, TableSource(build_mapping("jira")), on_progress=lambda done, total: seen.append((done, total))
+    )
 
     assert seen == [(3, 5), (5, 5)]
 

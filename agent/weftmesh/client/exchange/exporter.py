@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import IO, Final, Literal, TextIO
+from typing import Final, Literal, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from google.protobuf import timestamp_pb2
 
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client.exchange.messages import created_text, due_of
+from weftmesh.client.exchange.spool import task_spool
 from weftmesh.core.board.model import CUSTOM_PREFIX, DueAt, DueDate, Priority, Status
 from weftmesh.core.exchange.boardcsv import LEADING_COLUMNS, TRAILING_COLUMNS
 from weftmesh.core.exchange.mapping import DIGESTS_KEY
 from weftmesh.core.exchange.values import iso_utc
 
-_SPOOL_MEMORY_BYTES: Final = 8 * 1024 * 1024
-_LENGTH_BYTES: Final = 4
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,39 +37,18 @@ async def export_csv(tasks: AsyncIterator[board_pb2.Task], out: TextIO) -> int:
     The columns depend on the custom fields of all tasks, so these wait in a temporary file until the last has come.
     Parents and dependencies are named by key. What imports remember about themselves is left out.
     """
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY_BYTES) as spool:
-        seen = await _spool(tasks, spool)
+    custom: set[str] = set()
+    keys: dict[str, str] = {}
+    with task_spool() as spool:
+        async for task in spool.fill(tasks):
+            custom.update(task.custom)
+            keys[task.name] = task.key
         writer = csv.writer(out, lineterminator="\n")
-        custom_keys = sorted(seen.custom_keys - {DIGESTS_KEY})
+        custom_keys = sorted(custom - {DIGESTS_KEY})
         writer.writerow([*LEADING_COLUMNS, *(CUSTOM_PREFIX + key for key in custom_keys), *TRAILING_COLUMNS])
-        spool.seek(0)
-        for task in _unspool(spool):
-            writer.writerow(_cells(task, custom_keys, seen.keys))
-    return len(seen.keys)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What has to be known of all tasks before the first row."""
-
-    custom_keys: set[str] = field(default_factory=set)
-    keys: dict[str, str] = field(default_factory=dict)
-    """Resource name to readable key."""
-
-
-async def _spool(tasks: AsyncIterator[board_pb2.Task], spool: IO[bytes]) -> _Seen:
-    seen = _Seen()
-    async for task in tasks:
-        seen.custom_keys.update(task.custom)
-        seen.keys[task.name] = task.key
-        row = task.SerializeToString()
-        spool.write(len(row).to_bytes(_LENGTH_BYTES) + row)
-    return seen
-
-
-def _unspool(spool: IO[bytes]) -> Iterator[board_pb2.Task]:
-    while length := spool.read(_LENGTH_BYTES):
-        yield board_pb2.Task.FromString(spool.read(int.from_bytes(length)))
+        for task in spool:
+            writer.writerow(_cells(task, custom_keys, keys))
+    return len(keys)
 
 
 def _cells(task: board_pb2.Task, custom_keys: Sequence[str], keys: dict[str, str]) -> list[str]:

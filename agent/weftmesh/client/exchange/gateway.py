@@ -17,8 +17,17 @@ class BoardGateway(Protocol):
     async def create_project(self, project_id: str, title: str) -> board_pb2.Project:
         """Makes a project."""
 
+    async def revision(self) -> int:
+        """The replicated board's revision, as this node knows it."""
+
     def list_tasks(self, project_id: str) -> AsyncIterator[board_pb2.Task]:
         """Every task of the project at one revision, deleted ones too; reads what was acknowledged before."""
+
+    async def history(self, names: Sequence[str]) -> Sequence[Sequence[board_pb2.Change]]:
+        """Every change of each of the tasks, oldest first."""
+
+    async def task_at(self, name: str, revision: int) -> board_pb2.Task:
+        """A task as it was at a revision of its board."""
 
     async def write(self, requests: Sequence[board_pb2.WriteRequest]) -> Sequence[board_pb2.WriteResponse]:
         """Carries out the writes, at most `importer.BATCH_WRITES`; one answer for each `sequence`, in any order."""

@@ -1,31 +1,37 @@
 """One import from file to board: read, compare, write what is missing. Broken off anywhere, it is run again.
 
-The plan is made from the board as it is, tasks are found by origin, their identifiers follow from the row, and the same
-write has the same request id: nothing is made twice.
+The plan is made from the board as it is, tasks are found by origin, and their identifiers follow from the row: nothing
+is made twice. Every write is marked with the import's token (`core.exchange.tokens`), by which it can be taken back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from weftmesh.board.v1 import board_pb2
 from weftmesh.client.exchange.gateway import BoardGateway
-from weftmesh.client.exchange.messages import create_request, existing_task, renew_request_id, update_request
-from weftmesh.client.exchange.tables import Table, read_table
-from weftmesh.core.errors import WeftmeshError
-from weftmesh.core.exchange.mapping import ColumnMapping
-from weftmesh.core.exchange.plan import ExistingTask, ImportPlan, PlannedCreate, PlannedUpdate, plan_import
-from weftmesh.core.exchange.problems import Problem, shorten
+from weftmesh.client.exchange.messages import existing_task, past_change
+from weftmesh.client.exchange.sources import ImportSource
+from weftmesh.client.exchange.tables import Table
+from weftmesh.client.exchange.writing import BATCH_WRITES, ImportRun, Progress
+from weftmesh.core.exchange.plan import plan_import
+from weftmesh.core.exchange.planned import ExistingTask, ImportPlan, ImportRules
+from weftmesh.core.exchange.problems import Problem
+from weftmesh.core.exchange.rows import ImportedTask
+from weftmesh.core.exchange.tokens import ImportToken
+from weftmesh.core.exchange.undo import was_taken_back
 
-BATCH_WRITES: Final = 256
-BATCHES_IN_FLIGHT: Final = 4
+__all__ = ["BATCH_WRITES", "ImportOptions", "ImportReport", "Progress", "import_table", "run_import"]
 
-Progress = Callable[[int, int], None]
-"""Called with (writes answered, writes in all)."""
+_HISTORIES: Final = 512
+"""Asked for in one call of the gateway."""
+
+OnToken = Callable[[ImportToken], None]
+"""Called before the first write, so that the token is known even if the import never ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,12 @@ class ImportOptions:
     Attributes:
         dry_run: compare and report, write nothing.
         skip_bad: write the good rows though others are bad; otherwise one bad row stops everything.
-        prefer_file: where file and board both changed a field, the file wins.
-        encoding: of the file.
+        rules: who wins where file and board differ.
     """
 
     dry_run: bool = False
     skip_bad: bool = False
-    prefer_file: bool = False
-    encoding: str = "utf-8"
+    rules: ImportRules = field(default_factory=ImportRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,16 @@ class ImportReport:
     skipped: int
     problems: tuple[Problem, ...]
     notes: tuple[Problem, ...]
+    restored: int = 0
+    """Tasks that an undo had taken away; not counted elsewhere."""
+    vanished: int = 0
+    """Of a mirror: tasks that were marked as no longer in the file; counted in `updated` too."""
+    drift: tuple[Problem, ...] = ()
+    """Of a mirror: fields that were edited on the board."""
+    undo: str = ""
+    """The token that takes this import back; empty when it wrote nothing."""
+    changes: tuple[str, ...] = ()
+    """A line for each task that was made or changed."""
 
     def to_json(self) -> dict[str, object]:
         """The report as a JSON object with the attributes' names."""
@@ -68,20 +82,25 @@ class ImportReport:
             "written": self.written,
             "projects": list(self.projects),
             "created": self.created,
+            "restored": self.restored,
             "updated": self.updated,
             "unchanged": self.unchanged,
             "skipped": self.skipped,
+            "vanished": self.vanished,
+            "undo": self.undo,
             "problems": [problem.to_json() for problem in self.problems],
             "notes": [note.to_json() for note in self.notes],
+            "drift": [one.to_json() for one in self.drift],
         }
 
 
 async def run_import(
     gateway: BoardGateway,
     path: Path,
-    mapping: ColumnMapping,
+    source: ImportSource,
     options: ImportOptions | None = None,
     on_progress: Progress | None = None,
+    on_token: OnToken | None = None,
 ) -> ImportReport:
     """Brings the board up to the file.
 
@@ -89,30 +108,61 @@ async def run_import(
         InvalidInputError: the file cannot be read as a whole.
         WeftmeshError: the board cannot be reached; what was written stays, and the next run goes on from there.
     """
+    table = await asyncio.to_thread(source.read, path)
+    return await import_table(gateway, table, source.name, str(path), options, on_progress, on_token)
+
+
+async def import_table(
+    gateway: BoardGateway,
+    table: Table,
+    source: str,
+    file: str,
+    options: ImportOptions | None = None,
+    on_progress: Progress | None = None,
+    on_token: OnToken | None = None,
+) -> ImportReport:
+    """Brings the board up to what was read from `file` of the tracker `source`.
+
+    Raises:
+        WeftmeshError: as `run_import`.
+    """
     options = options or ImportOptions()
-    table = await asyncio.to_thread(read_table, path, mapping, encoding=options.encoding)
-    plan = await _plan(gateway, table, mapping, str(path), options)
+    plan = await _plan(gateway, table, source, file, options.rules)
     problems = table.problems + plan.problems
     notes = table.notes + plan.notes
     bad_rows = table.bad_rows + len(plan.problems)
-    stopped = bool(problems) and not options.skip_bad
-    if options.dry_run or stopped:
+    report = ImportReport(
+        options.dry_run, False, (), 0, 0, 0, bad_rows, problems, notes, vanished=plan.vanished, drift=plan.drift
+    )
+    if options.dry_run:
         updated = sum(not update.of_new for update in plan.update)
-        counts = (len(plan.create), updated, plan.unchanged) if options.dry_run else (0, 0, 0)
-        return ImportReport(options.dry_run, False, (), *counts, bad_rows, problems, notes)
-    run = _Run(gateway, str(path), on_progress or (lambda _done, _total: None), plan)
+        counts = replace(report, created=len(plan.create), restored=len(plan.restore), updated=updated)
+        return replace(counts, unchanged=plan.unchanged, changes=tuple(_changes(plan)))
+    if problems and not options.skip_bad:
+        return replace(report, vanished=0)
+    if not (plan.create or plan.restore or plan.update or plan.projects_to_create):
+        return replace(report, written=True, unchanged=plan.unchanged)
+    token = ImportToken.new(await gateway.revision(), secrets.SystemRandom())
+    if on_token is not None:
+        on_token(token)
+    run = ImportRun(gateway, file, plan, token, on_progress or (lambda _done, _total: None))
     await run.carry_out()
-    projects = tuple(project.id for project in plan.projects_to_create)
-    unchanged = plan.unchanged + run.unchanged
-    skipped = bad_rows + len(run.refused)
-    return ImportReport(
-        False, True, projects, run.created, run.updated, unchanged, skipped, (*problems, *run.refused), notes
+    return replace(
+        report,
+        written=True,
+        projects=tuple(project.id for project in plan.projects_to_create),
+        created=run.created,
+        restored=run.restored,
+        updated=run.updated,
+        unchanged=plan.unchanged + run.unchanged,
+        skipped=bad_rows + len(run.refused),
+        problems=(*problems, *run.refused),
+        undo=str(token),
+        changes=tuple(_changes(plan)),
     )
 
 
-async def _plan(
-    gateway: BoardGateway, table: Table, mapping: ColumnMapping, file: str, options: ImportOptions
-) -> ImportPlan:
+async def _plan(gateway: BoardGateway, table: Table, source: str, file: str, rules: ImportRules) -> ImportPlan:
     projects = {
         project.name.removeprefix("projects/"): not project.HasField("delete_time")
         for project in await gateway.list_projects()
@@ -121,89 +171,35 @@ async def _plan(
     for project_id in sorted({row.project_id for row in table.rows} & projects.keys()):
         if projects[project_id]:
             existing.extend([existing_task(task) async for task in gateway.list_tasks(project_id)])
-    return await asyncio.to_thread(
-        plan_import, table.rows, existing, projects, source=mapping.name, file=file, prefer_file=options.prefer_file
-    )
+    existing = await _with_taken_back(gateway, existing, table.rows)
+    return await asyncio.to_thread(plan_import, table.rows, existing, projects, source=source, file=file, rules=rules)
 
 
-class _Run:
-    """The writing half: projects, then creates, then updates, so that references find what they name."""
-
-    def __init__(self, gateway: BoardGateway, file: str, on_progress: Progress, plan: ImportPlan) -> None:
-        self._gateway = gateway
-        self._file = file
-        self._on_progress = on_progress
-        self._plan = plan
-        self._total = len(plan.create) + len(plan.update)
-        self._done = 0
-        self.created = 0
-        self.updated = 0
-        self.unchanged = 0
-        self.refused: list[Problem] = []
-        self._missing: set[str] = set()
-        """Tasks that could not be made: what would complete them is left out."""
-
-    async def carry_out(self) -> None:
-        for project in self._plan.projects_to_create:
-            await self._gateway.create_project(project.id, project.title)
-        await self._write_all(self._plan.create)
-        await self._write_all([update for update in self._plan.update if update.name not in self._missing])
-
-    async def _write_all(self, planned: Sequence[PlannedCreate] | Sequence[PlannedUpdate]) -> None:
-        """Writes in batches, several at a time; the first error of a batch ends all of them."""
-        batches = (planned[start : start + BATCH_WRITES] for start in range(0, len(planned), BATCH_WRITES))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(BATCHES_IN_FLIGHT):
-                    group.create_task(self._write_batches(batches))
-        except* WeftmeshError as errors:
-            raise _first(errors) from errors
-
-    async def _write_batches(self, batches: Iterator[Sequence[PlannedCreate | PlannedUpdate]]) -> None:
-        for batch in batches:
-            requests = [
-                create_request(planned) if isinstance(planned, PlannedCreate) else update_request(planned)
-                for planned in batch
-            ]
-            for sequence, request in enumerate(requests):
-                request.sequence = sequence
-            answers = await self._answers(requests)
-            for sequence, planned in enumerate(batch):
-                self._count(planned, answers[sequence])
-            self._done += len(batch)
-            self._on_progress(self._done, self._total)
-
-    async def _answers(self, requests: Sequence[board_pb2.WriteRequest]) -> dict[int, board_pb2.WriteResponse]:
-        """The answers by sequence. A refusal may be the remembered one of an earlier run whose cause is gone by now, so
-        refused writes are tried once more under ids of their own.
-        """
-        answers = {answer.sequence: answer for answer in await self._gateway.write(requests)}
-        refused = [request for request in requests if answers[request.sequence].WhichOneof("result") != "applied"]
-        if refused:
-            for request in refused:
-                renew_request_id(request)
-            answers |= {answer.sequence: answer for answer in await self._gateway.write(refused)}
-        return answers
-
-    def _count(self, planned: PlannedCreate | PlannedUpdate, answer: board_pb2.WriteResponse) -> None:
-        if answer.WhichOneof("result") != "applied":
-            self._refuse(planned, answer.failed.message)
-        elif isinstance(planned, PlannedCreate):
-            self.created += 1
-        elif not planned.of_new:
-            self.unchanged += answer.applied.unchanged
-            self.updated += not answer.applied.unchanged
-
-    def _refuse(self, planned: PlannedCreate | PlannedUpdate, message: str) -> None:
-        if isinstance(planned, PlannedCreate):
-            self._missing.add(f"projects/{planned.project_id}/tasks/{planned.task_id}")
-        fix = "correct the row or the task and import again"
-        self.refused.append(Problem(self._file, planned.line, "", shorten(planned.origin), message, fix))
+async def _with_taken_back(
+    gateway: BoardGateway, existing: list[ExistingTask], rows: tuple[ImportedTask, ...]
+) -> list[ExistingTask]:
+    """The tasks, with those marked that an undo deleted and the file has again."""
+    origins = {(row.project_id, row.origin) for row in rows}
+    asked = [
+        index
+        for index, task in enumerate(existing)
+        if task.deleted and (task.name.split("/")[1], task.origin) in origins
+    ]
+    for start in range(0, len(asked), _HISTORIES):
+        part = asked[start : start + _HISTORIES]
+        histories = await gateway.history([existing[index].name for index in part])
+        for index, changes in zip(part, histories, strict=True):
+            if was_taken_back([past_change(change) for change in changes]):
+                existing[index] = replace(existing[index], taken_back=True)
+    return existing
 
 
-def _first(errors: BaseExceptionGroup[WeftmeshError]) -> BaseException:
-    """The first error of a group of groups."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _changes(plan: ImportPlan) -> list[str]:
+    """What the plan comes to, task by task; updates that complete a new task are part of it."""
+    lines = [f"created {created.origin}: {created.fields.get('title', '')}" for created in plan.create]
+    lines += [f"brought back {restored.origin}" for restored in plan.restore]
+    for update in plan.update:
+        paths = ", ".join(path for path in sorted(update.changes) if not path.endswith("import_digests"))
+        if not update.of_new and paths:
+            lines.append(f"updated {update.origin}: {paths}")
+    return lines

@@ -149,7 +149,7 @@ def _apply(mapping: ColumnMapping, options: Mapping[str, object], where: str) ->
         name=name,
         delimiter=delimiter,
         project=_get(options, "project", mapping.project),
-        zone=_zone(zone_name, where),
+        zone=zone_named(zone_name, where),
         zone_name=zone_name,
         time_formats=(*_get(options, "time_formats", list[str]()), *mapping.time_formats),
         separator=_get(options, "separator", mapping.separator),
@@ -162,7 +162,12 @@ def _get(options: Mapping[str, object], key: str, default: _Value) -> _Value:
     return cast("_Value", options.get(key, default))
 
 
-def _zone(name: str, where: str) -> ZoneInfo:
+def zone_named(name: str, where: str) -> ZoneInfo:
+    """The IANA time zone `name`.
+
+    Raises:
+        InvalidInputError: this machine knows none; the message begins with `where`.
+    """
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

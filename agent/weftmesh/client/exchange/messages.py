@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Final, cast
 
 from weftmesh.board.v1 import board_pb2
-from weftmesh.client.requests import new_request_id
 from weftmesh.core.board.model import CUSTOM_PREFIX, DueAt, DueDate, FieldValue, Priority, Status
 from weftmesh.core.exchange.boardcsv import NAME
-from weftmesh.core.exchange.plan import ExistingTask, PlannedCreate, PlannedUpdate
+from weftmesh.core.exchange.planned import ExistingTask, PlannedCreate, PlannedRestore, PlannedUpdate
+from weftmesh.core.exchange.tokens import ImportToken, Mark
+from weftmesh.core.exchange.undo import PastChange, PastField
 from weftmesh.core.exchange.values import iso_utc
-
-_NAMESPACE: Final = uuid.UUID("5d0c6b8e-3b1f-5d0e-9c55-0f6f1f6b6a11")
-"""Of request ids: the same write of the same import has the same id, so that a repeated one gets the first answer."""
 
 _MS: Final = 1_000
 _NS_PER_MS: Final = 1_000_000
@@ -69,7 +65,7 @@ def due_of(task: board_pb2.Task) -> DueDate | DueAt | None:
     return None
 
 
-def create_request(planned: PlannedCreate) -> board_pb2.WriteRequest:
+def create_request(planned: PlannedCreate, token: ImportToken) -> board_pb2.WriteRequest:
     """The write that makes the task; its `sequence` is left to the caller."""
     request = board_pb2.WriteRequest()
     create = request.create_task
@@ -78,11 +74,28 @@ def create_request(planned: PlannedCreate) -> board_pb2.WriteRequest:
     create.number_hint = planned.number_hint
     create.task.origin = planned.origin
     _set_fields(create.task, planned.fields)
-    create.request_id = _request_id(request)
+    create.request_id = _request_id(request, token, Mark.IMPORT)
     return request
 
 
-def update_request(planned: PlannedUpdate) -> board_pb2.WriteRequest:
+def restore_request(planned: PlannedRestore, token: ImportToken) -> board_pb2.WriteRequest:
+    """The write that brings a deleted task back; its `sequence` is left to the caller."""
+    request = board_pb2.WriteRequest()
+    request.undelete_task.name = planned.name
+    request.undelete_task.request_id = _request_id(request, token, Mark.IMPORT)
+    return request
+
+
+def delete_request(name: str, etag: str, token: ImportToken) -> board_pb2.WriteRequest:
+    """The write of an undo that takes a task away, if it still is at that version."""
+    request = board_pb2.WriteRequest()
+    request.delete_task.name = name
+    request.delete_task.etag = etag
+    request.delete_task.request_id = _request_id(request, token, Mark.UNDO)
+    return request
+
+
+def update_request(planned: PlannedUpdate, token: ImportToken, mark: Mark = Mark.IMPORT) -> board_pb2.WriteRequest:
     """The write that changes the task; its `sequence` is left to the caller."""
     request = board_pb2.WriteRequest()
     update = request.update_task
@@ -93,21 +106,20 @@ def update_request(planned: PlannedUpdate) -> board_pb2.WriteRequest:
     if planned.base is not None:
         update.base.name = planned.name
         _set_fields(update.base, planned.base)
-    update.request_id = _request_id(request)
+    update.request_id = _request_id(request, token, mark)
     return request
 
 
-def renew_request_id(request: board_pb2.WriteRequest) -> None:
-    """Makes `request` another one in the eyes of a board that remembers its first answer."""
-    kind = request.create_task if request.HasField("create_task") else request.update_task
-    kind.request_id = new_request_id()
+def past_change(change: board_pb2.Change) -> PastChange:
+    """What an undo has to know of one entry of a history."""
+    fields = tuple(PastField(one.path, one.before, one.after) for one in change.fields)
+    time = iso_utc(change.time.ToDatetime(UTC))
+    return PastChange(change.revision, change.verb, change.actor, time, change.request_id, fields)
 
 
-def _request_id(request: board_pb2.WriteRequest) -> str:
+def _request_id(request: board_pb2.WriteRequest, token: ImportToken, mark: Mark) -> str:
     """Follows from the whole write, which holds origin or name, the values, and the version it changes."""
-    content = request.SerializeToString(deterministic=True)
-    digest = hashlib.sha1(_NAMESPACE.bytes + content, usedforsecurity=False).digest()  # what RFC 9562 says of version 5
-    return str(uuid.UUID(bytes=digest[:16], version=5))
+    return token.request_id(mark, request.SerializeToString(deterministic=True))
 
 
 def _set_fields(task: board_pb2.Task, fields: Mapping[str, FieldValue]) -> None:

@@ -71,7 +71,7 @@ def read_rows(
         InvalidInputError: see `read_table`.
     """
     try:
-        with _open(path) as file:
+        with open_plain(path) as file:
             lines = _decoded_lines(path, file, encoding, line_bytes_max)
             for count, row in enumerate(_parse(path, lines, delimiter), start=1):
                 if count > rows_max:
@@ -83,7 +83,8 @@ def read_rows(
         raise InvalidInputError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_plain(path: Path) -> IO[bytes]:
+    """The bytes of a file, unpacked where it is gzip."""
     with path.open("rb") as probe:
         compressed = probe.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     return cast("IO[bytes]", gzip.open(path)) if compressed else path.open("rb")

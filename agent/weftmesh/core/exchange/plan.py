@@ -13,8 +13,9 @@ Which side wins, field by field, when a file is imported again:
 themselves would double the task. A row of a board's own export carries something better, the version it saw: then the
 changes are written against that version and the board's own three-way merge decides.
 
-A task that was deleted on the board stays deleted. Rows that vanished from the file change nothing. References between
-tasks are written after all tasks were made, so that their order in the file does not matter.
+A task that was deleted on the board stays deleted, unless the undo of an import deleted it: then the file brings it
+back. Rows that vanished from the file change nothing; a mirror marks their tasks (`core.exchange.vanished`). References
+between tasks are written after all tasks were made, so that their order in the file does not matter.
 """
 
 from __future__ import annotations
@@ -26,82 +27,21 @@ from typing import Final
 from weftmesh.core.board.model import CUSTOM_PREFIX, FieldValue, Limits
 from weftmesh.core.exchange import mapping as to
 from weftmesh.core.exchange.digests import Digests, task_id
+from weftmesh.core.exchange.planned import (
+    ExistingTask,
+    ImportPlan,
+    ImportRules,
+    NewProject,
+    PlannedCreate,
+    PlannedRestore,
+    PlannedUpdate,
+)
 from weftmesh.core.exchange.problems import Problem, shorten
 from weftmesh.core.exchange.rows import ImportedTask
 from weftmesh.core.exchange.values import blank
+from weftmesh.core.exchange.vanished import VANISHED_PATH, find_vanished
 
 DIGESTS_PATH: Final = CUSTOM_PREFIX + to.DIGESTS_KEY
-
-
-@dataclass(frozen=True, slots=True)
-class ExistingTask:
-    """What the plan has to know of a task on the board."""
-
-    name: str
-    """projects/{project}/tasks/{id}"""
-    key: str
-    origin: str
-    """For a task that nobody imported: weftmesh:KEY."""
-    etag: str
-    created: str
-    """ISO 8601 in UTC, as the board's own export prints it."""
-    deleted: bool
-    fields: Mapping[str, FieldValue]
-    """By path; an absent one is blank. Tasks are named by their resource names."""
-
-    def value(self, path: str) -> FieldValue:
-        """The value at `path`."""
-        return self.fields.get(path, blank(path))
-
-
-@dataclass(frozen=True, slots=True)
-class NewProject:
-    """A project that rows belong to and the board does not have."""
-
-    id: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCreate:
-    """A task to make."""
-
-    project_id: str
-    task_id: str
-    origin: str
-    number_hint: int
-    fields: Mapping[str, FieldValue]
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedUpdate:
-    """Fields to change of a task that exists by then."""
-
-    name: str
-    origin: str
-    changes: Mapping[str, FieldValue]
-    line: int
-    etag: str = ""
-    """The version to merge against; empty when `base` says it all."""
-    base: Mapping[str, FieldValue] | None = None
-    """The values the plan saw; None leaves that to the version."""
-    of_new: bool = False
-    """Completes a task of the same plan with its references."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportPlan:
-    """What one import would write, in this order: projects, then creates, then updates."""
-
-    projects_to_create: tuple[NewProject, ...]
-    create: tuple[PlannedCreate, ...]
-    update: tuple[PlannedUpdate, ...]
-    unchanged: int
-    problems: tuple[Problem, ...]
-    """Rows that cannot be written."""
-    notes: tuple[Problem, ...]
-    """What somebody should know and what stops nothing."""
 
 
 def plan_import(
@@ -111,7 +51,7 @@ def plan_import(
     *,
     source: str,
     file: str,
-    prefer_file: bool = False,
+    rules: ImportRules | None = None,
 ) -> ImportPlan:
     """Compares `rows` with the board.
 
@@ -121,9 +61,9 @@ def plan_import(
         projects: the ids of the board's projects, and whether each is live.
         source: the mapping's name.
         file: for problems.
-        prefer_file: where both sides changed the same field, the file wins.
+        rules: who wins.
     """
-    return _Planner(existing, source, file, prefer_file).plan(rows, projects)
+    return _Planner(existing, source, file, rules or ImportRules()).plan(rows, projects)
 
 
 @dataclass(slots=True)
@@ -131,15 +71,17 @@ class _Planner:
     existing: Iterable[ExistingTask]
     source: str
     file: str
-    prefer_file: bool
+    rules: ImportRules
     tasks: dict[tuple[str, str], ExistingTask] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """What a reference may say, to the task's resource name."""
     create: list[PlannedCreate] = field(default_factory=list)
+    restore: list[PlannedRestore] = field(default_factory=list)
     update: list[PlannedUpdate] = field(default_factory=list)
     unchanged: int = 0
     problems: list[Problem] = field(default_factory=list)
     notes: list[Problem] = field(default_factory=list)
+    drift: list[Problem] = field(default_factory=list)
 
     def plan(self, rows: Sequence[ImportedTask], projects: Mapping[str, bool]) -> ImportPlan:
         for task in self.existing:
@@ -157,15 +99,19 @@ class _Planner:
                 self._create(row, name, fields)
             else:
                 self._compare(row, fields, present)
+        vanished = self._mark_vanished(rows) if self.rules.mirror else 0
         titles = {row.project_id: row.project_title for row in reversed(good) if row.project_id not in projects}
         new_projects = tuple(NewProject(project_id, titles[project_id]) for project_id in sorted(titles))
         return ImportPlan(
             new_projects,
             tuple(self.create),
+            tuple(self.restore),
             tuple(self.update),
             self.unchanged,
             tuple(self.problems),
             tuple(self.notes),
+            tuple(self.drift),
+            vanished,
         )
 
     def _writable(self, rows: Sequence[ImportedTask], projects: Mapping[str, bool]) -> list[ImportedTask]:
@@ -237,6 +183,9 @@ class _Planner:
             self.update.append(PlannedUpdate(name, row.origin, changes, row.line, base=base, of_new=True))
 
     def _compare(self, row: ImportedTask, fields: Mapping[str, FieldValue], task: ExistingTask) -> None:
+        if task.taken_back:
+            self._bring_back(row, fields, task)
+            return
         if task.deleted:
             fix = "undelete it if it should follow the file again"
             self.notes.append(self._problem(row, "", row.origin, "deleted on the board, left so", fix))
@@ -247,12 +196,32 @@ class _Planner:
             update = PlannedUpdate(task.name, row.origin, different, row.line, etag=row.seen.etag)
         else:
             changes = self._changes(row, fields, different, task)
+            if self.rules.mirror and task.value(VANISHED_PATH) is not None:
+                changes[VANISHED_PATH] = None
             base = {path: task.value(path) for path in changes}
             update = PlannedUpdate(task.name, row.origin, changes, row.line, etag=task.etag, base=base)
         if update.changes:
             self.update.append(update)
         else:
             self.unchanged += 1
+
+    def _bring_back(self, row: ImportedTask, fields: Mapping[str, FieldValue], task: ExistingTask) -> None:
+        """The task as the file has it now; what it held before the undo is history."""
+        self.restore.append(PlannedRestore(task.name, row.origin, row.line))
+        digests = Digests(self.source)
+        for path, value in fields.items():
+            digests.record(path, value)
+        wanted = dict(fields) | {DIGESTS_PATH: str(digests)}
+        changes = {path: value for path, value in wanted.items() if value != task.value(path)}
+        if changes:
+            base = {path: task.value(path) for path in changes}
+            self.update.append(PlannedUpdate(task.name, row.origin, changes, row.line, base=base, of_new=True))
+
+    def _mark_vanished(self, rows: Sequence[ImportedTask]) -> int:
+        found = find_vanished(rows, self.tasks.values(), self.source, self.file, self.rules)
+        self.update += found.update
+        self.problems += found.problems
+        return len(found.update)
 
     def _changes(
         self,
@@ -270,16 +239,33 @@ class _Planner:
         for path, value in fields.items():
             if path not in different:
                 digests.record(path, value)
-            elif not digests.matches(path, value):
-                if digests.matches(path, task.value(path)) or self.prefer_file:
-                    changes[path] = value
-                    digests.record(path, value)
-                else:
-                    self._note_collision(row, path, value, task)
+            elif self._file_decides(row, path, value, digests, task):
+                changes[path] = value
+                digests.record(path, value)
         after = str(digests)
         if (digests and after != stored) and (changes or self._may_record(stored)):
             changes[DIGESTS_PATH] = after
         return changes
+
+    def _file_decides(
+        self, row: ImportedTask, path: str, value: FieldValue, digests: Digests, task: ExistingTask
+    ) -> bool:
+        """Whether the file's value is written where the two differ; if not, why is noted."""
+        board_is_as_imported = digests.matches(path, task.value(path))
+        if self.rules.overwrite or board_is_as_imported:
+            return True
+        if digests.matches(path, value):
+            if self.rules.mirror:
+                self._note_drift(row, path, value, task)
+            return False
+        if not self.rules.prefer_file:
+            self._note_collision(row, path, value, task)
+        return self.rules.prefer_file
+
+    def _note_drift(self, row: ImportedTask, path: str, value: FieldValue, task: ExistingTask) -> None:
+        message = f"{task.key} was edited here: it says {shorten(str(task.value(path)))!r}"
+        fix = "change it in the tracker, or mirror with --force"
+        self.drift.append(self._problem(row, path, str(value), message, fix))
 
     def _may_record(self, stored: FieldValue) -> bool:
         """Digests alone are worth a write only where an import of the same tracker left some before."""

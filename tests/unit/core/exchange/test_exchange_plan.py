@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from weftmesh.core.board.model import DueAt, DueDate, FieldValue
 from weftmesh.core.exchange.digests import Digests, task_id
-from weftmesh.core.exchange.plan import DIGESTS_PATH, ExistingTask, ImportPlan, plan_import
+from weftmesh.core.exchange.plan import DIGESTS_PATH, plan_import
+from weftmesh.core.exchange.planned import ExistingTask, ImportPlan, ImportRules
 from weftmesh.core.exchange.rows import ImportedTask, Seen
 from weftmesh.core.ids import is_ulid, ulid_ms
 
@@ -28,7 +29,8 @@ ROW = ImportedTask(
 
 
 def plan(*rows: ImportedTask, existing: tuple[ExistingTask, ...] = (), prefer_file: bool = False) -> ImportPlan:
-    return plan_import(rows, existing, {"PROJ": True}, source="jira", file="jira.csv", prefer_file=prefer_file)
+    rules = ImportRules(prefer_file=prefer_file)
+    return plan_import(rows, existing, {"PROJ": True}, source="jira", file="jira.csv", rules=rules)
 
 
 def on_board(fields: Mapping[str, FieldValue], row: ImportedTask = ROW) -> ExistingTask:

@@ -1,0 +1,205 @@
+"""Taking one import back, wherever it was made: what it did is found in the replicated history by its token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from weftmesh.board.v1 import board_pb2
+from weftmesh.client.exchange.gateway import BoardGateway
+from weftmesh.client.exchange.messages import (
+    delete_request,
+    existing_task,
+    past_change,
+    update_request,
+)
+from weftmesh.client.exchange.writing import write_batches
+from weftmesh.core.errors import NotFoundError
+from weftmesh.core.exchange.planned import ExistingTask, PlannedUpdate
+from weftmesh.core.exchange.tokens import ImportToken, Mark
+from weftmesh.core.exchange.undo import Action, Verdict, judge
+
+_HISTORIES: Final = 512
+"""Asked for in one call of the gateway."""
+_MESH: Final = "mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A task, or some of its fields, that an undo left alone."""
+
+    key: str
+    origin: str
+    why: str
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object with the attributes' names."""
+        return {"key": self.key, "origin": self.origin, "why": self.why}
+
+
+@dataclass(slots=True)
+class UndoReport:
+    """What an undo did, or with `dry_run` would do. Counts are tasks.
+
+    Attributes:
+        token: of the import.
+        dry_run: whether nothing was written.
+        deleted: made by the import, now deleted.
+        restored: fields that the import changed are back as they were.
+        already: nothing is left to take back of these.
+        kept: edited since.
+        empty_projects: without a task now; an undo does not remove projects.
+    """
+
+    token: str
+    dry_run: bool
+    deleted: int = 0
+    restored: int = 0
+    already: int = 0
+    kept: list[Kept] = field(default_factory=list)
+    empty_projects: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """The report as a JSON object with the attributes' names."""
+        return {
+            "token": self.token,
+            "dry_run": self.dry_run,
+            "deleted": self.deleted,
+            "restored": self.restored,
+            "already": self.already,
+            "kept": [one.to_json() for one in self.kept],
+            "empty_projects": self.empty_projects,
+        }
+
+
+@dataclass(slots=True)
+class _Touched:
+    """A task that the import wrote to."""
+
+    task: ExistingTask
+    verdict: Verdict
+
+
+async def undo_import(
+    gateway: BoardGateway, token: ImportToken, *, dry_run: bool = False, force: bool = False
+) -> UndoReport:
+    """Takes back what the import made or changed, where nobody changed it since.
+
+    Args:
+        gateway: the board, on any node; for a project whose home is a node, that one.
+        token: of the import.
+        dry_run: find and report, write nothing.
+        force: take back what was edited since, too.
+
+    Raises:
+        NotFoundError: no task bears a trace of this import.
+        WeftmeshError: the board cannot be reached; what was taken back stays so, and the next run goes on.
+    """
+    report = UndoReport(str(token), dry_run)
+    touched: list[_Touched] = []
+    projects: set[str] = set()
+    for project in await gateway.list_projects():
+        if not project.HasField("delete_time"):
+            found, live = await _touched(gateway, project, token, force)
+            touched += found
+            if found and live <= sum(one.verdict.action is Action.DELETE for one in found):
+                projects.add(project.name.removeprefix("projects/"))
+    if not touched:
+        raise NotFoundError(
+            f"no task bears a trace of the import {token}: it wrote nothing, was made on another board or in a project "
+            "that is deleted now or has its home on another node, or the board was restored from an older backup"
+        )
+    requests: list[board_pb2.WriteRequest] = []
+    writes: list[_Touched] = []
+    for one in touched:
+        request = await _request(gateway, one, token, report)
+        if request is not None:
+            requests.append(request)
+            writes.append(one)
+    if not dry_run:
+        await write_batches(gateway, requests, _counting(report, writes))
+    if not report.kept:
+        report.empty_projects = sorted(projects)
+    return report
+
+
+async def _touched(
+    gateway: BoardGateway, project: board_pb2.Project, token: ImportToken, force: bool
+) -> tuple[list[_Touched], int]:
+    """What the import wrote to in one project, and how many live tasks that has."""
+    # A project with another home counts revisions of its own.
+    since = token.revision if project.home in ("", _MESH) else 0
+    live = 0
+    found: list[_Touched] = []
+    candidates: list[board_pb2.Task] = []
+    async for task in gateway.list_tasks(project.name.removeprefix("projects/")):
+        live += not task.HasField("delete_time")
+        if task.revision > since:
+            candidates.append(task)
+        if len(candidates) == _HISTORIES:
+            found += await _judged(gateway, candidates, token, force)
+            candidates.clear()
+    return found + await _judged(gateway, candidates, token, force), live
+
+
+async def _judged(
+    gateway: BoardGateway, tasks: list[board_pb2.Task], token: ImportToken, force: bool
+) -> list[_Touched]:
+    histories = await gateway.history([task.name for task in tasks])
+    found = []
+    for task, changes in zip(tasks, histories, strict=True):
+        past = [past_change(change) for change in changes]
+        verdict = judge(past, token, open_conflicts=task.open_conflicts, force=force)
+        if verdict is not None:
+            found.append(_Touched(existing_task(task), verdict))
+    return found
+
+
+async def _request(
+    gateway: BoardGateway, one: _Touched, token: ImportToken, report: UndoReport
+) -> board_pb2.WriteRequest | None:
+    """The write that takes one task back, if any; in a dry run it is counted here."""
+    task, verdict = one.task, one.verdict
+    for edit in verdict.edits:
+        if verdict.action is not Action.DELETE and edit.path not in verdict.paths:
+            why = f"{edit.path} was set to {edit.value!r} by {edit.actor} at {edit.time}"
+            report.kept.append(Kept(task.key, task.origin, why))
+    match verdict.action:
+        case Action.NOTHING:
+            report.already += 1
+            return None
+        case Action.KEEP:
+            if not verdict.edits:
+                report.kept.append(Kept(task.key, task.origin, "a conflict on it waits for a decision"))
+            return None
+        case Action.DELETE:
+            request = delete_request(task.name, task.etag, token)
+        case Action.RESTORE:
+            before = existing_task(await gateway.task_at(task.name, verdict.revision_before))
+            changes = {path: before.value(path) for path in verdict.paths}
+            base = {path: task.value(path) for path in verdict.paths}
+            planned = PlannedUpdate(task.name, task.origin, changes, 0, task.etag, base)
+            request = update_request(planned, token, Mark.UNDO)
+    if report.dry_run:
+        _count(report, verdict)
+    return request
+
+
+def _counting(report: UndoReport, writes: list[_Touched]) -> Callable[[dict[int, board_pb2.WriteResponse]], None]:
+    def on_answers(answers: dict[int, board_pb2.WriteResponse]) -> None:
+        for place, answer in sorted(answers.items()):
+            one = writes[place]
+            if answer.WhichOneof("result") == "applied":
+                _count(report, one.verdict)
+            else:
+                report.kept.append(Kept(one.task.key, one.task.origin, answer.failed.message))
+
+    return on_answers
+
+
+def _count(report: UndoReport, verdict: Verdict) -> None:
+    if verdict.action is Action.DELETE:
+        report.deleted += 1
+    else:
+        report.restored += 1
