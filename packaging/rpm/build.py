@@ -91,14 +91,25 @@ def lay_out(tree: Path, base: Iterable[Wheel], learner: Iterable[Wheel]) -> dict
     shutil.copytree(ROOT / "systemd", tree / "systemd")
     shutil.copytree(ROOT / "packaging/selinux", tree / "selinux")
     shutil.copytree(ROOT / "proto", tree / "proto", ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
-    for name in ("LICENSE", "README.md", "CHANGELOG.md"):
-        shutil.copy(ROOT / name, tree)
+    shutil.copytree(ROOT / "packaging/monitoring", tree / "monitoring", ignore=shutil.ignore_patterns("*_test.yml"))
+    shutil.copy(ROOT / "LICENSE", tree)
+    lay_out_documents(tree / "documents")
     for name in ("weftmesh", "weftmeshd", "backup.env.example"):
         shutil.copy(HERE / name, tree)
     environment = {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, str(HERE / "manuals.py"), str(tree / "made")], check=True, env=environment)
     compile_modules(site)
     return entries(bundle, for_learner)
+
+
+def lay_out_documents(directory: Path) -> None:
+    """Make the directory of documents: flat, and links between documents lead from there to there."""
+    shutil.copytree(ROOT / "docs", directory)
+    shutil.copytree(ROOT / "examples", directory / "examples", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for name in ("README.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, directory)
+    for path in directory.glob("*.md"):
+        path.write_text(path.read_text().replace("](docs/", "](").replace("](../examples/", "](examples/"))
 
 
 def compile_modules(site: Path) -> None:

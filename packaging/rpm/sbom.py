@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from wheels import Wheel
+from wheels import License, Wheel
 
 
 def bill(component: str, version: str, bundled: Sequence[Wheel]) -> str:
@@ -30,7 +30,11 @@ def _component(wheel: Wheel) -> dict[str, object]:
         "purl": _purl(wheel),
         "hashes": [{"alg": "SHA-256", "content": wheel.sha256}],
     }
-    return row | ({"licenses": [{"license": {"name": wheel.license}}]} if wheel.license else {})
+    return row | ({"licenses": [_license(wheel.license)]} if wheel.license else {})
+
+
+def _license(said: License) -> dict[str, object]:
+    return {"expression": said.text} if said.is_expression else {"license": {"name": said.text}}
 
 
 def _purl(wheel: Wheel) -> str:

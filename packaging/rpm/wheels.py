@@ -24,13 +24,22 @@ _BLOCK = re.compile(r"^\S(?:.*\\\n)*.*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
+class License:
+    """What a distribution says of its licence."""
+
+    text: str
+    is_expression: bool
+    """By the names and the grammar of SPDX."""
+
+
+@dataclass(frozen=True)
 class Wheel:
     """One wheel, and what it says of itself."""
 
     path: Path
     name: str
     version: str
-    license: str
+    license: License | None
     sha256: str
 
     @classmethod
@@ -87,11 +96,13 @@ def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _license(metadata: Message) -> str:
+def _license(metadata: Message) -> License | None:
     """Its licence as far as it says: an expression, or the first line of free text, or what it is classified as."""
-    free = metadata["License-Expression"] or metadata["License"] or ""
-    classified = [one for one in metadata.get_all("Classifier", []) if one.startswith("License ::")]
-    return (free.splitlines() or [one.rpartition(" :: ")[2] for one in classified] or [""])[0]
+    if expression := metadata["License-Expression"]:
+        return License(expression, is_expression=True)
+    classified = [one.rpartition(" :: ")[2] for one in metadata.get_all("Classifier", []) if "License ::" in one]
+    said = [*(metadata["License"] or "").splitlines()[:1], *classified]
+    return next((License(one, is_expression=False) for one in said if one not in {"", "UNKNOWN"}), None)
 
 
 def _place(inside: PurePosixPath) -> PurePosixPath | None:

@@ -86,12 +86,21 @@ class Machine:
         Raises:
             AssertionError: it failed and `check` is set.
         """
-        entered = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", *words]
         result = subprocess.run(
-            entered, input=stdin, capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=timeout_s
+            self.entered(*words),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=ENVIRONMENT,
+            check=False,
+            timeout=timeout_s,
         )
         assert not check or result.returncode == 0, f"{words}: {result.returncode}\n{result.stderr}{result.stdout}"
         return result
+
+    def entered(self, *words: str) -> list[str]:
+        """A command as it is started from outside."""
+        return ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", *words]
 
     def shown(self, unit: str, *properties: str) -> dict[str, str]:
         """Properties of a unit."""
@@ -109,7 +118,7 @@ class Machine:
         try:
             self._wait(lambda: self.shown(unit, name)[name] == value, f"does not see {unit} {name}={value}", timeout_s)
         except AssertionError as error:
-            error.add_note(self.run("systemctl", "status", "--no-pager", "-l", "-n", "30", unit, check=False).stdout)
+            error.add_note(self.run("journalctl", "--no-pager", "-n", "60", check=False).stdout)
             raise
 
     def journal(self, unit: str) -> str:

@@ -5,15 +5,19 @@ Made once and kept under build/. It is no EL: what the packages do is tried here
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
 
-KEPT = Path(__file__).resolve().parents[2] / "build/platform/root"
+PLACE = Path(__file__).resolve().parents[2] / "build/platform"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "procps", "iproute2", "rpm"),
+    # what completes commands and shows manuals
+    *("bash-completion", "zsh", "fish", "man-db"),
     # of the Python that is bound into it
     *("libssl3", "libffi8", "libsqlite3-0", "libreadline8", "libbz2-1.0", "liblzma5", "zlib1g"),
 )
@@ -32,26 +36,35 @@ def python_prefix() -> Path | None:
 
 
 def root_system(python: Path) -> Path:
-    """The directory of the system, made if it is not there; a minute or two.
+    """The directory of the system, made if none with these packages is there; a minute or two.
 
     Raises:
-        CalledProcessError: it cannot be made.
+        RuntimeError: it cannot be made.
     """
-    if KEPT.exists():
-        return KEPT
-    half = KEPT.with_suffix(".part")
-    shutil.rmtree(half, ignore_errors=True)
-    half.parent.mkdir(parents=True, exist_ok=True)
+    PLACE.mkdir(parents=True, exist_ok=True)
+    kept = PLACE / f"root-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
+    with (PLACE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of tests make it once
+        if not kept.exists():
+            half = kept.with_suffix(".part")
+            shutil.rmtree(half, ignore_errors=True)
+            _make(half, python)
+            half.rename(kept)
+    return kept
+
+
+def _make(root: Path, python: Path) -> None:
     sources = next(path for path in SOURCES if path.exists())
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")]
-    settings = ['--aptopt=Acquire::Languages "none"', '--aptopt=Apt::Install-Recommends "false"', *excluded]
+    apt = ('Acquire::Languages "none"', 'Acquire::Retries "5"', 'Apt::Install-Recommends "false"')
+    settings = [*(f"--aptopt={one}" for one in apt), *excluded]
     options = ["--quiet", "--mode=root", "--variant=minbase", "--format=directory", *settings]
-    words = ["mmdebstrap", *options, f"--include={','.join(PACKAGES)}", "bookworm", str(half), str(sources)]
-    subprocess.run(words, check=True, capture_output=True)
-    (half / "etc/hostname").unlink(missing_ok=True)  # each machine has its own
-    _lead_to_python(half, python)
-    half.rename(KEPT)
-    return KEPT
+    words = ["mmdebstrap", *options, f"--include={','.join(PACKAGES)}", "bookworm", str(root), str(sources)]
+    made = subprocess.run(words, check=False, capture_output=True, text=True)
+    if made.returncode != 0:
+        raise RuntimeError(f"mmdebstrap: {made.returncode}\n{made.stderr[-2_000:]}")
+    (root / "etc/hostname").unlink(missing_ok=True)  # each machine has its own
+    _lead_to_python(root, python)
 
 
 def _lead_to_python(root: Path, python: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,8 +29,8 @@ ExecStart=/usr/lib/weftmesh/bin/python -I /srv/training.py
 """
 
 
-def test_whoever_connects_as_the_node_starts_the_learner(node: Machine, packages: Callable[[int], Path]) -> None:
-    install(node, packages(1), LEARNER)
+def test_whoever_connects_as_the_node_starts_the_learner(node: Machine, packages: Path) -> None:
+    install(node, packages, LEARNER)
     node.run("systemctl", "enable", "--now", f"{LEARNER}.socket")
     assert node.shown(LEARNER, "ActiveState")["ActiveState"] == "inactive"
     refused = node.run("runuser", "-u", "nobody", "--", "python3.12", "-c", CONNECT, check=False)
@@ -41,16 +40,16 @@ def test_whoever_connects_as_the_node_starts_the_learner(node: Machine, packages
     assert node.run("stat", "-c", "%U %a", f"/var/lib/{LEARNER}").stdout.split() == [LEARNER, "700"]
 
 
-def test_the_learner_s_socket_outlives_a_restart_of_the_node(node: Machine, packages: Callable[[int], Path]) -> None:
-    install(node, packages(1), LEARNER)
+def test_the_learner_s_socket_outlives_a_restart_of_the_node(node: Machine, packages: Path) -> None:
+    install(node, packages, LEARNER)
     node.run("systemctl", "enable", "--now", f"{LEARNER}.socket")
     node.run("systemctl", "restart", "weftmesh-agent")
     assert node.run("test", "-S", "/run/weftmesh/learner.sock", check=False).returncode == 0
 
 
 @pytest.mark.parametrize("unit", [LEARNER, "weftmesh-coordinator"])
-def test_what_trains_loads_in_its_sandbox(unit: str, node: Machine, packages: Callable[[int], Path]) -> None:
-    install(node, packages(1), LEARNER)
+def test_what_trains_loads_in_its_sandbox(unit: str, node: Machine, packages: Path) -> None:
+    install(node, packages, LEARNER)
     node.run("systemctl", "stop", unit)
     node.run("sh", "-c", "cat > /srv/training.py", stdin=TRAINING)
     node.run("mkdir", "-p", f"/run/systemd/system/{unit}.service.d")
@@ -60,10 +59,8 @@ def test_what_trains_loads_in_its_sandbox(unit: str, node: Machine, packages: Ca
     assert started.returncode == 0, node.journal(unit)
 
 
-def test_the_router_answers_and_sees_nothing_of_what_the_node_keeps(
-    node: Machine, packages: Callable[[int], Path]
-) -> None:
-    install(node, packages(1), "weftmesh-router")
+def test_the_router_answers_and_sees_nothing_of_what_the_node_keeps(node: Machine, packages: Path) -> None:
+    install(node, packages, "weftmesh-router")
     node.run("systemctl", "enable", "--now", "weftmesh-router")
     node.wait_until("weftmesh-router", "ActiveState", "active")
     assert node.run("weftmesh", "route", "table").returncode == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from tests.platform.machine import Machine
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(900)]
 
 AGENT = "weftmesh-agent"
+RUNNING = (AGENT, "weftmesh-coordinator", "weftmesh-router")
 CONFIG = "/etc/weftmesh/weftmesh.toml"
 READY_S_MAX = 1.5
 """On a machine that does nothing else; where others compute, a start takes its share of the processors."""
@@ -63,8 +63,8 @@ def test_it_is_ready_soon_after_its_start(node: Machine) -> None:
     assert node.shown("weftmesh-coordinator", "ActiveState")["ActiveState"] == "active"
 
 
-def test_nothing_runs_before_somebody_says_so(new_machine: Machine, packages: Callable[[int], Path]) -> None:
-    install(new_machine, packages(1), "weftmesh", "weftmesh-router", "weftmesh-learner")
+def test_nothing_runs_before_somebody_says_so(new_machine: Machine, packages: Path) -> None:
+    install(new_machine, packages, "weftmesh", "weftmesh-router", "weftmesh-learner")
     units = ("weftmesh.target", AGENT, "weftmesh-coordinator", "weftmesh-router", "weftmesh-learner.socket")
     for unit in units:
         assert new_machine.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "disabled"
@@ -119,17 +119,21 @@ def test_a_broken_configuration_fails_the_reload_and_the_node_serves_on(node: Ma
     assert status(node)["quorum"]
 
 
-def test_an_upgrade_restarts_it_and_keeps_what_was_written(node: Machine, packages: Callable[[int], Path]) -> None:
+def test_an_upgrade_restarts_what_runs_and_keeps_what_was_written(earlier_node: Machine, packages: Path) -> None:
+    node = earlier_node
     append(node, '[log]\nlevel = "warning"\n')
     node.run("weftmesh", "project", "add", "TEST", "--title", "a test")
     node.run("weftmesh", "task", "add", "TEST", "from before")
-    pid = node.pid_of(AGENT)
-    install(node, packages(2), "weftmesh")
-    node.wait_until(AGENT, "ActiveState", "active")
-    assert node.pid_of(AGENT) != pid
+    pids = {unit: node.pid_of(unit) for unit in RUNNING}
+    install(node, packages, "weftmesh", "weftmesh-router")
+    for unit in RUNNING:
+        node.wait_until(unit, "ActiveState", "active")
+        assert node.pid_of(unit) != pids[unit]
+    assert node.run("rpm", "-q", "weftmesh", "--qf", "%{release}").stdout == "1"
     assert "from before" in node.run("weftmesh", "task", "ls").stdout
     assert "warning" in node.run("weftmesh", "config", "show").stdout
-    changed = node.run("rpm", "-V", "--nodeps", "weftmesh", check=False).stdout.split("\n")
+    assert node.run("weftmesh", "route", "table").returncode == 0
+    changed = node.run("rpm", "-V", "--nodeps", "weftmesh", "weftmesh-router", check=False).stdout.split("\n")
     assert [line.split()[-1] for line in changed if line] == [CONFIG]
 
 
@@ -144,9 +148,9 @@ def test_an_erased_package_leaves_state_and_the_changed_configuration(node: Mach
     assert "node.json" in node.run("ls", "/var/lib/weftmesh").stdout
 
 
-def test_after_a_purge_nothing_is_left_but_what_is_named(new_machine: Machine, packages: Callable[[int], Path]) -> None:
+def test_after_a_purge_nothing_is_left_but_what_is_named(new_machine: Machine, packages: Path) -> None:
     before = new_machine.files()
-    install(new_machine, packages(1), "weftmesh")
+    install(new_machine, packages, "weftmesh")
     new_machine.run("weftmesh", "init", "--cluster", "plant", "--advertise", "127.0.0.1:7450")
     new_machine.run("systemctl", "enable", "--now", "weftmesh.target")
     new_machine.wait_until(AGENT, "ActiveState", "active")

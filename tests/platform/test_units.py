@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
+MANUAL = UNITS.parent / "docs/install.md"
 SYSTEM_UNITS = Path("/usr/lib/systemd/system")
 PROGRAMS = (
     "bin/kill",
@@ -82,6 +83,22 @@ def test_it_is_a_part_of_the_whole(name: str) -> None:
     if unit["Service"]["Type"] != "oneshot":
         assert unit["Unit"]["PartOf"] == "weftmesh.target"
         assert unit["Service"]["RestartPreventExitStatus"] == "78"
+
+
+def test_the_bounds_of_each_service_are_those_that_the_manual_tells() -> None:
+    told = re.findall(r"^\| `(weftmesh-\w+)` \|(.*)\|$", MANUAL.read_text(), re.MULTILINE)
+    rows = {unit: [cell.strip() for cell in cells.split("|")][:5] for unit, cells in told if cells.count("|") == 5}
+    bounds = {name.removesuffix(".service"): read(name)["Service"] for name in SERVICES}
+    assert rows == {
+        unit: [
+            found["User"],
+            f"{found['CPUWeight']}, {found['IOWeight']}",
+            f"{found.get('MemoryHigh', '')}, {found['MemoryMax']}".strip(),
+            found["TasksMax"],
+            found.get("LimitNOFILE", ""),
+        ]
+        for unit, found in bounds.items()
+    }
 
 
 @pytest.mark.parametrize("name", SERVICES)

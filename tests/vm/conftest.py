@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,24 +59,39 @@ def shared(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def founded(python: Path, debian_kernel: Kernel, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The disk of a machine on which the packages were installed and a mesh was founded and enabled; it is off."""
-    directory = tmp_path_factory.mktemp("founded")
-    disk = copy_of(system_image(BUILD, python), directory)
-    machine = Machine(debian_kernel, plain(disk), shared, directory)
+    """The disk of a machine on which the packages were installed and a mesh was founded and enabled; it is off.
+
+    With VM_DISK=DIR it is kept in DIR and taken from there, for whoever works on these tests.
+    """
+    kept = os.environ.get("VM_DISK")
+    directory = Path(kept) if kept else tmp_path_factory.mktemp("founded")
+    disk = directory / "disk.img"
+    if disk.exists():
+        return disk
+    half = directory / "half.img"
+    copy(system_image(BUILD, python), half)
+    machine = Machine(debian_kernel, plain(half), shared, directory)
     try:
-        boot_s = machine.boot()
-        began_s = time.monotonic()
-        mesh.install(machine)
-        installed_s = time.monotonic()
-        mesh.found(machine)
-        print(f"\nbooted {boot_s:.0f} s, installed {installed_s - began_s:.0f} s, mesh of three founded ", end="")
-        print(f"{time.monotonic() - installed_s:.0f} s")
-        mesh.weftmesh(machine, 1, "project", "add", "LOAD", "--title", "load")
-        machine.run("systemctl", "enable", "--now", "weftmesh-router.service")
+        install_and_found(machine)
         machine.power_off()
     finally:
         machine.kill()
-    return disk
+    return half.rename(disk)
+
+
+def install_and_found(machine: Machine) -> None:
+    """From a system without our packages to a mesh that is enabled."""
+    moments_s = [time.monotonic()]
+    machine.boot()
+    moments_s.append(time.monotonic())
+    mesh.install(machine)
+    moments_s.append(time.monotonic())
+    mesh.found(machine)
+    mesh.weftmesh(machine, 1, "project", "add", "LOAD", "--title", "load")
+    machine.run("systemctl", "enable", "--now", "weftmesh-router.service")
+    moments_s.append(time.monotonic())
+    took_s = [f"{later - earlier:.0f} s" for earlier, later in pairwise(moments_s)]
+    print("\nbooted in {}, installed in {}, a mesh of three founded and enabled in {}".format(*took_s))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +100,9 @@ def machine(
 ) -> Iterator[Machine]:
     """The machine with the mesh, for the tests of a module."""
     directory = tmp_path_factory.mktemp("machine")
-    machine = Machine(debian_kernel, plain(copy_of(founded, directory)), shared, directory)
+    disk = directory / "disk.img"
+    copy(founded, disk)
+    machine = Machine(debian_kernel, plain(disk), shared, directory)
     try:
         machine.boot()
         mesh.settle(machine)
@@ -94,11 +112,9 @@ def machine(
         machine.kill()
 
 
-def copy_of(image: Path, directory: Path) -> Path:
-    """A copy of a disk."""
-    made = directory / "disk.img"
-    subprocess.run(["cp", "--sparse=always", "--reflink=auto", image, made], check=True)
-    return made
+def copy(image: Path, to: Path) -> None:
+    """Copy a disk."""
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", image, to], check=True)
 
 
 def plain(image: Path) -> str:
