@@ -56,6 +56,8 @@ from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.files import make_private_directory
+from weftmesh.runtime.identity.certificate_files import present_identity
+from weftmesh.runtime.identity.certificates import utc_now
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, refused_channel
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.founding import NodeRecord, identity_store, load_seeds
@@ -85,7 +87,8 @@ class Node:
         self._record = NodeRecord.load(config.node.data_dir)
         check_data_dir(config.node.data_dir)
         self._store = identity_store(config.node.data_dir)
-        self._identity = NodeIdentity(self._store.load())
+        names = self._record.node, self._record.cluster
+        self._identity = NodeIdentity(present_identity(config.tls, self._store.load, *names, utc_now()))
         self._seeds = load_seeds(config.node.data_dir)
         self._random = secrets.SystemRandom()
         self._clock = HybridClock()

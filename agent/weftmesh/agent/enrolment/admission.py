@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from weftmesh.agent.enrolment.enrolment import TokenRegistry
+from weftmesh.agent.enrolment.file_watch import FileWatch
+from weftmesh.agent.enrolment.files_registry import FilesRegistry
 from weftmesh.agent.enrolment.port import EnrollmentListener
 from weftmesh.agent.enrolment.renewal import Renew, RenewalServicer, RenewalTask, ask_members
 from weftmesh.agent.enrolment.service import EnrollmentServicer
@@ -15,6 +18,7 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.trust.rows import AuthorityState
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.config import Config
+from weftmesh.runtime.identity.certificate_files import CertificateFiles
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.material import IdentityMaterial
@@ -42,7 +46,7 @@ class Admission:
         gate: Gate,
         trust: TrustLog,
     ) -> None:
-        self.signers = authority = Signers(store) if store.has_authority else None
+        self.signers = authority = Signers(store) if store.has_authority and not config.tls.from_files else None
         self._trust = trust
         tokens = TokenStore(store.tokens_path)
         self._listener: EnrollmentListener | None = None
@@ -58,6 +62,10 @@ class Admission:
             host, _ = split_address(config.mesh.advertise)
             self._listener = EnrollmentListener(config.mesh.enroll_listen, lambda: host, authority, tokens, servicer)
         self.tokens = TokenRegistry(authority, tokens, self._listener)
+        self._files: FileWatch | None = None
+        if config.tls.from_files:
+            self.tokens = FilesRegistry(tokens, identity.node, config.mesh.advertise)
+            self._files = FileWatch(CertificateFiles.of(config.tls, os.environ), identity, store)
         self.renewal = RenewalServicer(
             authority,
             identity.cluster,
@@ -106,8 +114,8 @@ class Admission:
             await self._listener.stop()
 
     async def keep_certificate_fresh(self) -> None:
-        """Renew this node's certificate in time, for ever."""
-        await self.renewing.run()
+        """Renew this node's certificate in time, for ever; or take over whatever somebody else puts into the files."""
+        await (self.renewing.run() if self._files is None else self._files.run())
 
 
 def members_of(status: RaftStatus) -> list[Seed]:

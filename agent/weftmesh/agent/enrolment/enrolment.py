@@ -37,20 +37,20 @@ class TokenRegistry:
         authority, listener = self._here()
         ttl = request.ttl.ToTimedelta() if request.HasField("ttl") else DEFAULT_TTL
         if request.validate_only:
-            return _shown(self._tokens.check_request(ttl, request.node_name))
+            return shown(self._tokens.check_request(ttl, request.node_name))
         record, secret = await asyncio.to_thread(self._tokens.create, ttl, request.node_name)
         try:
             await listener.ensure()
         except WeftmeshError:
             await asyncio.to_thread(self._tokens.revoke, record.token_id)
             raise
-        shown = _shown(record)
-        shown.join_command = str(JoinLine(listener.address, record.token_id, secret, authority.pin))
-        return shown
+        told = shown(record)
+        told.join_command = str(JoinLine(listener.address, record.token_id, secret, authority.pin))
+        return told
 
     def list(self) -> list[mesh_pb2.JoinToken]:
         """Every token that is remembered, without secrets, oldest first."""
-        return [_shown(record) for record in self._tokens.records()]
+        return [shown(record) for record in self._tokens.records()]
 
     async def revoke(self, request: mesh_pb2.RevokeJoinTokenRequest) -> mesh_pb2.JoinToken:
         """Make a token useless at once.
@@ -60,8 +60,8 @@ class TokenRegistry:
             PreconditionError: it was used already.
         """
         if request.validate_only:
-            return _shown(self._tokens.find(request.token_id))
-        return _shown(await asyncio.to_thread(self._tokens.revoke, request.token_id))
+            return shown(self._tokens.find(request.token_id))
+        return shown(await asyncio.to_thread(self._tokens.revoke, request.token_id))
 
     @property
     def live(self) -> int:
@@ -103,9 +103,10 @@ class TokenRegistry:
         return self._authority, self._listener
 
 
-def _shown(record: TokenRecord) -> mesh_pb2.JoinToken:
-    shown = mesh_pb2.JoinToken(
+def shown(record: TokenRecord) -> mesh_pb2.JoinToken:
+    """A token as MeshService shows it, without its secret."""
+    told = mesh_pb2.JoinToken(
         token_id=record.token_id, node_name=record.node_name, state=record.state.value, used_by=record.used_by
     )
-    shown.expire_time.FromDatetime(record.expire_time)
-    return shown
+    told.expire_time.FromDatetime(record.expire_time)
+    return told

@@ -113,14 +113,19 @@ async def join(
     --again is for a member whose certificate was revoked, or that was away while the authority was replaced: with a
     line made for its name it gets a new key, and keeps its data. Stop its daemon first, and start it after.
     """
-    from weftmesh.runtime.identity.founding import NodeRecord, join_cluster
-    from weftmesh.runtime.identity.join_line import JoinLine
+    from weftmesh.runtime.identity.enrolling import Seed
+    from weftmesh.runtime.identity.founding import NodeRecord, join_cluster, join_with_files
+    from weftmesh.runtime.identity.join_line import JoinLine, SeedLine
 
-    parsed = JoinLine.parse(" ".join(line))
+    pasted = " ".join(line)
+    parsed = SeedLine.parse(pasted) or JoinLine.parse(pasted)
     config, written = _settled(session, options, dry_run, again=again)
     if dry_run:
         where = f"at {parsed.address}"
         record = NodeRecord(where, config.node.name, config.mesh.advertise, founding=False, observer=observer)
+    elif isinstance(parsed, SeedLine):
+        seed = Seed(parsed.node, parsed.address)
+        record = join_with_files(config, seed, config.mesh.advertise, observer=observer)
     else:
         record = await join_cluster(
             config,

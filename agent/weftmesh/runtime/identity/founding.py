@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from weftmesh.core.errors import AlreadyExistsError, DataCorruptionError, ForbiddenError, PreconditionError
+from weftmesh.core.errors import (
+    AlreadyExistsError,
+    DataCorruptionError,
+    ForbiddenError,
+    InvalidInputError,
+    PreconditionError,
+)
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.files import make_private_directory, write_atomic
 from weftmesh.runtime.identity.authority import Authority
+from weftmesh.runtime.identity.certificate_files import CertificateFiles
 from weftmesh.runtime.identity.certificates import key_to_pem, make_key, make_signing_request, to_pem, utc_now
 from weftmesh.runtime.identity.enrolling import ENROLL_TIMEOUT_S, Seed, enroll
 from weftmesh.runtime.identity.join_line import JoinLine
@@ -80,19 +88,22 @@ def load_seeds(data_dir: Path) -> tuple[Seed, ...]:
 
 
 def found_cluster(config: Config, cluster: str, node_name: str, address: str) -> NodeRecord:
-    """Make a mesh of one node, its authority included.
+    """Make a mesh of one node, its authority included, unless its certificates come from files.
 
     Raises:
         AlreadyExistsError: the data directory belongs to a node already.
-        InvalidInputError: a name or the address is not acceptable.
+        InvalidInputError: a name, the address, or a certificate from a file is not acceptable.
     """
     check_name(cluster, what="the cluster")
     check_name(node_name, what="the node")
     split_address(address)
     data_dir = config.node.data_dir
     _refuse_second_node(data_dir)
-    make_private_directory(data_dir)
     now = utc_now()
+    if config.tls.from_files:
+        material = CertificateFiles.of(config.tls, os.environ).load_for(node_name, cluster, now)
+        return _settle(data_dir, material, NodeRecord(cluster, node_name, address, founding=True))
+    make_private_directory(data_dir)
     authority = Authority.create(cluster, now=now)
     key = make_key()
     certificate = authority.issue(make_signing_request(key, node_name), node_name, now=now)
@@ -153,6 +164,43 @@ async def join_cluster(
     store.save(enrolled.material)
     _save_seeds(data_dir, enrolled.seeds)
     record = present or NodeRecord(enrolled.material.cluster, node_name, address, founding=False, observer=observer)
+    record.save(data_dir)
+    return record
+
+
+def join_with_files(config: Config, seed: Seed, address: str, *, observer: bool = False) -> NodeRecord:
+    """Become a node by a certificate that was issued elsewhere; `seed`, where a token was made for it, takes it in.
+
+    Raises:
+        AlreadyExistsError: the data directory belongs to a node already.
+        InvalidInputError: the certificate cannot be used, or is not for this node's name.
+        PreconditionError: certificates do not come from files here.
+    """
+    if not config.tls.from_files:
+        raise PreconditionError(
+            'this line is for nodes whose certificates come from files: set [tls] mode = "files", cert_file, key_file '
+            "and ca_file in the configuration; or use the line of a mesh with an authority of its own",
+            reason="NOT_FROM_FILES",
+        )
+    data_dir, node_name = config.node.data_dir, config.node.name
+    split_address(address)
+    _refuse_second_node(data_dir)
+    material = CertificateFiles.of(config.tls, os.environ).load(utc_now())
+    if material.node != node_name:
+        raise InvalidInputError(
+            f"{config.tls.cert_file} is the certificate of {material.node!r}, and this node is {node_name!r} ([node] "
+            "name); one of both has to change",
+            reason="CERTIFICATE_INVALID",
+        )
+    make_private_directory(data_dir)
+    _save_seeds(data_dir, [seed])
+    record = NodeRecord(material.cluster, node_name, address, founding=False, observer=observer)
+    return _settle(data_dir, material, record)
+
+
+def _settle(data_dir: Path, material: IdentityMaterial, record: NodeRecord) -> NodeRecord:
+    make_private_directory(data_dir)
+    identity_store(data_dir).save(material)
     record.save(data_dir)
     return record
 

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.runtime.addresses import split_address
+from weftmesh.runtime.names import NAME_PATTERN
 
 VERSION: Final = "wmj1"
 _TICKET: Final = re.compile(
@@ -61,6 +62,36 @@ class JoinLine:
             raise _invalid(f"its last word is incomplete or mistyped ({len(ticket)} characters)")
         split_address(address)
         return cls(address, match["id"], match["secret"], match["pin"])
+
+
+@dataclass(frozen=True, slots=True)
+class SeedLine:
+    """What a join line says where certificates come from files: whom to ask. There is no secret in it.
+
+    Attributes:
+        node: the member that was told to take the node in.
+        address: host:port of its mesh port.
+    """
+
+    node: str
+    address: str
+
+    def __str__(self) -> str:
+        """The line itself."""
+        return f"weftmesh join {self.node}@{self.address}"
+
+    @classmethod
+    def parse(cls, line: str) -> Self | None:
+        """Read a line as pasted; None when it is not one of this kind.
+
+        Raises:
+            InvalidInputError: the address is none.
+        """
+        node, found, address = line.split()[-1].partition("@") if line.split() else ("", "", "")
+        if not found or NAME_PATTERN.fullmatch(node) is None:
+            return None
+        split_address(address)
+        return cls(node, address)
 
 
 def split_token(token: str) -> tuple[str, str] | None:

@@ -204,6 +204,19 @@ class TokenStore:
             for record in self._enrolled(node_name):
                 self._write(replace(record, admitted=True))
 
+    def may_be_taken_in(self, node_name: str) -> bool:
+        """Whether a token made for exactly this node lives: enough where somebody else vouches for its name."""
+        return bool(self._made_for(node_name))
+
+    def take_in(self, node_name: str) -> None:
+        """Use the tokens up that were made for this node: it has become a member."""
+        with self._lock:
+            for record in self._made_for(node_name):
+                self._write(replace(record, state=TokenState.USED, used_by=node_name, admitted=True))
+
+    def _made_for(self, node_name: str) -> list[TokenRecord]:
+        return [one for one in self.records() if one.state is TokenState.LIVE and one.node_name == node_name]
+
     def _enrolled(self, node_name: str) -> list[TokenRecord]:
         return [record for record in self._records.values() if record.used_by == node_name and not record.admitted]
 
