@@ -187,7 +187,6 @@ class Node:
             )
         )
         ola = closed_at_the_end(OlaRoom(ground, self._record.cluster))
-        levels = closed_at_the_end(FeaturesRoom(ground))
         facts = NodeFacts(
             node=self._record.node,
             cluster=self._record.cluster,
@@ -198,6 +197,7 @@ class Node:
         reporter = StatusReporter(
             facts, ground.homes, board.meter, board.servicer, ground.identity, board.queue, audit.auditor
         )
+        levels = closed_at_the_end(FeaturesRoom(ground, reporter))
         mesh = closed_at_the_end(
             MeshRoom(ground, facts, reporter, raft, admission, abandoned=self._abandoned, on_left=self._left)
         )

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "dev": Lazy("weftmesh.cli.commands.dev:dev", "A whole mesh on this machine, to try things."),
     "bench": Lazy("weftmesh.cli.commands.bench:bench", "Measure a mesh."),
     "doctor": Lazy("weftmesh.cli.commands.doctor:doctor", "What is wrong with this node, and what mends it."),
+    "upgrade": Lazy("weftmesh.cli.commands.upgrade:upgrade", "Upgrade the nodes one at a time."),
     "config": Lazy("weftmesh.cli.commands.config:config", "The configuration in force."),
     "purge": Lazy("weftmesh.cli.commands.purge:purge", "Erase what this node keeps."),
     "version": Lazy("weftmesh.cli.commands.version:version", "Which version this is."),
@@ -78,7 +79,7 @@ def cli(
     \b
     Exit status: 0 done, 1 error, 2 wrong usage, 3 node unreachable, 4 no quorum,
     5 conflict, 6 forbidden, 7 not found, 8 queued on this node until there is a quorum;
-    of doctor 10 warnings, 11 failures, 12 a check could not run.
+    of doctor and upgrade 10 warnings, 11 failures, 12 a check could not run.
     """  # noqa: D301, click's mark for lines that stay as they are
     session = context.ensure_object(Session)
     session.config_path = config_path and config_path.absolute()

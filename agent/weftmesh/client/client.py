@@ -25,6 +25,7 @@ from weftmesh.client.requests import Write, as_write
 from weftmesh.client.stream import Answer, WriteStream
 from weftmesh.client.target import Identity, default_target, open_channel, somebody_listens
 from weftmesh.client.trust import TrustApi
+from weftmesh.client.upgrade import UpgradeApi
 from weftmesh.client.watching import WatchCursor, watch
 from weftmesh.core.errors import WeftmeshError
 
@@ -36,6 +37,7 @@ class Client:
         board: the board's calls with one answer.
         mesh: the mesh's calls.
         trust: certificates: who shows which, revocations, the authority's rotation.
+        upgrade: which member runs what.
         backup: the stream of a backup's parts.
         audit: audits of the mesh.
         recovery: the way out when a majority is gone for good.
@@ -53,6 +55,7 @@ class Client:
         self.board = BoardApi(calls, self._stream)
         self.mesh = MeshApi(calls)
         self.trust = TrustApi(calls)
+        self.upgrade = UpgradeApi(calls)
         self.backup = BackupApi(calls)
         self.audit = AuditApi(calls)
         self.recovery = RecoveryApi(calls)

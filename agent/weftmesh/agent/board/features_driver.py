@@ -29,6 +29,11 @@ class FeaturesDriver:
         """What every member can take in, as far as the log is applied."""
         return self._machine.level
 
+    @property
+    def levels_raised(self) -> tuple[LevelRaised, ...]:
+        """Every level that it was raised to, the lowest first."""
+        return self._machine.freeze()
+
     def on_raised(self, listener: LevelListener) -> None:
         """Call `listener` after an applied entry that raised the level."""
         self._listeners.append(listener)

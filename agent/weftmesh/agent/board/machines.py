@@ -7,7 +7,7 @@ empty: it covers every machine, and costs a write nothing where the others are n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final, Protocol
 
@@ -26,6 +26,7 @@ from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.features.levels import MACHINE_FEATURES
+from weftmesh.core.features.machine import LevelRaised
 from weftmesh.core.learning.machine import Learning
 from weftmesh.core.ola.replicated.machine import Agreements
 from weftmesh.core.trust.machine import Trust
@@ -110,6 +111,11 @@ class LogMachines:
     def feature_level(self) -> int:
         """What every member can take in, as far as this log is applied."""
         return self._features.level
+
+    @property
+    def levels_raised(self) -> Sequence[LevelRaised]:
+        """Every level that this log was raised to, the lowest first."""
+        return self._features.levels_raised
 
     def on_level_raised(self, listener: LevelListener) -> None:
         """Call `listener` after an applied entry that raised the feature level."""

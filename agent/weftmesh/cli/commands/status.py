@@ -10,10 +10,15 @@ from weftmesh.cli.encoding import enum_word, to_json
 from weftmesh.cli.options import command
 from weftmesh.cli.session import Session
 from weftmesh.cli.text import size_text, time_text
+from weftmesh.cli.upgrade.builds import in_one_line
+from weftmesh.client import Client
+from weftmesh.core.errors import WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2
 
 GOOD = "green"
 BAD = "bold red"
+VERSIONS_S = 2.0
+"""A node that is down keeps nobody waiting for longer."""
 
 
 @command(None, "status")
@@ -21,12 +26,22 @@ async def status(session: Session) -> None:
     """Show how this node is doing, and what it measured about itself."""
     async with session.client() as client:
         found = await client.mesh.get_status(timeout_s=session.timeout_s)
-    if session.output.as_json:
-        session.output.json(to_json(found))
-        return
-    session.output.pairs(_facts(found))
+        if session.output.as_json:
+            session.output.json(to_json(found))
+            return
+        versions = await _versions(client, found)
+    session.output.pairs([*_facts(found), versions])
     session.output.data("")
     show_members(session.output, list(found.members))
+
+
+async def _versions(client: Client, found: mesh_pb2.NodeStatus) -> tuple[str, str] | tuple[str, str, str]:
+    """What the members run, as far as they say so in a moment."""
+    try:
+        text, same = in_one_line(await client.upgrade.get_state(timeout_s=VERSIONS_S))
+    except WeftmeshError as error:
+        return "versions", f"{found.version} here; the others were not asked ({error.reason})"
+    return ("versions", text) if same else ("versions", text, BAD)
 
 
 def _facts(found: mesh_pb2.NodeStatus) -> list[tuple[str, str] | tuple[str, str, str]]:
