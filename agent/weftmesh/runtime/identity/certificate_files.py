@@ -28,6 +28,8 @@ from weftmesh.runtime.identity.material import IdentityMaterial
 
 FILE_BYTES_MAX: Final = 256 * 1024
 CERTIFICATE_INVALID: Final = "CERTIFICATE_INVALID"
+_ADVICE: Final = "restore it from a backup or join again"
+"""For files that are the node's own."""
 _USES: Final = {
     ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
     ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
@@ -89,7 +91,7 @@ class CertificateFiles:
             authorities = load_certificates(authority_pem, what=str(self.authorities))
             key = load_key(key_pem, what=str(self.key))
         except WeftmeshError as error:
-            raise _invalid(str(error).partition(";")[0] + "; put a PEM file there") from error
+            raise _invalid(str(error).replace(_ADVICE, "put a PEM file there")) from error
         if chain[0].public_key() != key.public_key():
             raise _invalid(f"{self.key} is not the key of {self.certificate}; put both of one pair there")
         _check_names(chain[0], self.certificate)
