@@ -54,6 +54,14 @@ class Entry:
         """A text on one line; empty when it is absent."""
         return self._parsed(names, lambda text: single_line(text, limit_characters)) or ""
 
+    def title(self, limit_characters: int, name: str) -> str:
+        """A text on one line that is not blank."""
+        before = len(self.problems)
+        found = self.line_of(limit_characters, name)
+        if not found.strip() and len(self.problems) == before:
+            self.problem(name, None, "is empty", "give it a title")
+        return found
+
     def text(self, *names: str) -> str:
         """Any text that the board can hold; empty when it is absent."""
         return self._parsed(names, lambda text: text) or ""

@@ -21,6 +21,7 @@ from weftmesh.core.exchange.entries import (
     read_moment,
     scalar_text,
     storable,
+    time_in,
 )
 from weftmesh.core.exchange.extension import ATTRIBUTE, Extension, read_extension
 from weftmesh.core.exchange.github_export import issue_fields
@@ -103,7 +104,7 @@ class GithubReader:
         extension = self._extension(entry)
         repository = self._repository(entry, needed=extension is None)
         fields = self._fields(entry)
-        created = entry.moment(*_TIMES["custom.created"])
+        created = time_in(fields.get("custom.created"))
         origin = origin_of(repository, number)
         references: dict[str, tuple[str, ...]] = {}
         if parent := self._parent(entry):
@@ -118,7 +119,7 @@ class GithubReader:
         if count_customs(fields) > CUSTOM_FIELDS:
             entry.problem("", None, f"more than {CUSTOM_FIELDS} custom fields", "export fewer fields")
         project = self._options.project or (extension.project if extension else _project_of(repository))
-        if not is_project_id(project):
+        if (repository or extension) and not is_project_id(project):
             entry.problem("repository", repository, "names no project", "name one with --project")
         return ImportedTask(
             project_id=project,
@@ -182,9 +183,7 @@ class _Fields:
     def all(self) -> dict[str, FieldValue]:
         """Every path."""
         entry, fields = self._entry, self._fields
-        fields["title"] = entry.line_of(Limits.TITLE_CHARACTERS, "title")
-        if entry.has("title") and not str(fields["title"]).strip():
-            entry.problem("title", None, "the title is empty", "give the issue a title")
+        fields["title"] = entry.title(Limits.TITLE_CHARACTERS, "title")
         if entry.has("body", "comments"):
             fields["description"] = self._description()
         self._state()

@@ -121,10 +121,10 @@ class TaskwarriorReader:
         project = self._options.project or (extension.project if extension else project_of(own_project.split(".")[0]))
         if not is_project_id(project):
             entry.problem("project", own_project, "names no project of a board", "name one for all with --project")
+        depends = self._depends(entry)
         reader = _Fields(entry, self._dropped, self._options, extension)
         fields = reader.all(own_project, project)
         origin = f"{NAME}:{identity}"
-        depends = self._depends(entry)
         parent: tuple[str, ...] = ()
         seen = None
         if extension is not None:
@@ -200,9 +200,7 @@ class _Fields:
     def all(self, own_project: str, project: str) -> dict[str, FieldValue]:
         """Every path, of a task that goes to `project` and is of `own_project` in Taskwarrior."""
         entry, fields = self._entry, self._fields
-        fields["title"] = entry.line_of(Limits.TITLE_CHARACTERS, "description")
-        if not str(fields["title"]).strip():
-            entry.problem("description", None, "is empty", "give the task a description")
+        fields["title"] = entry.title(Limits.TITLE_CHARACTERS, "description")
         fields["custom.project"] = own_project if own_project and own_project != project else None
         fields["status"] = self._status()
         fields["priority"] = self._priority()
