@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
 import subprocess
@@ -11,13 +10,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from prometheus_client.metrics_core import Metric as Parsed
 from prometheus_client.openmetrics import parser
 from tests.integration.command_line import done, weftmesh
+from tests.peers.prometheus_tools import promtool
 
 from weftmesh.agent.metrics.board_metrics import REFUSED
 from weftmesh.agent.metrics.machine_metrics import ACTIVE_VERSION, BUDGET_SPENT, WINDOW_TIME
@@ -37,7 +36,6 @@ from weftmesh.runtime.metrics.model import Metric
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
-ROOT = Path(__file__).resolve().parents[2]
 EVENTS_S = 60.0
 parse: Callable[[str], Iterable[Parsed]] = parser.text_string_to_metric_families
 NOT_ON_A_YOUNG_NODE = {
@@ -182,12 +180,3 @@ async def test_prometheus_itself_takes_all_of_it(site: Site) -> None:
         checking = await asyncio.create_subprocess_exec(program, "check", "metrics", stdin=pipe, stderr=pipe)
         _, said = await checking.communicate(text.encode())
         assert (checking.returncode, said) == (0, b"")
-
-
-def promtool() -> str:
-    path = ROOT / "build/peers/prometheus/usr/bin/promtool"
-    if path.exists():
-        return str(path)
-    if os.environ.get("CI") == "true":
-        pytest.fail("promtool is missing: tests/peers/install.sh installs it")
-    pytest.skip("promtool is not here: make peers")
