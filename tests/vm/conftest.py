@@ -63,8 +63,8 @@ def founded(python: Path, debian_kernel: Kernel, shared: Path, tmp_path_factory:
 
     With VM_DISK=DIR it is kept in DIR and taken from there, for whoever works on these tests.
     """
-    kept = os.environ.get("VM_DISK")
-    directory = Path(kept) if kept else tmp_path_factory.mktemp("founded")
+    named = os.environ.get("VM_DISK")
+    directory = Path(named) if named else tmp_path_factory.mktemp("founded")
     disk = directory / "disk.img"
     if disk.exists():
         return disk

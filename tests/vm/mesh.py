@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import PurePosixPath
 
 from tests.vm.machine import Machine
 
 NODES = (1, 2, 3)
 SETTLED_TIMEOUT_S = 600.0
 CLI_TIMEOUT_S = 120.0
+PATIENT = """
+[raft]
+heartbeat_ms = 2000
+election_timeout_ms = [10000, 15000]
+"""
+"""An emulated processor of a busy host stands still for longer than nodes wait for their leader by default."""
 
 
 def suffix(number: int) -> str:
@@ -48,6 +55,8 @@ def found(machine: Machine) -> None:
     packaged = machine.run("cat", f"/usr/lib/systemd/system/{unit(1)}").out
     for number in NODES[1:]:
         machine.write(f"/etc/systemd/system/{unit(number)}", _moved(packaged, number))
+    for number in NODES:
+        machine.write(str(PurePosixPath(config(number)).parent / "conf.d/20-patient.toml"), PATIENT)
     machine.run("systemctl", "daemon-reload")
     weftmesh(machine, 1, "init", "--cluster", "plant", "--advertise", "127.0.0.1:7450")
     machine.run("systemctl", "enable", "--now", "weftmesh.target")
@@ -62,7 +71,7 @@ def found(machine: Machine) -> None:
 
 
 def settle(machine: Machine, voters: int = len(NODES)) -> None:
-    """Return when the first node sees a quorum of so many voters."""
+    """Return when the first node sees a quorum, and so many voters, up or not."""
     deadline = time.monotonic() + SETTLED_TIMEOUT_S
     while True:
         answer = machine.run("weftmesh", "--json", "status", check=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.vm import mesh
-from tests.vm.conftest import copy_of
+from tests.vm.conftest import copy
 from tests.vm.kernel import Kernel
 from tests.vm.load import Load, tasks_of
 from tests.vm.machine import Machine
@@ -45,7 +45,7 @@ class PowerSupply:
         self.machine = Machine(kernel, f"driver=nbd,server.type=unix,server.path={self._path}", shared, directory)
 
     def switch_on(self) -> None:
-        """Boot, and return when the mesh has a quorum of all nodes."""
+        """Boot, and return when the mesh has a quorum."""
         began_s = time.monotonic()
         self._path.unlink(missing_ok=True)
         self._disk = VolatileDisk(self._image)
@@ -53,7 +53,7 @@ class PowerSupply:
         self.machine.boot()
         booted_s = time.monotonic()
         mesh.settle(self.machine)
-        print(f"\nbooted {booted_s - began_s:.0f} s, quorum of three {time.monotonic() - booted_s:.0f} s later")
+        print(f"\nbooted {booted_s - began_s:.0f} s, a quorum {time.monotonic() - booted_s:.0f} s later")
 
     def cut(self, kept: Callable[[int], int]) -> Cut:
         """Switch off under load, in the middle of whatever happens; see VolatileDisk.cut."""
@@ -69,7 +69,9 @@ class PowerSupply:
 
 @pytest.fixture
 def supply(founded: Path, debian_kernel: Kernel, shared: Path, tmp_path: Path) -> PowerSupply:
-    return PowerSupply(debian_kernel, copy_of(founded, tmp_path), shared, tmp_path)
+    disk = tmp_path / "disk.img"
+    copy(founded, disk)
+    return PowerSupply(debian_kernel, disk, shared, tmp_path)
 
 
 def missing(machine: Machine, acknowledged: dict[str, str]) -> dict[int, int]:
