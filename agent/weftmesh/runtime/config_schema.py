@@ -178,7 +178,7 @@ def _limits_of_callers() -> Iterator[Key]:
         "reads_per_s": 10_000,
         "member_calls_per_s": 500,
         "calls_per_caller": 1_024,
-        "watchers_per_caller": 128,
+        "watchers_per_caller": 64,
         "write_streams_per_caller": 64,
         "connections": 1_024,
         "connections_per_address": 128,

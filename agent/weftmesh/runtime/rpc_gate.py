@@ -8,7 +8,7 @@ one: the gate learns of it at once, and the request has to arrive in time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -16,12 +16,16 @@ import grpc
 
 from weftmesh.core.errors import InvalidInputError, OverloadedError
 from weftmesh.core.records import record
+from weftmesh.runtime.rpc import METADATA_BYTES_ABSOLUTE_MAX
 from weftmesh.runtime.rpc_server import end_call
 
 ARRIVAL_S: Final = 30.0
 """For one request to arrive once its call has begun: 4 MiB at 1.1 Mbit/s."""
 METHOD_CHARACTERS_MAX: Final = 200
 """Of an unknown method's name, in the answer."""
+
+METADATA_ENTRIES_MAX: Final = 128
+"""Headers of one call; so many of the shortest would be a fourth of what they may take together."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -57,6 +61,9 @@ class Gate(Protocol):
             WeftmeshError: it is refused.
         """
 
+    def bloated(self, context: Context) -> None:
+        """A call was refused for headers beyond what gRPC was told to take, which it takes before its settings hold."""
+
 
 class GateInterceptor(grpc.aio.ServerInterceptor):
     """Puts a gate before every method, unknown ones included. The first of a server's interceptors.
@@ -75,6 +82,8 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
     ) -> _Handler:
         """Wrap the method's handler."""
         method = handler_call_details.method
+        if _is_bloated(handler_call_details.invocation_metadata or ()):
+            return grpc.stream_stream_rpc_method_handler(self._bloated(method))
         handler = await continuation(handler_call_details)
         if handler is None:
             return grpc.stream_unary_rpc_method_handler(self._unknown(method))
@@ -140,6 +149,15 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
 
         return stream
 
+    def _bloated(self, method: str) -> Callable[..., Any]:
+        async def stream(_requests: object, context: Context) -> AsyncIterator[Any]:
+            self._gate.bloated(context)
+            large = f"the headers of a call take at most {METADATA_BYTES_ABSOLUTE_MAX} bytes; send less"
+            await end_call(method, context, OverloadedError(large, reason="HEADERS_TOO_LARGE"))
+            yield
+
+        return stream
+
     def _unknown(self, method: str) -> Callable[..., Any]:
         async def answer(_requests: object, context: Context) -> Any:
             (await self._enter(method, context)).leave()
@@ -167,3 +185,10 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
             # Cancelled, or refused by gRPC itself for its size: then nobody hears this.
             await end_call(method, context, InvalidInputError("the call ended before its request had arrived"))
         return handler.request_deserializer(data) if handler.request_deserializer else data
+
+
+def _is_bloated(metadata: Sequence[tuple[str, str | bytes]]) -> bool:
+    """Whether headers are beyond the bound that gRPC keeps to once a client has acknowledged our settings."""
+    if len(metadata) > METADATA_ENTRIES_MAX:
+        return True
+    return sum(len(name) + len(value) for name, value in metadata) > METADATA_BYTES_ABSOLUTE_MAX

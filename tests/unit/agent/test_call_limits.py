@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it carries no py.typed
+from tests.hostile import frames
 
 from weftmesh.agent.serving.call_limits import CallLimits
 from weftmesh.agent.serving.caller_keys import CallerKey, CallerKeys
@@ -133,10 +134,10 @@ async def test_reads_writes_and_callers_have_buckets_of_their_own(tmp_path: Path
 
 
 async def test_all_unary_calls_of_a_member_count_as_one_kind(tmp_path: Path) -> None:
-    async with Bench(replace(LIMITS, member_calls_per_s=1)).served(tmp_path) as channel:
+    async with Bench(replace(LIMITS, member_calls_per_s=4)).served(tmp_path) as channel:
         for method in ("GetTask", "UpdateTask", "ListTasks", "CreateTask"):
             await ask(channel, method, "n2")
-        assert "node n2 makes more than 1 calls a second" in str(await refused(channel, "GetTask", "n2"))
+        assert "node n2 makes more than 4 calls a second" in str(await refused(channel, "GetTask", "n2"))
 
 
 async def test_streams_of_the_log_are_never_limited(tmp_path: Path) -> None:
@@ -241,6 +242,23 @@ async def test_unknown_methods_count_like_others(tmp_path: Path) -> None:
                 await ask(channel, "Unknown")
             codes.append(caught.value.code())
         assert codes == [grpc.StatusCode.UNIMPLEMENTED] * 8 + [grpc.StatusCode.RESOURCE_EXHAUSTED]
+
+
+async def test_headers_beyond_their_bound_are_refused_before_our_settings_hold(tmp_path: Path) -> None:
+    bench = Bench()
+    async with bench.served(tmp_path):
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "s"))
+        block = frames.block(frames.request_fields(f"{BOARD}/GetTask", further=[("x", "y" * 4_000)] * 5))
+        parts = [block[at : at + 16_000] for at in range(0, len(block), 16_000)]
+        headers = [frames.frame(frames.HEADERS, 0, 1, parts[0])]
+        headers += [frames.frame(frames.CONTINUATION, frames.END_HEADERS, 1, part) for part in parts[1:]]
+        writer.write(frames.opening() + b"".join(headers) + frames.message(1, b"hi"))
+        async with asyncio.timeout(30):
+            answer = await reader.readuntil(b"grpc-status\x018")
+        assert b"grpc-status\x010" not in answer
+        writer.close()
+    assert bench.refusals.by_reason["HEADERS_TOO_LARGE"] == 1
+    assert len(bench.connections.misused_peers) == 1
 
 
 async def test_whoever_only_gets_refused_is_noticed(tmp_path: Path) -> None:

@@ -392,6 +392,18 @@ async def test_a_malformed_batch_drops_the_stream_and_never_reaches_the_core(gar
         assert b.events.batches == []
 
 
+async def test_a_peer_that_sends_garbage_on_many_streams_is_one_line_in_the_log() -> None:
+    _, b = pair()
+    async with nodes(b):
+        with capture_logs() as logs:
+            for _ in range(5):
+                async with raw_stream(CA.node("a"), b) as call:
+                    await call.initial_metadata()
+                    await call.write(b"\xff\xff\xff")
+                    assert (await refusal(call))[0] is grpc.StatusCode.INVALID_ARGUMENT
+        assert len([entry for entry in logs if "malformed" in entry["event"]]) == 1
+
+
 async def test_a_kind_of_a_later_version_is_skipped() -> None:
     _, b = pair()
     later = raft_pb2.RaftBatch(messages=[raft_pb2.RaftMessage(term=1), vote(2)])

@@ -38,3 +38,6 @@ class HostGate:
                 del self._calls[host]
 
         return Ticket(asyncio.Semaphore(CALLS_PER_HOST_MAX), leave)
+
+    def bloated(self, context: Context) -> None:
+        """See rpc_gate.Gate: the call is refused, and that is all."""

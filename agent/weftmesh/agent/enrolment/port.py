@@ -25,7 +25,8 @@ from weftmesh.runtime.rpc_gate import GateInterceptor
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 CONCURRENT_ENROLLMENTS_MAX: Final = 16
-CONNECTIONS_MAX: Final = 1_024
+PORT_OPTIONS: Final = {"grpc.max_allowed_incoming_connections": 1_024, "grpc.max_concurrent_streams": 4}
+"""Whoever calls here makes one call."""
 STOP_GRACE_S: Final = 5.0
 # The wall clock may jump: how long tokens live is looked at again at least this often.
 RECHECK_S_MAX: Final = 60.0
@@ -149,7 +150,7 @@ class EnrollmentListener:
     async def _open(self) -> grpc.aio.Server:
         server = grpc.aio.server(
             interceptors=[GateInterceptor(HostGate(), ARRIVAL_S), ErrorInterceptor()],
-            options=[*server_options(MESSAGE_BYTES_MAX), ("grpc.max_allowed_incoming_connections", CONNECTIONS_MAX)],
+            options=list((dict(server_options(MESSAGE_BYTES_MAX)) | PORT_OPTIONS).items()),
             maximum_concurrent_rpcs=CONCURRENT_ENROLLMENTS_MAX,
         )
         mesh_pb2_grpc.add_EnrollmentServiceServicer_to_server(self._servicer, server)

@@ -15,6 +15,7 @@ import stat
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -25,11 +26,13 @@ from weftmesh.core.rate import Buckets, Rate
 from weftmesh.runtime.config import LimitsConfig
 
 SWEEP_S: Final = 1.0
+SWEEP_PAUSE_S: Final = 0.1
+"""Between sweeps that cannot wait for the second to pass."""
 PROOF_S: Final = 20.0
 """For a new connection to make a call with a certificate of this mesh; on the enrolment port, to be done."""
 UNPROVEN_BYTES_MAX: Final = 256 * 1024
 """What a connection may send before that: a handshake and a first request, several times over."""
-STRIKES: Final = Rate(per_s=100.0, burst=1_000.0)
+STRIKES: Final = Rate(per_s=50.0, burst=200.0)
 """Calls of one connection that are refused, and log streams that it opens. A client that waits as it is told makes few;
 a peer opens one stream a connection."""
 CONNECTIONS_A_TURN: Final = 256
@@ -72,6 +75,8 @@ class Connections:
         self._strikes = Buckets(STRIKES)
         self.proven_peers: set[str] = set()
         self.misused_peers: set[str] = set()
+        self.urgent = asyncio.Event()
+        """Set when a connection is misused."""
 
     def proven(self, peer: str) -> None:
         """A call with a certificate of this mesh came over the connection of `peer`."""
@@ -80,7 +85,12 @@ class Connections:
     def strike(self, peer: str) -> None:
         """A call over this connection was refused, or it opened one more stream than it needs."""
         if self._strikes.take(peer, self._clock()):
-            self.misused_peers.add(unquote(peer))
+            self.misused(peer)
+
+    def misused(self, peer: str) -> None:
+        """This connection has to go."""
+        self.misused_peers.add(unquote(peer))
+        self.urgent.set()
 
 
 class Doorkeeper:
@@ -116,9 +126,14 @@ class Doorkeeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
+        urgent = self._connections.urgent
         while True:
-            await asyncio.sleep(SWEEP_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await urgent.wait()
+            urgent.clear()
             await self.sweep()
+            await asyncio.sleep(SWEEP_PAUSE_S)
 
     async def sweep(self) -> int:
         """Cut what has to go; returns how many connections that were."""

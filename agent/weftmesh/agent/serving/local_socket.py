@@ -20,6 +20,7 @@ import secrets
 import socket
 import struct
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,6 +82,7 @@ class LocalSocketRelay:
         mode: permissions of the public socket; who may write may connect.
         group: owner group of the public socket; None leaves the daemon's own.
         max_connections: further connections are closed at once.
+        max_connections_per_user: and those of one user beyond this, whoever he is: the others shall find room.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class LocalSocketRelay:
         mode: int = 0o660,
         group: str | None = None,
         max_connections: int = 256,
+        max_connections_per_user: int = 192,
     ) -> None:
         self.nonce: Final = secrets.token_bytes(32)
         """For `caller_from_peer`."""
@@ -98,6 +101,8 @@ class LocalSocketRelay:
         self._mode = mode
         self._group = group
         self._max_connections = max_connections
+        self._max_connections_per_user = max_connections_per_user
+        self._by_user: Counter[int] = Counter()
         self._numbers = itertools.count(1)
         self._clients: set[_ClientEnd] = set()
         self._empty = asyncio.Event()
@@ -144,14 +149,23 @@ class LocalSocketRelay:
             self._warn("local connection closed: too many", limit=self._max_connections)
             client.abort()
             return
+        caller = client.credentials()
+        if self._by_user[caller.uid] >= self._max_connections_per_user:
+            self._warn("local connection closed: too many", uid=caller.uid, limit=self._max_connections_per_user)
+            client.abort()
+            return
         self._clients.add(client)
+        self._by_user[caller.uid] += 1
+        client.uid = caller.uid
         self._empty.clear()
-        task = asyncio.get_running_loop().create_task(self._connect(client, client.credentials()))
+        task = asyncio.get_running_loop().create_task(self._connect(client, caller))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
     def forget(self, client: _ClientEnd) -> None:
         """A connection is gone."""
+        if client in self._clients:
+            self._by_user -= Counter((client.uid,))
         self._clients.discard(client)
         if not self._clients:
             self._empty.set()
@@ -221,6 +235,8 @@ class _ClientEnd(_End):
 
     def __init__(self, relay: LocalSocketRelay) -> None:
         self._relay = relay
+        self.uid = -1
+        """Known once the relay has accepted it."""
         self._early = b""
         self._lost = False
 

@@ -14,11 +14,12 @@ REASONS: Final = (
     "TOO_MANY_CALLS",
     "TOO_MANY_WATCHERS",
     "TOO_MANY_WRITE_STREAMS",
+    "HEADERS_TOO_LARGE",
     "CONNECTION_MISUSED",
     "CONNECTION_UNPROVEN",
     "TOO_MANY_CONNECTIONS",
 )
-"""Every reason that is counted: the first four end a call, the others a connection."""
+"""Every reason that is counted: the first five end a call, the others a connection."""
 
 _log = structlog.get_logger("weftmesh.limits")
 

@@ -47,6 +47,8 @@ REFUSAL_LOG_INTERVAL_S: Final = 60.0
 """A peer that keeps calling and is refused for the same reason is written about this often."""
 REFUSALS_REMEMBERED: Final = 1_024
 
+Refusal = tuple[grpc.StatusCode, str]
+"""A status, and its message."""
 Deliver = Callable[[str, Sequence[raft_pb2.RaftMessage]], None]
 ExchangeContext = grpc.aio.ServicerContext[raft_pb2.RaftBatch, raft_pb2.RaftBatch]
 
@@ -133,7 +135,8 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
             await asyncio.wait((receiving, ended), return_when=asyncio.FIRST_COMPLETED)
             if ended.cancelled():
                 await context.abort(grpc.StatusCode.ABORTED, "a newer stream of this node began, or this one stops")
-            await receiving
+            if why := await receiving:
+                await context.abort(*why)
         finally:
             receiving.cancel()
 
@@ -155,23 +158,29 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         try:
             peer = peer_name(context.auth_context(), self._cluster)
         except (UnauthenticatedError, ForbiddenError) as error:
-            await self._refuse(context, "unknown", str(error))
+            await context.abort(*self._refused(context, "unknown", str(error)))
             raise
         if peer == self._self_name:
-            await self._refuse(context, peer, "this node's own name; two nodes must not share a certificate")
+            reason = "this node's own name; two nodes must not share a certificate"
+            await context.abort(*self._refused(context, peer, reason))
         if not self._is_member(peer):
             advice = "was it removed or given up, wipe its data directory and let it join again"
-            await self._refuse(context, peer, f"not a member of {self._cluster}, or no longer; {advice}")
+            reason = f"not a member of {self._cluster}, or no longer; {advice}"
+            await context.abort(*self._refused(context, peer, reason))
         return peer
 
-    async def _refuse(self, context: ExchangeContext | SnapshotContext, peer: str, reason: str) -> None:
+    def _refused(self, context: ExchangeContext | SnapshotContext, peer: str, reason: str) -> Refusal:
+        self._log(context, "raft peer refused", peer, reason)
+        return grpc.StatusCode.PERMISSION_DENIED, f"node {peer} refused: {reason}"
+
+    def _log(self, context: ExchangeContext | SnapshotContext, event: str, peer: str, reason: str) -> None:
+        """Write about a peer, unless that was done lately."""
         now_s = time.monotonic()
         if now_s - self._refusals.get((peer, reason), float("-inf")) >= REFUSAL_LOG_INTERVAL_S:
             if len(self._refusals) >= REFUSALS_REMEMBERED:
                 self._refusals.clear()
             self._refusals[peer, reason] = now_s
-            _log.warning("raft peer refused", peer=peer, address=context.peer(), reason=reason)
-        await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"node {peer} refused: {reason}")
+            _log.warning(event, peer=peer, address=context.peer(), reason=reason)
 
     async def _receive(
         self,
@@ -179,16 +188,21 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         stream: asyncio.Future[None],
         request_iterator: AsyncIterator[raft_pb2.RaftBatch],
         context: ExchangeContext,
-    ) -> None:
+    ) -> Refusal | None:
+        """Hand on what comes; why the stream has to end, unless the peer ends it.
+
+        The one who waits aborts the call: a newer stream may end this one at the same moment, and gRPC takes one abort.
+        """
         loop = asyncio.get_running_loop()
         try:
             async for batch in request_iterator:
                 if not self._is_member(peer):
-                    await self._refuse(context, peer, f"no longer a member of {self._cluster}")
+                    return self._refused(context, peer, f"no longer a member of {self._cluster}")
                 loop.call_soon(self._hand_on, peer, stream, batch)
         except DecodeError:
-            _log.warning("malformed raft batch, stream dropped", peer=peer, address=context.peer())
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "malformed RaftBatch; do both nodes run one version?")
+            self._log(context, "malformed raft batch, stream dropped", peer, "malformed")
+            return grpc.StatusCode.INVALID_ARGUMENT, "malformed RaftBatch; do both nodes run one version?"
+        return None
 
     def _hand_on(self, peer: str, stream: asyncio.Future[None], batch: raft_pb2.RaftBatch) -> None:
         if self._deliver is None or self._newest.get(peer) is not stream:
