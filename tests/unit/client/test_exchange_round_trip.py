@@ -114,7 +114,7 @@ def contents(board: MemoryBoard) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(found=st.lists(tasks(), min_size=1, max_size=3))
 def test_another_board_gets_what_was_exported(kind: str, found: list[board_pb2.Task]) -> None:
     async def there_and_back() -> None:
@@ -129,7 +129,7 @@ def test_another_board_gets_what_was_exported(kind: str, found: list[board_pb2.T
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(found=st.lists(tasks(), min_size=1, max_size=3))
 def test_the_same_board_gets_nothing_new(kind: str, found: list[board_pb2.Task]) -> None:
     async def there_and_back() -> None:
