@@ -145,3 +145,24 @@ async def test_a_node_without_the_authority_says_so(bench: RenewalBench) -> None
         await ask(renewal(bench, authority=False), bench, node_context("n1", "lab"))
 
     assert caught.value.reason == "NO_AUTHORITY"
+
+
+async def test_a_certificate_whose_authority_issues_no_more_is_renewed_before_its_time_and_at_once(
+    bench: RenewalBench,
+) -> None:
+    stale = False
+    task = RenewalTask(
+        bench.identity, bench.store, bench.renew, is_stale=lambda _: stale, clock=bench.clock, sleep=asyncio.sleep
+    )
+    running = asyncio.create_task(task.run())
+    await asyncio.sleep(0)
+    first = bench.identity.material
+    assert not bench.asked_at
+    stale = True
+    task.hurry()
+    async with asyncio.timeout(20):
+        while bench.identity.material == first:  # noqa: ASYNC110, nobody else is interested in this moment
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert bench.asked_at == [bench.clock.now]

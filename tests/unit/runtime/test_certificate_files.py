@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from tests.fakes.company import BOTH, DAY, Asked, Company, key_pem, pem, put_files
 from tests.fakes.wall_clock import WallClock
 
 from weftmesh.agent.enrolment.file_watch import FileWatch
@@ -21,7 +18,6 @@ from weftmesh.core.errors import ForbiddenError, InvalidInputError, Precondition
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.config import TlsConfig, load_config
 from weftmesh.runtime.identity.certificate_files import CertificateFiles, present_identity
-from weftmesh.runtime.identity.certificates import common_name
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.founding import NodeRecord, found_cluster, identity_store, join_with_files, load_seeds
@@ -29,89 +25,12 @@ from weftmesh.runtime.identity.join_line import SeedLine
 from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.identity.tokens import TokenStore
 
-DAY = timedelta(days=1)
 CLOCK = WallClock()
-BOTH = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-
-
-def pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def key_pem(key: Key) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-class Company:
-    """An authority that is not weftmesh's, with one between it and the nodes."""
-
-    def __init__(self, name: str = "Company", *, days: int = 365, now: datetime | None = None) -> None:
-        self.now = now = now or CLOCK.now
-        self.root_key, self.between_key = (
-            ec.generate_private_key(ec.SECP256R1()),
-            ec.generate_private_key(ec.SECP384R1()),
-        )
-        ends = now + timedelta(days=days)
-        self.root = self._authority(f"{name} root", self.root_key, f"{name} root", self.root_key, now, ends)
-        self.between = self._authority(
-            f"{name} issuing", self.between_key, f"{name} root", self.root_key, now, now + 365 * DAY
-        )
-
-    @staticmethod
-    def _authority(
-        name: str, key: Key, issuer: str, issuer_key: Key, now: datetime, ends: datetime
-    ) -> x509.Certificate:
-        return (
-            x509.CertificateBuilder(common_name(issuer), common_name(name), key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - DAY)
-            .not_valid_after(ends)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(issuer_key, hashes.SHA256())
-        )
-
-    def certify(self, asked: Asked) -> bytes:
-        builder = (
-            x509.CertificateBuilder(self.between.subject, common_name("n1"), asked.key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(self.now + asked.begins)
-            .not_valid_after(self.now + asked.ends)
-        )
-        names = [*map(x509.UniformResourceIdentifier, asked.uris), *map(x509.DNSName, asked.dns)]
-        if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        if asked.uses:
-            builder = builder.add_extension(x509.ExtendedKeyUsage(asked.uses), critical=False)
-        return pem(builder.sign(self.between_key, hashes.SHA256())) + pem(self.between)
-
-
-@dataclass
-class Asked:
-    """What a certificate is to say; what is not given is as it should be."""
-
-    key: Key = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-    begins: timedelta = -DAY
-    ends: timedelta = 30 * DAY
-    uris: tuple[str, ...] = ("spiffe://lab/node/n1",)
-    dns: tuple[str, ...] = ("n1.lab.weftmesh",)
-    uses: tuple[x509.ObjectIdentifier, ...] = BOTH
-
-
-COMPANY = Company()
+COMPANY = Company(now=CLOCK.now)
 
 
 def put(directory: Path, asked: Asked | None = None, company: Company = COMPANY) -> CertificateFiles:
-    """Writes a set of files."""
-    asked = asked or Asked()
-    files = CertificateFiles(directory / "cert.pem", directory / "key.pem", directory / "ca.pem")
-    files.certificate.write_bytes(company.certify(asked))
-    files.key.write_bytes(key_pem(asked.key))
-    files.key.chmod(0o600)
-    files.authorities.write_bytes(pem(company.root))
-    return files
+    return put_files(directory, asked or Asked(), company)
 
 
 def test_a_chain_over_an_authority_in_between_is_taken(tmp_path: Path) -> None:
@@ -170,7 +89,10 @@ def no_chain(files: CertificateFiles) -> None:
         (lambda files: files.authorities.write_bytes(b"x" * 300_000), "ca.pem exceeds 262144 bytes"),
         (other_key, "key.pem is not the key of .*cert.pem"),
         (no_chain, "does not lead to an authority in .*ca.pem"),
-        (lambda files: files.authorities.write_bytes(pem(Company().root)), "does not lead to an authority"),
+        (
+            lambda files: files.authorities.write_bytes(pem(Company(now=CLOCK.now).root)),
+            "does not lead to an authority",
+        ),
         (lambda files: files.authorities.write_bytes(files.certificate.read_bytes()), "CN=n1 is no authority"),
     ],
 )
@@ -184,7 +106,7 @@ def test_files_that_do_not_belong_together_are_refused_by_name(
 
 
 def test_an_authority_that_has_expired_is_refused(tmp_path: Path) -> None:
-    files = put(tmp_path, company=Company(days=2))
+    files = put(tmp_path, company=Company(days=2, now=CLOCK.now))
     with pytest.raises(InvalidInputError, match=r"ca\.pem: CN=Company root has expired"):
         files.load_for("n1", "lab", CLOCK.now + 3 * DAY)
 
@@ -226,7 +148,7 @@ async def test_new_files_are_in_force_at_once_and_broken_ones_change_nothing(tmp
     assert await node.watch.look()
     assert node.identity.material.serial != first.serial
     assert node.store.load() == node.identity.material
-    node.files.authorities.write_bytes(pem(COMPANY.root) + pem(Company().root))
+    node.files.authorities.write_bytes(pem(COMPANY.root) + pem(Company(now=CLOCK.now).root))
     assert await node.watch.look()
     assert len(node.identity.material.trusted) == 2
     put(tmp_path, Asked(uris=("spiffe://lab/node/n2",), dns=("n2.lab.weftmesh",)))

@@ -61,14 +61,19 @@ async def _all(session: Session, client: Client, view: trust_pb2.CertificatesVie
 
 
 @command(cert, "renew")
-async def renew(session: Session) -> None:
+@dry_run_option
+async def renew(session: Session, dry_run: bool) -> None:
     """Renew this node's certificate now, under the key it has; nothing restarts."""
     async with session.client() as client:
-        shown = await client.trust.renew_certificate(timeout_s=session.timeout_s)
+        if dry_run:
+            shown = (await client.trust.get_certificates(timeout_s=session.timeout_s)).own
+        else:
+            shown = await client.trust.renew_certificate(timeout_s=session.timeout_s)
     if session.output.as_json:
-        session.output.json({"certificate": to_json(shown)})
-    else:
-        session.output.data(f"{shown.node} shows certificate {shown.serial} until {time_text(shown.not_after)}")
+        session.output.json({"certificate": to_json(shown), "dry_run": dry_run})
+        return
+    told = f"{shown.node} shows certificate {shown.serial} until {time_text(shown.not_after)}"
+    session.output.data(told + (", and would renew it" if dry_run else ""))
 
 
 @command(cert, "revoke")

@@ -36,7 +36,11 @@ async def create(session: Session, ttl: timedelta | None, node_name: str, dry_ru
         return
     if made.join_command:
         session.output.data(made.join_command)
-    session.output.note(f"good for one node until {time_text(made.expire_time)}; whoever has this line can join")
+    until = time_text(made.expire_time)
+    if made.join_command and "wmj1." not in made.join_command:
+        session.output.note(f"{made.node_name} may join until {until}, by the certificate that its files hold")
+        return
+    session.output.note(f"good for one node until {until}; whoever has this line can join")
 
 
 @command(token, "ls")
