@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from weftmesh.agent.raft.core.fencing import payload_of
 from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.board.v1 import board_pb2
-from weftmesh.cli.dev_mesh import DevMesh
+from weftmesh.cli.dev_mesh import DevMesh, free_ports
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.features.levels import SUPPORTED_LEVEL
@@ -146,6 +147,7 @@ async def test_a_mesh_is_upgraded_node_by_node_under_writes_and_then_its_level_r
             assert not await missing_on(client, record), f"acknowledged writes are missing on {node.name}"
     assert (await asyncio.to_thread(revoke_serial, mesh.first))[0] == 0
     await the_earlier_build_is_refused(mesh, earlier)
+    await the_earlier_build_does_not_join(mesh, earlier)
 
 
 async def the_earlier_build_is_refused(mesh: DevMesh, earlier: dict[str, str]) -> None:
@@ -167,6 +169,31 @@ async def the_earlier_build_is_refused(mesh: DevMesh, earlier: dict[str, str]) -
         await mesh.settled()
     async with node.client() as one, mesh.first.client() as other:
         await agreed_states([one, other])
+
+
+async def the_earlier_build_does_not_join(mesh: DevMesh, earlier: dict[str, str]) -> None:
+    """It is told why, again and again, and joins when the present build is started on what it has."""
+    listen, enroll = (f"127.0.0.1:{port}" for port in free_ports(2))
+    mesh.nodes["node4"] = node = DevNode("node4", mesh.directory / "node4", listen, enroll, environment=earlier)
+    node.write_config(fsync=True)
+    async with mesh.first.client() as client:
+        token = await client.mesh.create_join_token(mesh_pb2.CreateJoinTokenRequest(node_name="node4"), timeout_s=60)
+    line = shlex.split(token.join_command)[2:]
+    where = ["--name", "node4", "--listen", listen, "--advertise", listen, "--enroll", enroll]
+    command = [sys.executable, "-m", "weftmesh.cli", "--config", str(node.config_path), "join", *where, *line]
+    joined = await asyncio.to_thread(
+        subprocess.run, command, env=os.environ | earlier, capture_output=True, text=True, check=False
+    )
+    assert joined.returncode == 0, joined.stderr
+    node.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while "install the version on node4 that the members run" not in node.last_words(100_000):
+        assert time.monotonic() < deadline, node.last_words()
+        await asyncio.sleep(0.1)
+    await node.stop()
+    node.environment = {}
+    node.start()
+    await mesh.settled()
 
 
 def test_the_earlier_build_takes_nothing_from_a_leader_that_has_a_fence_in_it(earlier: dict[str, str]) -> None:
