@@ -16,6 +16,7 @@ from weftmesh.cli.dev_mesh import DevMesh
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.core.features.levels import SUPPORTED_LEVEL
+from weftmesh.runtime.data_formats import FILE_NAME, FORMATS
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 
@@ -39,6 +40,14 @@ async def test_a_new_mesh_is_at_the_level_that_its_build_supports(mesh: DevMesh,
 
     assert (code, state["feature_level"]) == (ExitCode.OK, SUPPORTED_LEVEL)
     assert [member["supported_feature_level"] for member in state["members"]] == [SUPPORTED_LEVEL] * 3
+
+
+async def test_all_that_a_node_keeps_has_a_format(mesh: DevMesh) -> None:
+    data_dir = mesh.first.directory / "data"
+    covered = {Path(name).parts[0] for name in FORMATS} | {FILE_NAME}
+
+    assert {path.name for path in data_dir.iterdir()} <= covered
+    assert json.loads((data_dir / FILE_NAME).read_text())["files"] == dict.fromkeys(FORMATS, 1)
 
 
 async def test_an_upgrade_can_begin_where_all_is_well_and_not_while_a_node_is_down(

@@ -82,7 +82,7 @@ def main() -> None:
         uvloop.run(run_node(config, read))
     except WeftmeshError as error:
         structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
-        sys.exit(EXIT_CONFIG if isinstance(error, UnsupportedLevelError) else EXIT_FAILED)
+        sys.exit(EXIT_CONFIG if error.reason == UnsupportedLevelError.reason else EXIT_FAILED)
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise

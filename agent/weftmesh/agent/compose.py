@@ -55,6 +55,7 @@ from weftmesh.core.ids import new_ulid
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.config import Config
+from weftmesh.runtime.data_formats import note_formats
 from weftmesh.runtime.files import make_private_directory
 from weftmesh.runtime.identity.certificate_files import present_identity
 from weftmesh.runtime.identity.certificates import utc_now
@@ -128,6 +129,7 @@ class Node:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         data_dir, run_dir = self._config.node.data_dir, self._config.node.run_dir
+        note_formats(data_dir)
         raft = RaftServicer(self._record.cluster, self._standing.may_stream, self._record.node)
         self._log_meter, beside = self._meter(data_dir / "mesh"), self._meter(data_dir / "local")
         transport = GrpcTransport(raft, self._dial)

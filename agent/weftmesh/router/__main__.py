@@ -15,6 +15,7 @@ import uvloop
 from weftmesh.core.errors import ConfigError, WeftmeshError
 from weftmesh.router.app import Router
 from weftmesh.router.config import RouterConfig, parse_arguments
+from weftmesh.runtime.data_formats import UnsupportedFormatError, check_formats
 from weftmesh.runtime.exclusive import only_one
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
@@ -50,11 +51,12 @@ def main() -> None:
     configure_logging(config.log_level, "json" if config.log_format == "json" else "console")
     share_heaps()
     try:
+        check_formats(config.state_dir.parent)
         with only_one(config.state_dir, "router", "give this one a --state-dir of its own"):
             uvloop.run(route(config))
     except (WeftmeshError, OSError) as error:
         log.critical("the router stopped", why=str(error))
-        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED)
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError | UnsupportedFormatError) else EXIT_FAILED)
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def test_a_lifetime_out_of_bounds_is_refused(store: TokenStore, ttl: timedelta) 
         store.create(ttl)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "tokens": []}', '{"format": 1, "tokens": [{}]}'])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 0, "tokens": []}', '{"format": 1, "tokens": [{}]}'])
 def test_a_damaged_file_is_refused_with_the_remedy(tmp_path: Path, content: str) -> None:
     path = tmp_path / "tokens.json"
     path.touch(mode=0o600)

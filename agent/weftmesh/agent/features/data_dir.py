@@ -12,6 +12,7 @@ from weftmesh.agent.raft.log.recovery import recover
 from weftmesh.agent.raft.snapshots.store import SUFFIX
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.core.features.levels import UnsupportedLevelError, check_supported
+from weftmesh.runtime.data_formats import check_formats
 from weftmesh.runtime.wire.features import level_of_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 
@@ -19,12 +20,14 @@ LOGS: Final = ("mesh", "local")
 
 
 def check_data_dir(data_dir: Path) -> None:
-    """Read, and write nothing. What does not verify is left to those who open it, and who say what to do then.
+    """Read only. What does not verify is left to those who open it, and who say what to do then.
 
     Raises:
         UnsupportedLevelError: a log or a snapshot holds what only a later build can take in; names the file.
-        PreconditionError: a file is of a later format.
+        UnsupportedFormatError: a file is of a later format.
+        DataCorruptionError: what says so is damaged.
     """
+    check_formats(data_dir)
     for log in LOGS:
         snapshots = sorted((data_dir / log / "snapshots").glob(f"*{SUFFIX}"))
         with suppress(DataCorruptionError):

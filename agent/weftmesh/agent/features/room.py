@@ -21,9 +21,8 @@ class FeaturesRoom:
     """
 
     def __init__(self, ground: Ground, reporter: StatusReporter) -> None:
-        mesh, node = ground.homes.mesh, ground.identity.node
-        self._servicer = UpgradeServicer(node, mesh, ground.features, reporter, ground.callers)
-        self._raising = Raising(node, ground.homes, ground.features, ground.clock)
+        self._servicer = UpgradeServicer(ground, reporter)
+        self._raising = Raising(ground.identity.node, ground.homes, ground.features, ground.clock)
 
     @property
     def services(self) -> Sequence[Service]:

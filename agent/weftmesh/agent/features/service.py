@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import grpc
 
-from weftmesh.agent.board.homes import Home
+from weftmesh.agent.backup_service import BACKUP_MARK
 from weftmesh.agent.features.census import Support
-from weftmesh.agent.features.gate import Features
-from weftmesh.agent.serving.callers import Callers
+from weftmesh.agent.rooms import Ground
 from weftmesh.agent.serving.requests import call_of
 from weftmesh.agent.status import StatusReporter, member_role
 from weftmesh.core.clock import stamp_to_ms
@@ -24,12 +24,13 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class UpgradeServicer(upgrade_pb2_grpc.UpgradeServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.mesh.v1.UpgradeService; upgrade.proto documents it."""
 
-    def __init__(self, node: str, mesh: Home, features: Features, reporter: StatusReporter, callers: Callers) -> None:
-        self._node = node
-        self._mesh = mesh
-        self._features = features
+    def __init__(self, ground: Ground, reporter: StatusReporter) -> None:
+        self._node = ground.identity.node
+        self._mesh = ground.homes.mesh
+        self._backup_mark = ground.config.node.data_dir / BACKUP_MARK
+        self._features = ground.features
         self._reporter = reporter
-        self._callers = callers
+        self._callers = ground.callers
 
     async def GetUpgradeState(  # noqa: N802
         self,
@@ -41,12 +42,15 @@ class UpgradeServicer(upgrade_pb2_grpc.UpgradeServiceServicer):  # type: ignore[
         raft = self._mesh.engine.status()
         members = {**raft.observers, **raft.voters}
         answers = await self._features.census.ask(members, max(min(ASK_S, call.remaining_s - ANSWER_S), 0.1))
-        return upgrade_pb2.UpgradeState(
+        state = upgrade_pb2.UpgradeState(
             node=self._node,
             feature_level=self._features.level,
             raised=self._raised(),
             members=[self._build(one, members[one.node], member_role(raft, one.node)) for one in answers],
         )
+        with suppress(OSError):
+            state.last_backup_time.FromSeconds(int(self._backup_mark.stat().st_mtime))
+        return state
 
     def _raised(self) -> list[upgrade_pb2.RaisedFeatureLevel]:
         raised = []

@@ -56,7 +56,7 @@ async def check(session: Session, program: Path | None, backups: Path) -> ExitCo
     except WeftmeshError as error:
         findings = [_not_asked(error), found]
     else:
-        findings = [*judge(state, *newest_backup(backups)), found]
+        findings = [*judge(state, *newest_backup(backups, _backed_up_s(state))), found]
     return _report(session, findings, time.monotonic() - begun_s)
 
 
@@ -83,6 +83,10 @@ async def status(session: Session) -> ExitCode:
 async def _state(session: Session) -> upgrade_pb2.UpgradeState:
     async with session.client() as client:
         return await client.upgrade.get_state(timeout_s=session.timeout_s)
+
+
+def _backed_up_s(state: upgrade_pb2.UpgradeState) -> float | None:
+    return state.last_backup_time.seconds if state.HasField("last_backup_time") else None
 
 
 def _not_asked(error: WeftmeshError) -> Finding:

@@ -18,15 +18,21 @@ SUFFIX: Final = ".age"
 VALIDATE_TIMEOUT_S: Final = 20.0
 
 
-def newest_backup(directory: Path) -> tuple[float | None, str]:
-    """The age of the newest backup in hours, None where none is seen; and where it was looked for, in words."""
+def newest_backup(directory: Path, told_s: float | None) -> tuple[float | None, str]:
+    """The age of the newest backup in hours, None where none is known; and how it is known, in words.
+
+    Args:
+        directory: where backups are kept.
+        told_s: when the node says that one was taken from it, Unix seconds.
+    """
+    why = f"none was taken from this node, and {directory} has no file ending in {SUFFIX}; name another with --backups"
     try:
         moments = [path.stat().st_mtime for path in directory.iterdir() if path.suffix == SUFFIX]
     except OSError as error:
-        return None, f"{directory}: {error.strerror or error}; name another with --backups"
-    if not moments:
-        return None, f"{directory} has no file ending in {SUFFIX}; name another with --backups"
-    return (time.time() - max(moments)) / 3600, f"in {directory}"
+        moments, why = [], f"none was taken from this node, and {directory}: {error.strerror or error}"
+    if told_s is not None and told_s >= max(moments, default=0.0):
+        return (time.time() - told_s) / 3600, "taken from this node"
+    return ((time.time() - max(moments)) / 3600, f"in {directory}") if moments else (None, why)
 
 
 async def judge_configuration(program: Path | None, config_file: Path) -> Finding:

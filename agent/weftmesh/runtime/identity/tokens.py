@@ -23,6 +23,7 @@ from weftmesh.core.errors import (
     PreconditionError,
     UnauthenticatedError,
 )
+from weftmesh.runtime.data_formats import check_format
 from weftmesh.runtime.files import make_private_directory, read_private, write_atomic
 from weftmesh.runtime.identity.certificates import utc_now
 from weftmesh.runtime.names import check_name
@@ -257,7 +258,7 @@ def _save(path: Path, records: Mapping[str, TokenRecord]) -> None:
 def _load(path: Path) -> dict[str, TokenRecord]:
     try:
         document = json.loads(read_private(path))
-        _check_format(document["format"])
+        _check_format(path, document["format"])
         return {row["token_id"]: _record(row) for row in document["tokens"]}
     except FileNotFoundError:
         return {}
@@ -267,9 +268,11 @@ def _load(path: Path) -> dict[str, TokenRecord]:
         ) from error
 
 
-def _check_format(found: object) -> None:
+def _check_format(path: Path, found: object) -> None:
+    if isinstance(found, int):
+        check_format(path, found, _FORMAT)
     if found != _FORMAT:
-        raise ValueError(f"its format is {found}, this release reads {_FORMAT}")
+        raise ValueError(f"its format is {found}, which no build wrote")
 
 
 def _record(row: Mapping[str, Any]) -> TokenRecord:

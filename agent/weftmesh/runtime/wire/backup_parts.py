@@ -12,8 +12,9 @@ from typing import BinaryIO, Final
 
 from google.protobuf.message import DecodeError
 
-from weftmesh.core.errors import DataCorruptionError, PreconditionError
+from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2
+from weftmesh.runtime.data_formats import check_format
 
 FORMAT: Final = 1
 BOARDS_MAX: Final = 2
@@ -68,11 +69,9 @@ class PartsChecker:
         return self.opening
 
     def _open(self, opening: backup_pb2.BackupOpening) -> None:
+        check_format(f"the backup, which weftmesh {opening.version} wrote,", opening.format, FORMAT)
         if opening.format != FORMAT:
-            raise PreconditionError(
-                f"the backup is of format {opening.format}, this program reads {FORMAT}; use the version of weftmesh "
-                f"that wrote it ({opening.version}) or a later one"
-            )
+            raise damaged(f"format {opening.format}, which no build wrote")
         if not 1 <= len(opening.boards) <= BOARDS_MAX:
             raise damaged(f"{len(opening.boards)} boards, 1 to {BOARDS_MAX} are written")
         self.opening = opening

@@ -18,9 +18,10 @@ from zlib import crc32
 
 from google.protobuf.message import DecodeError
 
-from weftmesh.core.errors import DataCorruptionError, InvalidInputError, PreconditionError
+from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.mesh.v1 import raft_pb2
 from weftmesh.runtime.corruption import corrupted
+from weftmesh.runtime.data_formats import check_format
 
 FORMAT = 1
 MAX_ROW_BYTES = 8 << 20
@@ -112,7 +113,8 @@ class _Parser:
         if magic != _MAGIC or _CRC.unpack_from(piece, _OPENING.size)[0] != crc32(piece[: _OPENING.size]):
             raise self.corrupted("no valid beginning of a snapshot")
         if format_ != FORMAT:
-            raise PreconditionError(f"{self._path} is of format {format_}, this program reads {FORMAT}; upgrade it")
+            check_format(self._path, format_, FORMAT)
+            raise self.corrupted(f"format {format_}, which no build wrote")
         self._want(_ROW.size, self._row_start)
 
     def _row_start(self, piece: bytes) -> None:

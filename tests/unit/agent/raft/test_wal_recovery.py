@@ -243,7 +243,7 @@ def test_later_format_is_told_from_damage(crashed: Path) -> None:
     path = segments(crashed)[0]
     header = pack_segment_header(1, 5, FORMAT + 1)
     path.write_bytes(header + path.read_bytes()[len(header) :])
-    with pytest.raises(PreconditionError, match="upgrade"):
+    with pytest.raises(PreconditionError, match="install the version"):
         open_log(crashed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -164,10 +165,10 @@ def test_the_newest_backup_counts(tmp_path: Path) -> None:
         moment = path.stat().st_mtime - age_s
         os.utime(path, (moment, moment))
 
-    age_h, _ = newest_backup(tmp_path)
-
-    assert age_h == pytest.approx(1.0, abs=0.1)
-    assert newest_backup(tmp_path / "absent")[0] is None
+    assert newest_backup(tmp_path, None)[0] == pytest.approx(1.0, abs=0.1)
+    assert newest_backup(tmp_path, time.time() - 1_800)[0] == pytest.approx(0.5, abs=0.1)
+    assert newest_backup(tmp_path, time.time() - 7_200)[0] == pytest.approx(1.0, abs=0.1)
+    assert newest_backup(tmp_path / "absent", None)[0] is None
 
 
 @pytest.mark.parametrize(

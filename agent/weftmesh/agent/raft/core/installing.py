@@ -20,6 +20,7 @@ from weftmesh.agent.raft.engine import Swap
 from weftmesh.agent.raft.ports import SnapshotInfo
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.mesh.v1 import raft_pb2
+from weftmesh.runtime.data_formats import check_format
 
 FORMAT = 1
 
@@ -71,6 +72,7 @@ class Installing(Applying):
         """Make a durable snapshot this node's state, and keep what the log has behind it; the former state returns."""
         info = prepared.info
         header, storage = info.header, self._storage
+        check_format(info.path, header.format, FORMAT)
         if header.format != FORMAT or header.cluster != self._parts.cluster:
             raise DataCorruptionError(
                 f"{info.path} is a snapshot of cluster {header.cluster!r} in format {header.format}, "

@@ -32,8 +32,8 @@ from weftmesh.agent.raft.log.format import (
 )
 from weftmesh.agent.raft.log.segment import SUFFIX
 from weftmesh.agent.raft.ports import Entry
-from weftmesh.core.errors import PreconditionError
 from weftmesh.runtime.corruption import corrupted
+from weftmesh.runtime.data_formats import check_format
 
 
 class _Mismatch(Exception):  # noqa: N818 - becomes a DataCorruptionError where file and offset are known
@@ -211,7 +211,8 @@ def _inspect(directory: Path) -> list[SegmentFile]:
         if header is None or f"{header.sequence:016x}" != path.name.removesuffix(SUFFIX):
             raise corrupted(path, 0, "no valid segment header for a file of this name")
         if header.format != FORMAT:
-            raise PreconditionError(f"{path} is of format {header.format}, this program reads {FORMAT}; upgrade it")
+            check_format(path, header.format, FORMAT)
+            raise corrupted(path, 0, f"format {header.format}, which no build wrote")
         if files and header.sequence != files[-1].header.sequence + 1:
             raise corrupted(path, 0, f"the segment before it is missing, {files[-1].path.name} is the last one there")
         files.append(SegmentFile(path, header))
