@@ -19,6 +19,8 @@ CHECK: Final = "certificates"
 AUTHORITY_WARNING: Final = timedelta(days=90)
 """Time to plan what every node takes part in."""
 PEER_WARNING: Final = timedelta(days=1)
+FILES_WARNING: Final = timedelta(days=7)
+"""For certificates that somebody else looks after."""
 RENEWAL_GRACE: Final = timedelta(hours=2)
 """After two thirds of its life a certificate is renewed; an authority that is away for so long is no fault."""
 
@@ -51,6 +53,8 @@ def _own(
     if now < begins:
         fixes = patient.remedies.set_clock("")
         yield Finding(CHECK, Severity.FAILURE, "this node's certificate is not in force yet", evidence, fixes)
+    elif patient.config.tls.from_files:
+        yield from _own_of_files(patient.config.tls.cert_file, ends, now, evidence)
     elif now > ends:
         renewed: tuple[Fix, ...] = ()  # where the authority is, the agent renews it by itself
         if not patient.identity.has_authority:
@@ -59,6 +63,16 @@ def _own(
         yield Finding(CHECK, Severity.FAILURE, summary, evidence, (*renewed, *again))
     elif now > begins + (ends - begins) * 2 / 3 + RENEWAL_GRACE:
         yield Finding(CHECK, Severity.WARNING, "this node's certificate was not renewed in time", evidence, again)
+
+
+def _own_of_files(file: str, ends: datetime, now: datetime, evidence: str) -> Iterator[Finding]:
+    """Whoever issues it elsewhere has to renew it; what is put there is taken over by itself."""
+    if now > ends:
+        yield Finding(
+            CHECK, Severity.FAILURE, f"this node's certificate has expired: put a new one to {file}", evidence
+        )
+    elif now > ends - FILES_WARNING:
+        yield Finding(CHECK, Severity.WARNING, f"this node's certificate ends soon: put a new one to {file}", evidence)
 
 
 def _authority(patient: Patient, certificate: x509.Certificate, now: datetime) -> Iterator[Finding]:

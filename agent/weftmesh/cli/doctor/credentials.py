@@ -17,7 +17,7 @@ from weftmesh.runtime.files import PRIVATE_DIRECTORY_MODE, PRIVATE_FILE_MODE
 from weftmesh.runtime.identity.founding import NodeRecord
 
 CHECK: Final = "credentials"
-SECRETS: Final = ("node.key", "ca.key", "tokens.json")
+SECRETS: Final = ("node.key", "ca.key", "ca-next.key", "tokens.json")
 SERVICE_USER: Final = "weftmesh"
 _OTHERS: Final = 0o077
 

@@ -12,8 +12,8 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.store import IdentityStore
 
-READ_S: Final = 600.0
-"""Certificates hold for days, and are renewed long before they end."""
+READ_S: Final = 60.0
+"""Certificates are renewed long before they end; whom to trust may change within minutes."""
 _log = structlog.get_logger("weftmesh.router")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from weftmesh.cli.doctor.findings import Finding, Severity
 from weftmesh.cli.doctor.patient import Patient
 from weftmesh.cli.doctor.survey import Survey
 from weftmesh.core.errors import DataCorruptionError
+from weftmesh.runtime.config import TlsConfig
 from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.certificates import key_to_pem, make_key, make_signing_request, to_pem, utc_now
 from weftmesh.runtime.identity.founding import found_cluster
@@ -60,6 +62,20 @@ async def test_where_the_authority_is_a_start_renews(tmp_path: Path) -> None:
     made = node(tmp_path, issued=utc_now() - 8 * DAY, founded=utc_now(), has_authority=True)
     (found,) = await check_certificates(made)
     assert commands(found) == ["systemctl start weftmesh-agent.service"]
+
+
+@pytest.mark.parametrize(
+    ("issued_days_ago", "severity"), [(0, Severity.WARNING), (5, Severity.WARNING), (8, Severity.FAILURE)]
+)
+async def test_a_certificate_from_files_is_renewed_by_whoever_puts_a_new_one_there(
+    issued_days_ago: int, severity: Severity, tmp_path: Path
+) -> None:
+    made = node(tmp_path, issued=utc_now() - issued_days_ago * DAY, founded=utc_now())
+    files = TlsConfig("files", "/etc/pki/n1.pem", "/etc/pki/n1.key", "/etc/pki/ca.pem")
+    (found,) = await check_certificates(replace(made, config=replace(made.config, tls=files)))
+    assert found.severity is severity
+    assert "put a new one to /etc/pki/n1.pem" in found.summary
+    assert not found.fixes
 
 
 async def test_one_that_was_not_renewed_in_time_is_a_warning(tmp_path: Path) -> None:
