@@ -199,6 +199,8 @@ async def revoke_under_load(mesh: DevMesh, clients: Sequence[Client]) -> tuple[s
         await until(lambda: has_no_link(clients[1]), "node2 still sends to node3")
         out_s = time.monotonic() - begun
         await until(lambda: has_lost_the_quorum(clients[2]), "node3 still hears the others")
+        listed = await clients[1].mesh.list_members(timeout_s=10)
+        assert [member.name for member in listed.members if member.revoked] == ["node3"]
     assert out_s < OUT_WITHIN_S
     return f"answered after {said_s:.3f} s, its watch cut after {watch_s:.3f} s, no link after {out_s:.3f} s", load
 

@@ -118,6 +118,7 @@ class StatusReporter:
             elif peer := peers.get(name):
                 member.connected = peer.connected
                 member.match_index = peer.match_index
+            member.revoked = self._homes.mesh.machine.trust.read.is_shut_out(name)
             members.append(member)
         return members
 

@@ -74,8 +74,7 @@ class Gate:
 
     def may_dial(self, node: str) -> bool:
         """Whether a node may be called: not while everything it had is revoked and it was given nothing since."""
-        revocation = self._trust().read.node_revocation(node)
-        return revocation is None or bool(revocation.allowed_keys)
+        return not self._trust().read.is_shut_out(node)
 
 
 def told_of(shown: Shown, revocation: Revocation) -> str:

@@ -40,6 +40,7 @@ def show_members(output: Output, found: list[mesh_pb2.Member]) -> None:
     rows = []
     for member in found:
         link = "self" if member.self else "connected" if member.connected else "no connection"
+        link = "revoked" if member.revoked else link
         match = str(member.match_index) if member.match_index else ""
         rtt = f"{member.round_trip_time.ToNanoseconds() / 1e6:.1f} ms" if member.HasField("round_trip_time") else ""
         role = "leader" if member.leader else _ROLES.get(member.role, "")

@@ -60,6 +60,11 @@ class Reading:
         """The revocation of everything that a node had, whether or not it was given a new key since."""
         return self._store.revocations.get(node)
 
+    def is_shut_out(self, node: str) -> bool:
+        """Whether all that a node had is revoked, and it was given no other key since."""
+        revocation = self._store.revocations.get(node)
+        return revocation is not None and not revocation.allowed_keys
+
     def not_trusting(self, members: tuple[str, ...], authority: str) -> list[str]:
         """Members that did not confirm that they trust an authority."""
         return who_does_not_trust(self._store, members, authority)

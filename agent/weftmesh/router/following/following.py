@@ -53,7 +53,7 @@ class Following:
         """While the node is connected."""
 
     def admits(self, node: str) -> bool:
-        """Whether a node belongs to the mesh, as far as is known: a certificate may outlive a membership."""
+        """Whether a node belongs to the mesh and is believed there, as far as is known; its certificate may outlive both."""
         return not self._members or node in self._members
 
     async def run(self) -> None:
@@ -105,7 +105,7 @@ class Following:
             except WeftmeshError as error:
                 _log.debug("the node does not answer", why=str(error))
             else:
-                self._members = frozenset(one.name for one in status.members)
+                self._members = frozenset(one.name for one in status.members if not one.revoked)
                 if status.quorum:
                     self._heard()
             await asyncio.sleep(STATUS_S)
