@@ -13,7 +13,7 @@ from tests.vm.machine import Machine
 
 UNIT = "load.service"
 PYTHON = ("/usr/lib/weftmesh/bin/python", "-I")
-FIRST_ANSWER_TIMEOUT_S = 300.0
+FIRST_ANSWER_TIMEOUT_S = 900.0
 LISTING_TIMEOUT_S = 300.0
 
 

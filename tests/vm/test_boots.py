@@ -9,7 +9,7 @@ from tests.vm import mesh
 from tests.vm.load import tasks_of
 from tests.vm.machine import Machine
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(3_600)]
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(7_200)]
 
 TASKS = ("made before the reboot", "made through the second node", "made through the third node")
 
