@@ -53,7 +53,7 @@ class Following:
         """While the node is connected."""
 
     def admits(self, node: str) -> bool:
-        """Whether a node belongs to the mesh and is believed there, as far as is known; its certificate may outlive both."""
+        """Whether a node belongs to the mesh and is believed, as far as is known; its certificate may outlive both."""
         return not self._members or node in self._members
 
     async def run(self) -> None:
