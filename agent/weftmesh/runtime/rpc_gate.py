@@ -8,7 +8,7 @@ one: the gate learns of it at once, and the request has to arrive in time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -115,13 +115,11 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
     def _unary_stream(self, method: str, handler: _Handler) -> Callable[..., Any]:
         behavior: Any = handler.unary_stream
 
-        async def stream(_requests: object, context: Context) -> AsyncIterator[Any]:
+        async def stream(_requests: object, context: Context) -> None:
             ticket = await self._enter(method, context)
             try:
                 request = await self._request(method, handler, ticket, context)
-                async with aclosing(behavior(request, context)) as responses:
-                    async for response in responses:
-                        yield response
+                await _answer_all(behavior(request, context), context)
             finally:
                 ticket.leave()
 
@@ -138,23 +136,20 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
         return answer
 
     def _stream_stream(self, method: str, behavior: Any) -> Callable[..., Any]:
-        async def stream(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        async def stream(requests: AsyncIterator[Any], context: Context) -> None:
             ticket = await self._enter(method, context)
             try:
-                async with aclosing(behavior(requests, context)) as responses:
-                    async for response in responses:
-                        yield response
+                await _answer_all(behavior(requests, context), context)
             finally:
                 ticket.leave()
 
         return stream
 
     def _bloated(self, method: str) -> Callable[..., Any]:
-        async def stream(_requests: object, context: Context) -> AsyncIterator[Any]:
+        async def stream(_requests: object, context: Context) -> None:
             self._gate.bloated(context)
             large = f"the headers of a call take at most {METADATA_BYTES_ABSOLUTE_MAX} bytes; send less"
             await end_call(method, context, OverloadedError(large, reason="HEADERS_TOO_LARGE"))
-            yield
 
         return stream
 
@@ -185,6 +180,16 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
             # Cancelled, or refused by gRPC itself for its size: then nobody hears this.
             await end_call(method, context, InvalidInputError("the call ended before its request had arrived"))
         return handler.request_deserializer(data) if handler.request_deserializer else data
+
+
+async def _answer_all(answers: AsyncGenerator[Any, None], context: Context) -> None:
+    """Write every answer. Of one that a broken connection does not take, gRPC would log a traceback."""
+    async with aclosing(answers):
+        async for answer in answers:
+            try:
+                await context.write(answer)
+            except grpc.aio.InternalError as gone:
+                raise asyncio.CancelledError from gone
 
 
 def _is_bloated(metadata: Sequence[tuple[str, str | bytes]]) -> bool:

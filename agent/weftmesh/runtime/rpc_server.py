@@ -138,9 +138,16 @@ async def end_call(method: str, context: grpc.aio.ServicerContext[Any, Any], err
     if context.cancelled():
         # Nobody is left to tell; what failed is most likely the answer to a caller that went away.
         raise asyncio.CancelledError from error
+    if isinstance(error, grpc.aio.InternalError):
+        # gRPC's own word for an answer that a broken connection did not take, before the call counts as cancelled.
+        error = WeftmeshError("the connection broke under the call")
     code, status = to_status(what_is_told(method, error))
     message, trailers = to_trailers(status)
-    await context.abort(code, message, trailers)
+    try:
+        await context.abort(code, message, trailers)
+    except (grpc.aio.InternalError, grpc.aio.UsageError) as gone:
+        # The connection is broken, or it broke under an abort of the handler's own.
+        raise asyncio.CancelledError from gone
 
 
 def what_is_told(method: str, error: Exception) -> WeftmeshError:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core import errors
 from weftmesh.runtime import rpc, rpc_status
+from weftmesh.runtime.rpc_server import end_call
 
 ERRORS = [
     errors.InvalidInputError("title is empty; give one", metadata={"field": "task.title"}),
@@ -314,3 +315,28 @@ def test_damaged_details_fall_back_to_the_code() -> None:
     error = rpc.from_rpc_error(call_error)
     assert isinstance(error, errors.NotFoundError)
     assert str(error) == "no such task"
+
+
+async def test_a_call_whose_connection_broke_is_no_internal_error(caller: Caller, servicer: Servicer) -> None:
+    servicer.action = raising(grpc.aio.InternalError("Failed execute_batch"))
+    with capture_logs() as logs, pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.answer()
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert logs == []
+
+
+async def test_an_abort_that_a_broken_connection_did_not_take_is_not_repeated() -> None:
+    """gRPC takes one abort for each call, and says so to whoever tries another one."""
+    context = AbortedContext()
+    with pytest.raises(asyncio.CancelledError):
+        await end_call("/test.Test/Answer", context, grpc.aio.InternalError("Failed execute_batch"))  # type: ignore[arg-type]
+
+
+class AbortedContext:
+    """What a context does once it was told to abort."""
+
+    def cancelled(self) -> bool:
+        return False
+
+    async def abort(self, *status: object) -> None:
+        raise grpc.aio.UsageError("Abort already called!")
