@@ -51,7 +51,8 @@ def main() -> None:
     configure_logging(config.log_level, "json" if config.log_format == "json" else "console")
     share_heaps()
     try:
-        check_formats(config.state_dir.parent)
+        with suppress(PermissionError):  # a sandbox may show it no more than its own directory
+            check_formats(config.state_dir.parent)
         with only_one(config.state_dir, "router", "give this one a --state-dir of its own"):
             uvloop.run(route(config))
     except (WeftmeshError, OSError) as error:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from weftmesh.agent.raft.core.codec import ProtocolError, parse_payload
-from weftmesh.agent.raft.core.fencing import check_level
+from weftmesh.agent.raft.core.fencing import MARK, check_level
 from weftmesh.agent.raft.log.recovery import recover
+from weftmesh.agent.raft.log.segment import SUFFIX as WAL_SUFFIX
 from weftmesh.agent.raft.snapshots.store import SUFFIX
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.core.features.levels import UnsupportedLevelError, check_supported
@@ -17,6 +18,7 @@ from weftmesh.runtime.wire.features import level_of_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 
 LOGS: Final = ("mesh", "local")
+PIECE_BYTES: Final = 1 << 20
 
 
 def check_data_dir(data_dir: Path) -> None:
@@ -34,7 +36,8 @@ def check_data_dir(data_dir: Path) -> None:
             if snapshots:
                 _check_snapshot(snapshots[-1])
         with suppress(DataCorruptionError, ProtocolError):
-            _check_log(data_dir / log / "wal")
+            if any(_holds(path, MARK) for path in (data_dir / log / "wal").glob(f"*{WAL_SUFFIX}")):
+                _check_log(data_dir / log / "wal")
 
 
 def _check_snapshot(path: Path) -> None:
@@ -42,6 +45,17 @@ def _check_snapshot(path: Path) -> None:
         reader = SnapshotReader(stream, path)
         reader.header()
         check_supported(level_of_rows(reader.rows()), str(path))
+
+
+def _holds(path: Path, mark: bytes) -> bool:
+    """Whether these bytes are anywhere in a file: to read a log takes far longer than to search it."""
+    behind = b""
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE_BYTES):
+            if mark in behind + piece:
+                return True
+            behind = piece[1 - len(mark) :]
+    return False
 
 
 def _check_log(directory: Path) -> None:

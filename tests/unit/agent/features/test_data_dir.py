@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.feature_levels import machines_at, raise_entry
 
-from weftmesh.agent.features.data_dir import check_data_dir
-from weftmesh.agent.raft.core.fencing import payload_of
+from weftmesh.agent.features.data_dir import PIECE_BYTES, check_data_dir
+from weftmesh.agent.raft.core.fencing import MARK, payload_of
 from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.snapshots.store import SnapshotStore
@@ -75,6 +75,20 @@ def test_what_this_build_supports_is_let_in(tmp_path: Path) -> None:
     write_snapshot(tmp_path / "local", 1)
 
     check_data_dir(tmp_path)
+
+
+@pytest.mark.parametrize("before_bytes", [0, PIECE_BYTES - 100, PIECE_BYTES - 70])
+def test_a_fence_is_found_wherever_it_stands_and_its_mark_alone_is_none(tmp_path: Path, before_bytes: int) -> None:
+    log = WriteAheadLog.open(tmp_path / "mesh" / "wal", fsync=False, on_failure=print)
+    payload = raft_pb2.LogPayload(command=bytes(before_bytes) + MARK).SerializeToString()
+    log.append([Entry(2, 1, payload)])
+    check_data_dir(tmp_path)
+
+    log.append([Entry(3, 1, payload_of(raise_entry(TOO_HIGH), TOO_HIGH).SerializeToString())])
+    log.close()
+
+    with pytest.raises(UnsupportedLevelError):
+        check_data_dir(tmp_path)
 
 
 def test_a_new_node_has_nothing_to_check(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.fakes.raft_cluster import Cluster
 from tests.fakes.raft_engines import Engines
 
 from weftmesh.agent.raft.core.codec import ProtocolError, check, parse_payload
-from weftmesh.agent.raft.core.fencing import command_in, configuration_in, payload_of
+from weftmesh.agent.raft.core.fencing import MARK, command_in, configuration_in, payload_of
 from weftmesh.core.features.levels import SUPPORTED_LEVEL, UnsupportedLevelError
 from weftmesh.mesh.v1 import raft_pb2
 
@@ -78,16 +78,17 @@ def test_a_node_does_not_load_a_log_that_is_not_for_its_build() -> None:
 @pytest.mark.parametrize(
     "payload",
     [
-        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=0, command=b"x")),
-        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=1, command=b"x")),
-        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=1 << 20, command=b"x")),
+        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=0, command=b"x", mark=MARK)),
+        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=1, command=b"x", mark=MARK)),
+        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=1 << 20, command=b"x", mark=MARK)),
         raft_pb2.LogPayload(
             membership=raft_pb2.Membership(voters=[raft_pb2.Voter(name="a", address="a:1")]),
-            fenced=raft_pb2.Fenced(level=2, command=b"x"),
+            fenced=raft_pb2.Fenced(level=2, command=b"x", mark=MARK),
         ),
+        raft_pb2.LogPayload(fenced=raft_pb2.Fenced(level=2, command=b"x")),
         raft_pb2.LogPayload(membership=raft_pb2.Membership()),
     ],
-    ids=["no level", "the first level", "an absurd level", "beside a membership", "no fence"],
+    ids=["no level", "the first level", "an absurd level", "beside a membership", "no mark", "no fence"],
 )
 def test_what_is_no_fence_and_no_membership_is_malformed(payload: raft_pb2.LogPayload) -> None:
     with pytest.raises(ProtocolError):

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.agent.raft.core.fencing import MARK
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.features.levels import FIRST_LEVEL, SUPPORTED_LEVEL
@@ -53,7 +54,8 @@ def _check_membership(membership: raft_pb2.Membership) -> None:
 def _check_payload(payload: raft_pb2.LogPayload) -> None:
     if payload.HasField("fenced"):
         named = payload.membership.voters or payload.membership.observers
-        _require(FIRST_LEVEL < payload.fenced.level < LEVEL_LIMIT and not named, "a fence")
+        marked = payload.fenced.mark == MARK
+        _require(FIRST_LEVEL < payload.fenced.level < LEVEL_LIMIT and marked and not named, "a fence")
     elif payload.HasField("membership"):
         _check_membership(payload.membership)
 

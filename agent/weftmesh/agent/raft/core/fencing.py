@@ -8,16 +8,21 @@ trail, and at the start on a log that has it.
 
 from __future__ import annotations
 
+from typing import Final
+
 from weftmesh.agent.raft.core.membership import Configuration, from_membership
 from weftmesh.core.features.levels import FIRST_LEVEL, check_supported
 from weftmesh.mesh.v1 import raft_pb2
+
+MARK: Final = b"weftmesh fence"
+"""In every fence; an entry without one may hold it, too."""
 
 
 def payload_of(command: bytes, level: int) -> raft_pb2.LogPayload:
     """What is proposed for a command; behind a fence if earlier levels must not take it in."""
     if level == FIRST_LEVEL:
         return raft_pb2.LogPayload(command=command)
-    fenced = raft_pb2.Fenced(level=level, command=command)
+    fenced = raft_pb2.Fenced(level=level, command=command, mark=MARK)
     return raft_pb2.LogPayload(membership=raft_pb2.Membership(), fenced=fenced)
 
 
