@@ -102,6 +102,7 @@ _SERVICES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "ReadmitCertificate": _ADMINISTER_MESH,
         "RotateAuthority": _ADMINISTER_MESH,
     },
+    "weftmesh.mesh.v1.UpgradeService": {"GetUpgradeState": _CALL},
     # On its own port, for who has a join token and no certificate yet: nobody is asked who it is.
     "weftmesh.mesh.v1.EnrollmentService": {"Enroll": Rule(Permission.CALL, changes=True)},
     "weftmesh.mesh.v1.RenewalService": {"Renew": Rule(Permission.PEER, changes=True)},

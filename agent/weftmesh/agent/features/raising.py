@@ -100,7 +100,7 @@ class Raising:
         entry = raft_pb2.MachineCommands(commands=[item]).SerializeToString()
         await home.engine.propose(entry, PROPOSE_S, level=level)
         risen = home.machine.feature_level >= level
-        log.info("feature level raised", home=home.name, level=home.machine.feature_level, members=members)
+        log.info("feature level raised", home=home.name, feature_level=home.machine.feature_level, members=members)
         return risen
 
     def _tell(self, wanted: int, lagging: list[Support]) -> None:
