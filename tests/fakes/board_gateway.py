@@ -20,7 +20,7 @@ from weftmesh.core.board.machine import Board
 from weftmesh.core.board.model import FieldValue, Task
 from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.clock import ms_to_stamp
-from weftmesh.core.errors import NoQuorumError, NotFoundError, WeftmeshError
+from weftmesh.core.errors import NoQuorumError, NotFoundError, PreconditionError, WeftmeshError
 from weftmesh.core.ids import parse_task_name
 from weftmesh.runtime.rpc import to_write_failed
 from weftmesh.runtime.wire.outcomes import applied_message, error_of
@@ -36,12 +36,14 @@ class MemoryBoard:
     Attributes:
         board: the machine.
         batches: how many writes each call of `write` had.
+        elsewhere: projects whose home is another node.
         fail_after_batches: every later call of `write` raises NoQuorumError.
     """
 
     def __init__(self, start_ms: int = 1_700_000_000_000) -> None:
         self.board = Board()
         self.batches: list[int] = []
+        self.elsewhere: set[str] = set()
         self.fail_after_batches: int | None = None
         self._now_ms = start_ms
 
@@ -67,6 +69,8 @@ class MemoryBoard:
         return task_message(past, self._project_of)
 
     async def list_tasks(self, project_id: str) -> AsyncIterator[board_pb2.Task]:
+        if project_id in self.elsewhere:
+            raise PreconditionError(f"project {project_id} lives on node far; ask there", reason="PROJECT_ELSEWHERE")
         for task in self.tasks(project_id):
             yield task
 

@@ -171,6 +171,16 @@ async def test_an_unknown_token_is_said_to_be_unknown(board: MemoryBoard, tmp_pa
         await undo_import(board, ImportToken.new(0, random.Random(1)))
 
 
+async def test_a_project_that_lives_on_another_node_is_left_out_and_named(board: MemoryBoard, tmp_path: Path) -> None:
+    report = await bring(board, tmp_path, ROWS)
+    await board.create_project("AWAY", "Elsewhere")
+    board.elsewhere.add("AWAY")
+
+    undone = await take_back(board, report)
+
+    assert (undone.deleted, undone.elsewhere) == (2, ["AWAY"])
+
+
 async def test_an_import_without_a_write_has_no_token(board: MemoryBoard, tmp_path: Path) -> None:
     await bring(board, tmp_path, ROWS)
 

@@ -54,6 +54,8 @@ def _show(output: Output, report: UndoReport) -> None:
     )
     if report.kept:
         output.note("what was edited since stays; --force takes it back too")
+    if report.elsewhere:
+        output.note(f"not looked at, for they live on other nodes: {', '.join(report.elsewhere)}")
     for project in report.empty_projects:
         output.note(
             f"{project} {'would have' if report.dry_run else 'has'} no task left: weftmesh project rm {project}"

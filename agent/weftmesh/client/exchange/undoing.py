@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,14 +16,18 @@ from weftmesh.client.exchange.messages import (
     update_request,
 )
 from weftmesh.client.exchange.writing import write_batches
-from weftmesh.core.errors import NotFoundError
+from weftmesh.core.errors import NotFoundError, PreconditionError
 from weftmesh.core.exchange.planned import ExistingTask, PlannedUpdate
 from weftmesh.core.exchange.tokens import ImportToken, Mark
 from weftmesh.core.exchange.undo import Action, Verdict, judge
 
 _HISTORIES: Final = 512
 """Asked for in one call of the gateway."""
+_READS: Final = 32
+"""Earlier versions asked for at a time."""
 _MESH: Final = "mesh"
+_ELSEWHERE: Final = "PROJECT_ELSEWHERE"
+"""The reason of a node that was asked for the tasks of a project that lives on another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class UndoReport:
         already: nothing is left to take back of these.
         kept: edited since.
         empty_projects: without a task now; an undo does not remove projects.
+        elsewhere: projects whose home is another node: not looked at.
     """
 
     token: str
@@ -59,6 +65,7 @@ class UndoReport:
     already: int = 0
     kept: list[Kept] = field(default_factory=list)
     empty_projects: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         """The report as a JSON object with the attributes' names."""
@@ -70,6 +77,7 @@ class UndoReport:
             "already": self.already,
             "kept": [one.to_json() for one in self.kept],
             "empty_projects": self.empty_projects,
+            "elsewhere": self.elsewhere,
         }
 
 
@@ -101,10 +109,17 @@ async def undo_import(
     projects: set[str] = set()
     for project in await gateway.list_projects():
         if not project.HasField("delete_time"):
-            found, live = await _touched(gateway, project, token, force)
+            project_id = project.name.removeprefix("projects/")
+            try:
+                found, live = await _touched(gateway, project, token, force)
+            except PreconditionError as error:
+                if error.reason != _ELSEWHERE:
+                    raise
+                report.elsewhere.append(project_id)
+                continue
             touched += found
             if found and live <= sum(one.verdict.action is Action.DELETE for one in found):
-                projects.add(project.name.removeprefix("projects/"))
+                projects.add(project_id)
     if not touched:
         raise NotFoundError(
             f"no task bears a trace of the import {token}: it wrote nothing, was made on another board or in a project "
@@ -112,8 +127,9 @@ async def undo_import(
         )
     requests: list[board_pb2.WriteRequest] = []
     writes: list[_Touched] = []
+    before = await _before(gateway, touched)
     for one in touched:
-        request = await _request(gateway, one, token, report)
+        request = _request(one, before, token, report)
         if request is not None:
             requests.append(request)
             writes.append(one)
@@ -156,8 +172,19 @@ async def _judged(
     return found
 
 
-async def _request(
-    gateway: BoardGateway, one: _Touched, token: ImportToken, report: UndoReport
+async def _before(gateway: BoardGateway, touched: list[_Touched]) -> dict[str, ExistingTask]:
+    """What the tasks were whose fields go back, by name."""
+    found: dict[str, ExistingTask] = {}
+    asked = [one for one in touched if one.verdict.action is Action.RESTORE]
+    for start in range(0, len(asked), _READS):
+        part = asked[start : start + _READS]
+        tasks = await asyncio.gather(*(gateway.task_at(one.task.name, one.verdict.revision_before) for one in part))
+        found.update((one.task.name, existing_task(task)) for one, task in zip(part, tasks, strict=True))
+    return found
+
+
+def _request(
+    one: _Touched, before: Mapping[str, ExistingTask], token: ImportToken, report: UndoReport
 ) -> board_pb2.WriteRequest | None:
     """The write that takes one task back, if any; in a dry run it is counted here."""
     task, verdict = one.task, one.verdict
@@ -176,8 +203,7 @@ async def _request(
         case Action.DELETE:
             request = delete_request(task.name, task.etag, token)
         case Action.RESTORE:
-            before = existing_task(await gateway.task_at(task.name, verdict.revision_before))
-            changes = {path: before.value(path) for path in verdict.paths}
+            changes = {path: before[task.name].value(path) for path in verdict.paths}
             base = {path: task.value(path) for path in verdict.paths}
             planned = PlannedUpdate(task.name, task.origin, changes, 0, task.etag, base)
             request = update_request(planned, token, Mark.UNDO)
