@@ -55,8 +55,8 @@ peers: ## Installs the programs that tests run against, where root and apt-get a
 
 .PHONY: test
 test: $(SETUP) peers check ## Everything that belongs to every change
-	$(BIN)/pytest -m "$(EVERY_CHANGE)" --durations=20 -n 2 --dist loadfile tests/unit
-	$(BIN)/pytest -m "$(EVERY_CHANGE)" --durations=20 --ignore tests/unit tests
+	$(BIN)/pytest -m "$(EVERY_CHANGE) and not alone" --durations=20 -n 2 --dist loadfile
+	$(BIN)/pytest -m "$(EVERY_CHANGE) and alone" --durations=20
 
 .PHONY: test-slow
 test-slow: $(SETUP) ## The longer tiers: minutes

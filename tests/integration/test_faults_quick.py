@@ -10,7 +10,7 @@ from tests.faults import crashes, disks, needs
 from tests.faults.runner import Fault, run_fault
 from tests.faults.site import Loopback
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.integration, pytest.mark.timeout(300)]
 
 QUICK = (
     Fault("kill-leader", crashes.kill_leader, Loopback),

@@ -25,7 +25,7 @@ from weftmesh.runtime.lanes.critical.messages import Ending, Tick, TickResult
 
 ROOT = Path(__file__).parents[2]
 PR_CAPBSET_DROP, CAP_SYS_NICE = 24, 23
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.alone, pytest.mark.integration]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from weftmesh.cli.dev_node import DevNode
 from weftmesh.client.routing import connect_router
 from weftmesh.core.ola.model import ServiceClass
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.alone, pytest.mark.integration, pytest.mark.timeout(240)]
 CHILD = b"weftmesh.runtime.lanes.critical.child"
 
 

@@ -17,7 +17,7 @@ from tests.faults.network import run
 from tests.netns.lab import PREFIX, ROOT, Lab, Plan, lab, missing
 from tests.netns.recomputation import MS_NS, probed
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 PINGS = 300
 QUIET = Plan("quiet", delay_us=10_000)

@@ -14,7 +14,7 @@ from tests.netns.lab import lab, missing
 from tests.netns.promises import ADDRESSES, CONNECTION_TIMEOUT_MS, PING_TIMEOUT_MS, PLANS, PROMISES
 from tests.netns.recomputation import Count, probed
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 PROBED_S = 15
 STALL_MS = 150

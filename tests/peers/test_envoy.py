@@ -30,7 +30,7 @@ from weftmesh.router.xds.resources import entries_of
 from weftmesh.router.xds.server import XdsServer
 from weftmesh.xds.v3 import resources_pb2
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)

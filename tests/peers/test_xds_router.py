@@ -23,7 +23,7 @@ from weftmesh.core.ola.model import Agreement, Endpoint, Probe, ProbeKind, Route
 from weftmesh.ola.v1 import command_pb2, ola_pb2
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.integration, pytest.mark.timeout(300)]
 BACK_S = 60.0
 
 

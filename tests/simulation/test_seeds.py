@@ -24,6 +24,7 @@ STOCK_SEEDS = 50
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 def test_fresh_seeds_violate_nothing() -> None:
     first, until_s = first_seed_of_commit(), time.monotonic() + BUDGET_S
