@@ -93,6 +93,7 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "lanes",
         "doctor",
         "dry-run",
+        "check",
     }
     local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify", "bootstrap"}
     assert path.split()[-1] in reading | local
