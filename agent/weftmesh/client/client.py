@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
+from weftmesh.client.access import AccessApi, AuditLogApi
 from weftmesh.client.audit import AuditApi
 from weftmesh.client.backup.api import BackupApi
 from weftmesh.client.board import BoardApi
@@ -43,6 +44,8 @@ class Client:
         recovery: the way out when a majority is gone for good.
         privacy: what leaves this node.
         learning: rounds, models and forecasts.
+        access: roles.
+        audit_log: who did what on this node.
         ola: agreements, what was counted of them, and overrides.
         target: the node's address.
     """
@@ -62,6 +65,8 @@ class Client:
         self.privacy = PrivacyApi(calls)
         self.learning = LearningApi(calls)
         self.ola = OlaApi(calls)
+        self.access = AccessApi(calls)
+        self.audit_log = AuditLogApi(calls)
         self._open_watch: Any = stub.Watch
 
     async def write(

@@ -94,6 +94,9 @@ def test_what_cannot_be_tried_dry_changes_no_board(path: str) -> None:
         "doctor",
         "dry-run",
         "check",
+        "whoami",
+        "tail",
+        "controls",
     }
     local = {"init", "join", "up", "down", "sync", "backup", "keygen", "verify", "bootstrap"}
     assert path.split()[-1] in reading | local

@@ -5,15 +5,15 @@ Runs in the thread that writes: it takes longer than a call can spare.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
 from cryptography import x509
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from weftmesh.access.v1 import access_pb2
 from weftmesh.agent.access.journal import Note
-from weftmesh.board.v1 import board_pb2
 from weftmesh.core.access.roles import Role
 from weftmesh.core.audit_log.entries import Entry, Outcome
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError, WeftmeshError
@@ -23,6 +23,8 @@ CERTIFICATES_MAX: Final = 256
 _NOT_CHANGED: Final = frozenset(
     {"name", "parent", "request_id", "validate_only", "update_mask", "etag", "base", "queued", "project_id", "task_id"}
 )
+_MADE: Final = "task_id"
+"""Of a task to be made: its caller has chosen its id."""
 _NAMES: Final = ("name", "token_id", "subject", "parent", "node", "node_name")
 
 
@@ -46,6 +48,7 @@ def entry_of(note: Note, repeats: int = 0) -> Entry:
     )
 
 
+@cache
 def method_name(method: str) -> str:
     """A method without its package: BoardService/UpdateTask."""
     service, _, name = method.strip("/").rpartition("/")
@@ -57,14 +60,13 @@ def target_of(request: Any, response: Any = None) -> str:
     for message in (response, request):
         if not isinstance(message, Message):
             continue
-        if isinstance(message, board_pb2.CreateTaskRequest) and message.task_id:
-            return f"{message.parent}/tasks/{message.task_id}"
-        for part in (message, *(_part(message, one) for one in ("task", "project"))):
-            for name in _NAMES:
-                value = getattr(part, name, "") if part is not None else ""
-                if isinstance(value, str) and value:
-                    return value
-        change = _change(message)
+        shape = _shape(message.DESCRIPTOR)
+        for part in (message, getattr(message, shape.resource)) if shape.resource else (message,):
+            for name in _shape(part.DESCRIPTOR).names:
+                if value := getattr(part, name):
+                    made = getattr(message, _MADE, None) if name == "parent" else None
+                    return f"{value}/tasks/{made}" if made else str(value)
+        change = _change(message, shape)
         if change is not None and isinstance(getattr(change, "subject", None), str):
             return str(change.subject)
     return ""
@@ -74,17 +76,42 @@ def fields_of(request: Any) -> tuple[str, ...]:
     """The names of the fields that a request sets."""
     if not isinstance(request, Message):
         return ()
-    change = _change(request)
+    shape = _shape(request.DESCRIPTOR)
+    change = _change(request, shape)
     if change is not None:
         kind = request.WhichOneof("change") or ""
         role = getattr(change, "role", None)
         return (kind,) if role is None else (kind, _role_word(role))
-    mask = getattr(request, "update_mask", None)
-    if mask is not None and mask.paths:
-        return tuple(sorted(mask.paths))
-    resource = _part(request, "task") or _part(request, "project")
-    names = {field.name for field, _ in (resource or request).ListFields()}
-    return tuple(sorted(names - _NOT_CHANGED))
+    if shape.has_mask and (paths := request.update_mask.paths):  # type: ignore[attr-defined]  # it has one
+        return tuple(sorted(paths))
+    resource = getattr(request, shape.resource) if shape.resource else request
+    return tuple(sorted({field.name for field, _ in resource.ListFields()} - _NOT_CHANGED))
+
+
+class _Shape(NamedTuple):
+    """What a kind of message has, looked up once."""
+
+    names: tuple[str, ...]
+    """Fields that may hold the name of what it is about."""
+    resource: str
+    """The field with the task or the project; empty for none."""
+    has_mask: bool
+    has_change: bool
+    projects: tuple[str, ...]
+    """Fields that may hold a project's id."""
+
+
+@cache
+def _shape(descriptor: Descriptor) -> _Shape:
+    texts = {field.name for field in descriptor.fields if field.type == field.TYPE_STRING and not field.is_repeated}
+    parts = {field.name for field in descriptor.fields if field.message_type is not None and not field.is_repeated}
+    return _Shape(
+        names=tuple(name for name in _NAMES if name in texts),
+        resource=next((name for name in ("task", "project") if name in parts), ""),
+        has_mask="update_mask" in parts,
+        has_change="change" in descriptor.oneofs_by_name,
+        projects=tuple(name for name in ("project_id", "project") if name in texts),
+    )
 
 
 def _role_word(number: int) -> str:
@@ -92,33 +119,25 @@ def _role_word(number: int) -> str:
     return f"role={known.get(number, number)}"
 
 
-def _part(message: Message, name: str) -> Any:
-    """A part of a message that is a message and is there."""
-    field = message.DESCRIPTOR.fields_by_name.get(name)
-    if field is None or field.message_type is None or not message.HasField(name):
-        return None
-    return getattr(message, name)
-
-
-def _change(message: Message) -> Any:
+def _change(message: Message, shape: _Shape) -> Any:
     """The case of a oneof called `change`; None where there is none."""
-    if "change" not in message.DESCRIPTOR.oneofs_by_name:
-        return None
-    kind = message.WhichOneof("change")
+    kind = message.WhichOneof("change") if shape.has_change else None
     return None if kind is None else getattr(message, kind)
 
 
 def _project(request: Any, target: str) -> str:
-    for part in (request, _change(request) if isinstance(request, Message) else None):
-        for name in ("project_id", "project"):
-            value = getattr(part, name, "")
-            if isinstance(value, str) and value:
-                return value
     match target.split("/"):
         case ["projects", project, *_]:
             return project
         case ["tasks", key] if parts := split_key(key):
             return parts[0]
+    if not isinstance(request, Message):
+        return ""
+    change = _change(request, _shape(request.DESCRIPTOR))
+    for part in (request, change) if change is not None else (request,):
+        for name in _shape(part.DESCRIPTOR).projects:
+            if value := getattr(part, name):
+                return str(value)
     return ""
 
 
@@ -131,8 +150,9 @@ def _outcome(note: Note) -> tuple[Outcome, str]:
     return Outcome.DENIED if denied else Outcome.FAILED, reason
 
 
-def _basis(number: int) -> str:
-    return access_pb2.Basis.Name(number).removeprefix("BASIS_").lower()
+@cache
+def _basis(basis: access_pb2.Basis) -> str:
+    return access_pb2.Basis.Name(basis).removeprefix("BASIS_").lower()
 
 
 def _origin(note: Note) -> str:

@@ -43,18 +43,27 @@ class AuditLog:
         chain: where it is written.
         retention: what is let go.
         strict: refuse changes while nothing can be written.
+        waiting_max: notes kept while they cannot be written.
 
     Attributes:
         lost: notes that could not be kept since the start.
         written: set after each batch; whoever waits for more clears it.
     """
 
-    def __init__(self, chain: Chain[Content], retention: Retention, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        chain: Chain[Content],
+        retention: Retention,
+        *,
+        strict: bool = False,
+        waiting_max: int = WAITING_MAX,
+    ) -> None:
         self.chain = chain
         self.lost = 0
         self.written: set[asyncio.Event] = set()
         self._retention = retention
         self._strict = strict
+        self._waiting_max = waiting_max
         self._waiting: list[Waiting] = []
         self._lost_untold = 0
         self._denials = Denials()
@@ -76,6 +85,7 @@ class AuditLog:
     def note(self, note: Note) -> None:
         """See Journal."""
         if note.decision is None and self._denials.is_repeated(note):
+            self._wake()
             return
         self._take(note)
 
@@ -95,9 +105,8 @@ class AuditLog:
     async def flush(self) -> None:
         """Return when everything noted so far is on disk, or cannot be written."""
         while self._waiting and not self._failure:
-            self._start(0.0)
-            assert self._committing is not None  # noqa: S101 - it was just made
-            await self._committing
+            async with self._writing:
+                await self._try_to_write()
 
     async def snapshot(self) -> Snapshot:
         """The log as it is now."""
@@ -120,29 +129,31 @@ class AuditLog:
                 log.error("the audit log ends before its last notes", why=str(error), notes=len(self._waiting))  # noqa: TRY400
 
     def _take(self, note: Waiting) -> None:
-        if len(self._waiting) >= WAITING_MAX or self._closed:
+        if len(self._waiting) >= self._waiting_max or self._closed:
             self.lost += 1
             self._lost_untold += 1
             return
         self._waiting.append(note)
-        if self._committing is None:
-            self._start(LINGER_S)
+        self._wake()
 
-    def _start(self, pause_s: float) -> None:
-        if self._committing is None or self._committing.done():
-            self._committing = asyncio.get_running_loop().create_task(self._commit(pause_s))
+    def _wake(self) -> None:
+        if self._committing is None and not self._closed:
+            self._committing = asyncio.get_running_loop().create_task(self._commit())
 
-    async def _commit(self, pause_s: float) -> None:
+    async def _commit(self) -> None:
         """Write until nothing waits."""
         try:
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(LINGER_S)
             while self._waiting or self._denials.are_counted or self._lost_untold:
                 self._waiting += self._denials.overdue(wall_us())
                 async with self._writing:
                     failure = await self._try_to_write()
                 for event in self.written:
                     event.set()
-                await asyncio.sleep(RETRY_S if failure else LINGER_S)
+                if failure:
+                    await asyncio.sleep(RETRY_S)
+                elif len(self._waiting) < BATCH_NOTES_MAX and (self._waiting or self._denials.are_counted):
+                    await asyncio.sleep(LINGER_S)
         finally:
             self._committing = None
 

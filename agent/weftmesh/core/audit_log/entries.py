@@ -20,6 +20,7 @@ FORMAT: Final = 1
 TEXT_CHARACTERS_MAX: Final = 300
 """Of one text in a record; what is longer ends in an ellipsis."""
 FIELDS_MAX: Final = 100
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 class Outcome(StrEnum):
@@ -97,7 +98,7 @@ def pack(row: AuditRecord) -> bytes:
             "upto_hash": content.upto.hash.hex(),
             "why": _cut(content.why),
         }
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return _ENCODER.encode(fields).encode(errors="replace")
 
 
 def unpack(payload: bytes) -> AuditRecord:
