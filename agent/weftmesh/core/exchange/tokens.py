@@ -54,11 +54,14 @@ class ImportToken:
 
     @classmethod
     def parse(cls, text: str) -> ImportToken:
-        """The token that `str` printed; case and hyphens do not matter.
+        """The token that `str` printed, in any case, with or without hyphens; or the request id of one of its writes.
 
         Raises:
             InvalidInputError: it is no token, or was mistyped.
         """
+        mark = read_mark(text)
+        if mark is not None and mark[1] is Mark.IMPORT:
+            return cls(mark[0], 0)
         plain = text.strip().upper().translate(_LOOK_ALIKES)
         if len(plain) == _CHARACTERS and all(character in _ALPHABET for character in plain):
             value = 0

@@ -48,6 +48,13 @@ def test_a_marked_request_id_is_a_uuid_that_names_its_import(token: ImportToken,
     assert request_id == token.request_id(mark, content)
 
 
+@given(token=TOKENS, content=st.binary(max_size=50))
+def test_a_lost_token_is_found_in_the_history(token: ImportToken, content: bytes) -> None:
+    assert ImportToken.parse(token.request_id(Mark.IMPORT, content)).import_id == token.import_id
+    with pytest.raises(InvalidInputError):
+        ImportToken.parse(token.request_id(Mark.UNDO, content))
+
+
 @given(value=st.uuids(version=4))
 def test_the_ids_of_other_writes_bear_no_mark(value: uuid.UUID) -> None:
     assert read_mark(str(value)) is None
