@@ -46,7 +46,14 @@ def completion(shell: str) -> str:
     """The script that completes `weftmesh` in a shell."""
     # The `source` method of bash's class would run bash to learn its version.
     complete = SHELLS[shell](cli, {}, "weftmesh", "_WEFTMESH_COMPLETE")
-    return complete.source_template % complete.source_vars()
+    script = complete.source_template % complete.source_vars()
+    if shell != "zsh":
+        return script
+    # In zsh's path the file is the body of a function. At its second call click's ending would only register what is
+    # registered already, and complete nothing.
+    body, ending, _ = script.partition("if [[ $zsh_eval_context[-1] == loadautofunc ]]")
+    assert ending, "click ends its script for zsh in another way"  # noqa: S101, it runs when packages are built
+    return f'{body}{complete.func_name} "$@"\n'
 
 
 def first_configuration() -> str:

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from tests.platform.control_group import ENTER, control_group
 from tests.platform.root_system import PYTHON_IN_ROOT
 
 BOOT_TIMEOUT_S = 120.0
@@ -44,6 +46,8 @@ class Machine:
         self.path = directory / "root"
         self._console = directory / "console"
         self._options = [f"--bind-ro={python}:{PYTHON_IN_ROOT}", *options]
+        self._group: Path
+        self._undone: ExitStack
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -51,22 +55,32 @@ class Machine:
         for directory in (self._changes, self._work, self.path):
             directory.mkdir(parents=True)
         layers = f"lowerdir={self._root},upperdir={self._changes},workdir={self._work}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.path)], check=True)
-        try:
+        with ExitStack() as stack:
+            subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.path)], check=True)
+            stack.callback(subprocess.run, ["umount", str(self.path)], check=True)
+            self._group = stack.enter_context(control_group(self.name))
+            stack.callback(self.halt)
             self.boot()
-        except BaseException:
-            self._unmount()
-            raise
+            self._undone = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.halt()
-        self._unmount()
+        self._undone.close()
 
     def boot(self) -> None:
         """Start it, and return when systemd has started what it starts."""
         options = ["--quiet", "--register=no", "--keep-unit", "--boot", "--private-network", "--console=pipe"]
-        words = ["systemd-nspawn", *options, "-M", self.name, "-D", str(self.path), *self._options]
+        words = [
+            *ENTER,
+            str(self._group),
+            "systemd-nspawn",
+            *options,
+            "-M",
+            self.name,
+            "-D",
+            str(self.path),
+            *self._options,
+        ]
         with self._console.open("ab") as console:
             self._process = subprocess.Popen(
                 words,
@@ -156,9 +170,6 @@ class Machine:
         while not done():
             assert time.monotonic() < deadline, f"{self.name} {why}; its console:\n{self._console.read_text()[-3_000:]}"
             time.sleep(POLL_S)
-
-    def _unmount(self) -> None:
-        subprocess.run(["umount", str(self.path)], check=True)
 
 
 def _is_first_of_its_own(pid: str) -> bool:

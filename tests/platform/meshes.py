@@ -28,15 +28,15 @@ def bridge() -> Iterator[str]:
 
 
 @contextmanager
-def machines(nodes: int, python: Path, directory: Path) -> Iterator[list[Machine]]:
-    """So many machines, node1 and so on, that reach one another."""
+def machines(nodes: int, python: Path, directory: Path, *options: str) -> Iterator[list[Machine]]:
+    """So many machines, node1 and so on, that reach one another; `options` as Machine has them."""
     with ExitStack() as stack:
         name = stack.enter_context(bridge())
         made = []
         for number in range(1, nodes + 1):
             own = directory / f"node{number}"
-            options = f"--network-bridge={name}"
-            machine = stack.enter_context(Machine(own.name, root_system(python), own, python, options))
+            joined = f"--network-bridge={name}"
+            machine = stack.enter_context(Machine(own.name, root_system(python), own, python, joined, *options))
             machine.run("ip", "address", "add", f"10.99.0.{number}/24", "dev", "host0")
             machine.run("ip", "link", "set", "host0", "up")
             made.append(machine)

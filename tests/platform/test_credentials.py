@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
 from pathlib import Path
 
 import pytest
+from tests.platform.conftest import install
 from tests.platform.machine import Machine
 
 pytestmark = [pytest.mark.platform, pytest.mark.timeout(900)]
@@ -12,6 +16,15 @@ pytestmark = [pytest.mark.platform, pytest.mark.timeout(900)]
 AGENT = "weftmesh-agent"
 NAME = "weftmesh.node.key"
 HANDED = Path(f"/run/credentials/{AGENT}.service")
+STORE = "/etc/credstore"
+TLS = """
+[tls]
+mode = "files"
+cert_file = "$CREDENTIALS_DIRECTORY/weftmesh.node.crt"
+key_file = "$CREDENTIALS_DIRECTORY/weftmesh.node.key"
+ca_file = "$CREDENTIALS_DIRECTORY/weftmesh.ca.crt"
+"""
+EXPIRY_TIMEOUT_S = 60.0
 SECRET = "of the plant's own authority"
 
 
@@ -31,7 +44,7 @@ def add(node: Machine, setting: str) -> None:
 
 def test_a_secret_in_the_credential_store_reaches_the_node_and_nobody_else(node: Machine) -> None:
     assert node.run("find", str(HANDED), "-type", "f", check=False).stdout == ""
-    store(node, f"/etc/credstore/{NAME}")
+    store(node, f"{STORE}/{NAME}")
     node.run("systemctl", "restart", AGENT)
     secret = str(HANDED / NAME)
     assert node.run("runuser", "-u", "weftmesh", "--", "cat", secret).stdout == SECRET
@@ -62,9 +75,41 @@ def test_a_secret_that_is_named_with_its_path_has_to_be_there(node: Machine) -> 
 
 
 def test_systemd_252_hands_a_new_secret_over_at_a_reload(node: Machine) -> None:
-    store(node, f"/etc/credstore/{NAME}")
+    store(node, f"{STORE}/{NAME}")
     node.run("systemctl", "restart", AGENT)
     node.run("sh", "-c", f"cat > /etc/credstore/{NAME}", stdin="another")
     node.run("systemctl", "reload", AGENT)
     # As the node sees it, in the namespace that it began in.
     assert node.run("cat", f"/proc/{node.pid_of(AGENT)}/root{HANDED / NAME}").stdout == "another"
+
+
+def test_a_node_by_a_certificate_from_elsewhere_takes_the_next_one_at_a_reload(
+    new_machine: Machine, packages: Path
+) -> None:
+    node = new_machine
+    install(node, packages, "weftmesh")
+    shutil.copy(Path(__file__).with_name("issuing.py"), node.path / "srv")
+    node.run("install", "-d", "-m", "0700", STORE)
+    issue(node, days=5)
+    node.run("sh", "-c", "cat > /etc/weftmesh/conf.d/20-tls.toml", stdin=TLS)
+    founding = ["weftmesh", "init", "--cluster", "plant", "--name", "node1", "--advertise", "127.0.0.1:7450"]
+    node.run("env", f"CREDENTIALS_DIRECTORY={STORE}", *founding)
+    node.run("systemctl", "enable", "--now", "weftmesh.target")
+    node.wait_until(AGENT, "ActiveState", "active")
+    before = expiry(node)
+    issue(node, days=9)
+    node.run("systemctl", "reload", AGENT)
+    deadline = time.monotonic() + EXPIRY_TIMEOUT_S
+    while expiry(node) == before:
+        assert time.monotonic() < deadline, node.journal(AGENT)
+        time.sleep(0.5)
+    assert expiry(node) > before
+
+
+def issue(node: Machine, days: int) -> None:
+    node.run("/usr/lib/weftmesh/bin/python", "-I", "/srv/issuing.py", "/srv/authority", STORE, str(days))
+
+
+def expiry(node: Machine) -> str:
+    found: dict[str, str] = json.loads(node.run("weftmesh", "--json", "status").stdout)
+    return found["certificate_expire_time"]

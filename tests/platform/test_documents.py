@@ -35,6 +35,12 @@ def test_links_between_documents_lead_to_what_is_there(unpacked: Path) -> None:
     assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
 
 
+def test_documents_that_units_name_are_there(tree: Path, unpacked: Path) -> None:
+    named = {path for unit in (tree / "systemd").iterdir() for path in re.findall(r"file:///(\S+)", unit.read_text())}
+    assert named
+    assert [path for path in named if not (unpacked / path).exists()] == []
+
+
 def test_alerts_name_entries_of_the_runbook(unpacked: Path) -> None:
     named = set(RUNBOOK_URL.findall((unpacked / SHARE / "weftmesh/monitoring/alerts.yml").read_text()))
     assert named

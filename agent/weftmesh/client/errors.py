@@ -22,6 +22,9 @@ RETRYABLE: Final = (NodeUnreachableError, NoQuorumError, OverloadedError, Unknow
 REQUEST_ID_FIELD: Final = "request_id"
 """In the metadata of an error of unknown outcome: the id to ask again with."""
 
+LOST_WHILE_SENDING: Final = "Internal error from Core"
+"""What grpc.aio says of a call that ended while a message was handed to it, before it knew why it ended."""
+
 
 def is_retryable(error: WeftmeshError) -> bool:
     """Whether the same request may succeed a little later."""
@@ -30,6 +33,8 @@ def is_retryable(error: WeftmeshError) -> bool:
 
 def from_call_error(error: grpc.aio.AioRpcError, target: str) -> WeftmeshError:
     """The error of our own tree for a failed call; `target` is the node's address."""
+    if error.code() is grpc.StatusCode.INTERNAL and error.details() == LOST_WHILE_SENDING:
+        return unreachable(target, "it went away while it was sent something")
     meaning = from_rpc_error(error)
     if isinstance(meaning, NodeUnreachableError):
         return unreachable(target, error.details() or "")
