@@ -35,7 +35,7 @@ UNPROVEN_BYTES_MAX: Final = 256 * 1024
 STRIKES: Final = Rate(per_s=50.0, burst=200.0)
 """Calls of one connection that are refused, and log streams that it opens. A client that waits as it is told makes few;
 a peer opens one stream a connection."""
-CONNECTIONS_A_TURN: Final = 256
+CONNECTIONS_A_TURN: Final = 64
 """Looked at before others get their turn on the event loop."""
 
 OPEN_STATES: Final = frozenset({1, 8})
