@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 ANSWER_GRACE_S = 60.0
 """More than the command's own limit, for the machine to say so."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 class Channel:
@@ -52,7 +43,7 @@ class Channel:
             if "boot" in found and found["boot"] != other_than:
                 return str(found["boot"])
 
-    def run(self, words: Sequence[str], stdin: str, timeout_s: float) -> Result:
+    def run(self, words: Sequence[str], stdin: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine.
 
         Raises:
@@ -67,7 +58,8 @@ class Channel:
         while True:
             found = self._next(deadline)
             if found.get("id") == self._last_id:
-                return Result(int(str(found["code"])), str(found["out"]), str(found["err"]))
+                code, out, err = int(str(found["code"])), str(found["out"]), str(found["err"])
+                return subprocess.CompletedProcess(words, code, out, err)
 
     def _next(self, deadline: float) -> dict[str, object]:
         while b"\n" not in self._received:

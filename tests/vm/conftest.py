@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,23 @@ from tests.platform.root_system import python_prefix
 from tests.vm import mesh
 from tests.vm.kernel import Kernel, kernel
 from tests.vm.machine import QEMU, Machine
-from tests.vm.system_image import system_image
+from tests.vm.system_image import founded_image
 
 __all__ = ["kept", "packages", "tree"]
 
 BUILD = Path(__file__).resolve().parents[2] / "build/vm"
-PROGRAMS = (QEMU, "mmdebstrap", "rpmbuild", "busybox", "depmod", "mke2fs", "cpio", "apt-get")
-ON_IT = ("weftmesh", "weftmesh-router")
+PROGRAMS = (
+    QEMU,
+    "mmdebstrap",
+    "systemd-nspawn",
+    "nsenter",
+    "rpmbuild",
+    "busybox",
+    "depmod",
+    "mke2fs",
+    "cpio",
+    "apt-get",
+)
 
 
 @pytest.fixture(scope="session")
@@ -47,51 +56,28 @@ def debian_kernel(python: Path) -> Kernel:
 
 
 @pytest.fixture(scope="session")
-def shared(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What machines see as /host: programs, and the packages."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What machines see as /host."""
     directory = tmp_path_factory.mktemp("host")
     shutil.copytree(Path(__file__).with_name("guest"), directory / "guest")
-    (directory / "packages").mkdir()
-    for path in [one for name in ON_IT for one in packages.rglob(f"{name}-[0-9]*.rpm")]:
-        shutil.copy(path, directory / "packages")
     return directory
 
 
 @pytest.fixture(scope="session")
-def founded(python: Path, debian_kernel: Kernel, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The disk of a machine on which the packages were installed and a mesh was founded and enabled; it is off.
+def founded(python: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The disk of a machine on which the packages are installed and a mesh was founded and enabled; it is off.
 
-    With VM_DISK=DIR it is kept in DIR and taken from there, for whoever works on these tests.
+    With VM_DISK=FILE it is kept there and taken from there, for whoever works on these tests.
     """
     named = os.environ.get("VM_DISK")
-    directory = Path(named) if named else tmp_path_factory.mktemp("founded")
-    disk = directory / "disk.img"
-    if disk.exists():
-        return disk
-    half = directory / "half.img"
-    copy(system_image(BUILD, python), half)
-    machine = Machine(debian_kernel, plain(half), shared, directory)
-    try:
-        install_and_found(machine)
-        machine.power_off()
-    finally:
-        machine.kill()
-    return half.rename(disk)
-
-
-def install_and_found(machine: Machine) -> None:
-    """From a system without our packages to a mesh that is enabled."""
-    moments_s = [time.monotonic()]
-    machine.boot()
-    moments_s.append(time.monotonic())
-    mesh.install(machine)
-    moments_s.append(time.monotonic())
-    mesh.found(machine)
-    mesh.weftmesh(machine, 1, "project", "add", "LOAD", "--title", "load")
-    machine.run("systemctl", "enable", "--now", "weftmesh-router.service")
-    moments_s.append(time.monotonic())
-    took_s = [f"{later - earlier:.0f} s" for earlier, later in pairwise(moments_s)]
-    print("\nbooted in {}, installed in {}, a mesh of three founded and enabled in {}".format(*took_s))
+    if named and Path(named).exists():
+        return Path(named)
+    began_s = time.monotonic()
+    image = founded_image(packages, python, tmp_path_factory.mktemp("founded"))
+    print(f"\ninstalled, and a mesh of three founded, in {time.monotonic() - began_s:.0f} s")
+    if named:
+        shutil.move(image, named)
+    return Path(named) if named else image
 
 
 @pytest.fixture(scope="module")

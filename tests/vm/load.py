@@ -14,7 +14,7 @@ from tests.vm.machine import Machine
 UNIT = "load.service"
 PYTHON = ("/usr/lib/weftmesh/bin/python", "-I")
 FIRST_ANSWER_TIMEOUT_S = 900.0
-LISTING_TIMEOUT_S = 300.0
+LISTING_TIMEOUT_S = 1_200.0
 
 
 class Answer(TypedDict, total=False):
@@ -36,7 +36,7 @@ class Load:
         self._offset = machine.said.stat().st_size
 
     def __enter__(self) -> Self:
-        device = self._machine.run("sh", "-c", "dirname $(grep -lx said /sys/class/virtio-ports/*/name)").out.strip()
+        device = self._machine.run("sh", "-c", "dirname $(grep -lx said /sys/class/virtio-ports/*/name)").stdout.strip()
         words = [*PYTHON, "/host/guest/writing.py", f"/dev/{device.rpartition('/')[2]}", self._label]
         sockets = [mesh.socket(number) for number in mesh.NODES]
         self._machine.run("systemd-run", f"--unit={UNIT}", "--collect", "--quiet", *words, *sockets)
@@ -79,5 +79,5 @@ def longest_silence_s(answers: Iterable[Answer], nodes: Iterable[int]) -> float:
 def tasks_of(machine: Machine, number: int) -> dict[str, str]:
     """Titles of the tasks that a node has, by name."""
     words = (*PYTHON, "/host/guest/listing.py", mesh.socket(number))
-    found: dict[str, str] = json.loads(machine.run(*words, timeout_s=LISTING_TIMEOUT_S).out)
+    found: dict[str, str] = json.loads(machine.run(*words, timeout_s=LISTING_TIMEOUT_S).stdout)
     return found

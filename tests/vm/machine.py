@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.vm.channel import Channel, Result
+from tests.vm.channel import Channel
 from tests.vm.kernel import Kernel
 
 QEMU = "qemu-system-x86_64"
@@ -73,7 +73,9 @@ class Machine:
             raise
         return time.monotonic()
 
-    def run(self, *words: str, check: bool = True, stdin: str = "", timeout_s: float = RUN_TIMEOUT_S) -> Result:
+    def run(
+        self, *words: str, check: bool = True, stdin: str = "", timeout_s: float = RUN_TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in it.
 
         Raises:
@@ -81,24 +83,20 @@ class Machine:
         """
         assert self._channel is not None
         result = self._channel.run(words, stdin, timeout_s)
-        assert not check or result.code == 0, f"{words}: {result.code}\n{result.err}{result.out}"
+        assert not check or result.returncode == 0, f"{words}: {result.returncode}\n{result.stderr}{result.stdout}"
         return result
-
-    def write(self, path: str, text: str) -> None:
-        """Write a file in it, with the directories above."""
-        self.run("sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > "$0"', path, stdin=text)
 
     def shown(self, unit: str, *properties: str) -> dict[str, str]:
         """Properties of a unit."""
         listed = [word for name in properties for word in ("-p", name)]
-        return dict(line.split("=", 1) for line in self.run("systemctl", "show", unit, *listed).out.splitlines())
+        return dict(line.split("=", 1) for line in self.run("systemctl", "show", unit, *listed).stdout.splitlines())
 
     def wait_until(self, unit: str, name: str, value: str, timeout_s: float = STATE_TIMEOUT_S) -> None:
         """Return when a property of a unit has a value."""
         try:
             self._wait(lambda: self.shown(unit, name)[name] == value, f"does not see {unit} {name}={value}", timeout_s)
         except AssertionError as error:
-            error.add_note(self.run("journalctl", "--no-pager", "-n", "40", "-u", unit, check=False).out)
+            error.add_note(self.run("journalctl", "--no-pager", "-n", "40", "-u", unit, check=False).stdout)
             raise
 
     def power_off(self) -> None:

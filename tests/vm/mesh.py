@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import PurePosixPath
-
-from tests.vm.machine import Machine
+from typing import Protocol
 
 NODES = (1, 2, 3)
 SETTLED_TIMEOUT_S = 900.0
@@ -17,6 +17,13 @@ heartbeat_ms = 2000
 election_timeout_ms = [10000, 15000]
 """
 """An emulated processor of a busy host stands still for longer than nodes wait for their leader by default."""
+
+
+class Runs(Protocol):
+    """A machine, virtual or a container."""
+
+    def run(self, *words: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in it; AssertionError when it fails and `check` is set."""
 
 
 def suffix(number: int) -> str:
@@ -39,28 +46,27 @@ def socket(number: int) -> str:
     return f"/run/weftmesh{suffix(number)}/api.sock"
 
 
-def weftmesh(machine: Machine, number: int, *words: str) -> str:
+def weftmesh(machine: Runs, number: int, *words: str) -> str:
     """Run the command line for a node."""
     options = ("--config", config(number), "--timeout", str(CLI_TIMEOUT_S))
-    return machine.run("weftmesh", *options, *words).out
+    return machine.run("weftmesh", *options, *words).stdout
 
 
-def install(machine: Machine) -> None:
-    """Install the packages; rpm of this system knows of none of its own, so requirements are not asked."""
-    machine.run("sh", "-c", "rpm -U --nodeps /host/packages/*.rpm", timeout_s=900.0)
+def write(machine: Runs, path: str, text: str) -> None:
+    """Write a file, with the directories above."""
+    machine.run("sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > "$0"', path, stdin=text)
 
 
-def found(machine: Machine) -> None:
-    """Found the mesh, and enable what starts it at each boot."""
-    packaged = machine.run("cat", f"/usr/lib/systemd/system/{unit(1)}").out
+def found(machine: Runs) -> None:
+    """Found the mesh of the installed packages, and enable what starts it at each boot."""
+    packaged = machine.run("cat", f"/usr/lib/systemd/system/{unit(1)}").stdout
     for number in NODES[1:]:
-        machine.write(f"/etc/systemd/system/{unit(number)}", _moved(packaged, number))
+        write(machine, f"/etc/systemd/system/{unit(number)}", _moved(packaged, number))
     for number in NODES:
-        machine.write(str(PurePosixPath(config(number)).parent / "conf.d/20-patient.toml"), PATIENT)
+        write(machine, str(PurePosixPath(config(number)).parent / "conf.d/20-patient.toml"), PATIENT)
     machine.run("systemctl", "daemon-reload")
     weftmesh(machine, 1, "init", "--cluster", "plant", "--advertise", "127.0.0.1:7450")
-    machine.run("systemctl", "enable", "--now", "weftmesh.target")
-    machine.wait_until(unit(1), "ActiveState", "active")
+    machine.run("systemctl", "enable", "--now", "weftmesh.target", unit(1))
     for number in NODES[1:]:
         line = weftmesh(machine, 1, "token", "create").split()
         places = ("--data-dir", f"/var/lib/weftmesh-{number}", "--run-dir", f"/run/weftmesh-{number}")
@@ -69,18 +75,19 @@ def found(machine: Machine) -> None:
         # Ready once it is a member.
         machine.run("systemctl", "enable", "--now", unit(number))
     settle(machine)
+    weftmesh(machine, 1, "project", "add", "LOAD", "--title", "load")
 
 
-def settle(machine: Machine, voters: int = len(NODES)) -> None:
+def settle(machine: Runs, voters: int = len(NODES)) -> None:
     """Return when the first node sees a quorum, and so many voters, up or not."""
     deadline = time.monotonic() + SETTLED_TIMEOUT_S
     while True:
         answer = machine.run("weftmesh", "--json", "status", check=False)
-        status = json.loads(answer.out) if answer.code == 0 else {}
+        status = json.loads(answer.stdout) if answer.returncode == 0 else {}
         voting = [one for one in status.get("members", []) if one["role"] != "observer"]
         if status.get("quorum") and len(voting) == voters:
             return
-        assert time.monotonic() < deadline, answer.out + answer.err
+        assert time.monotonic() < deadline, answer.stdout + answer.stderr
         time.sleep(1.0)
 
 

@@ -1,14 +1,17 @@
-"""The disk of the machine: the root system of the containers, with its Python, as a file system of its own."""
+"""The disk of the machine: a container with a mesh that was founded in it, as a file system of its own."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from tests.platform.conftest import install
+from tests.platform.machine import Machine as Container
 from tests.platform.root_system import PYTHON_IN_ROOT, root_system
+from tests.vm import mesh
+
+ON_IT = ("weftmesh", "weftmesh-router")
 
 SIZE = "3G"
 UNIT = """
@@ -44,33 +47,24 @@ LINKS = {
 SUPERFLUOUS = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "config-*", "site-packages")
 
 
-def system_image(directory: Path, python: Path) -> Path:
-    """The image, made if it is not there; a minute.
+def founded_image(packages: Path, python: Path, directory: Path) -> Path:
+    """Install the packages, found a mesh and enable it, in a container; its disk, as an image for a machine.
 
-    Raises:
-        CalledProcessError: it cannot be made.
+    In a container, since that takes a minute, and an emulated processor ten times as long.
+
+    Args:
+        packages: where they are.
+        python: the prefix of a Python 3.12.
+        directory: of this image alone.
     """
-    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    image = directory / f"system-{digest}.img"
-    if image.exists():
-        return image
-    root = root_system(python)
-    directory.mkdir(parents=True, exist_ok=True)
-    half = image.with_suffix(".part")
-    half.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory) as temporary:
-        changes, work, merged = (Path(temporary) / name for name in ("changes", "work", "merged"))
-        for path in (changes, work, merged):
-            path.mkdir()
-        layers = f"lowerdir={root},upperdir={changes},workdir={work}"
-        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, merged], check=True)
-        try:
-            _furnish(merged, python)
-            settings = ["-E", "lazy_itable_init=0,lazy_journal_init=0", "-d", str(merged)]
-            subprocess.run(["mke2fs", "-q", "-t", "ext4", *settings, str(half), SIZE], check=True)
-        finally:
-            subprocess.run(["umount", merged], check=True)
-    half.rename(image)
+    image = directory / "disk.img"
+    with Container("node1", root_system(python), directory / "container", python) as container:
+        install(container, packages, *ON_IT)
+        mesh.found(container)
+        container.halt()
+        _furnish(container.path, python)
+        settings = ["-E", "lazy_itable_init=0,lazy_journal_init=0", "-d", str(container.path)]
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", *settings, str(image), SIZE], check=True)
     return image
 
 

@@ -49,9 +49,14 @@ STARTS_MIN = 100
 BUSY = "while :; do :; done"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def router(machine: Machine) -> None:
+    machine.run("systemctl", "start", ROUTER)
+
+
 @pytest.mark.parametrize("group", LIMITS)
 def test_the_kernel_has_the_limits_of_the_unit(group: str, machine: Machine) -> None:
-    found = machine.run("cat", *(f"{SLICE}{group}/{name}" for name in FILES)).out.split()
+    found = machine.run("cat", *(f"{SLICE}{group}/{name}" for name in FILES)).stdout.split()
     assert found == [str(value) for value in LIMITS[group]]
 
 
@@ -59,7 +64,7 @@ def test_processor_time_is_shared_by_weight(machine: Machine) -> None:
     groups = [group for group in LIMITS if group]
     weights = [LIMITS[group][3] for group in groups]
     words = ["python3.12", "/host/guest/spin.py", str(SPIN_S), *(f"{SLICE}{group}" for group in groups)]
-    used_s = json.loads(machine.run(*words).out)
+    used_s = json.loads(machine.run(*words).stdout)
     shares = [one / sum(used_s) for one in used_s]
     expected = [weight / sum(weights) for weight in weights]
     for group, weight, share, wanted in zip(groups, weights, shares, expected, strict=True):
@@ -71,7 +76,7 @@ def test_what_forks_without_end_is_stopped_and_every_node_serves(machine: Machin
     with Load(machine, "forks") as load:
         before = len(load.answers())
         words = ("python3.12", "/host/guest/forks.py", f"{SLICE}/{AGENT}", str(HOLD_S))
-        forked = json.loads(machine.run(*words).out)
+        forked = json.loads(machine.run(*words).stdout)
         answers = load.answers()[before:]
     print(f"\n{forked['children']} forks in {AGENT}, then {errno.errorcode[forked['errno']]}; meanwhile", end=" ")
     print(f"{len(answers)} writes, none for {longest_silence_s(answers, mesh.NODES):.1f} s at the longest")
@@ -98,22 +103,21 @@ def test_what_takes_all_memory_is_killed_and_the_unit_starts_again(machine: Mach
     print(f"\nkilled at MemoryMax; the two other nodes were silent for {others:.1f} s at the longest", end=" ")
     print(f"of {answers[-1]['at_s'] - answers[0]['at_s']:.0f} s, the unit's own node for", end=" ")
     print(f"{longest_silence_s(answers, mesh.NODES[:1]):.1f} s")
-    assert hog.code == KILLED
-    assert "killed by the OOM killer" in machine.run("journalctl", "--no-pager", "-u", AGENT).out
+    assert hog.returncode == KILLED
+    assert "killed by the OOM killer" in machine.run("journalctl", "--no-pager", "-u", AGENT).stdout
     acknowledged = {one["name"] for one in answers if "name" in one}
     for number in mesh.NODES:
         assert acknowledged <= tasks_of(machine, number).keys()
 
 
 def critical_lane(machine: Machine) -> dict[str, object]:
-    lanes = json.loads(machine.run("weftmesh", "--json", "--timeout", "120", "lanes").out)
+    lanes = json.loads(machine.run("weftmesh", "--json", "--timeout", "120", "lanes").stdout)
     found: dict[str, object] = lanes.get("critical", {})
     return found
 
 
 def test_it_takes_sched_rr_and_starts_on_time_on_a_full_machine(machine: Machine) -> None:
-    machine.wait_until(ROUTER, "ActiveState", "active")
-    machine.write("/srv/board.yaml", SERVICE)
+    mesh.write(machine, "/srv/board.yaml", SERVICE)
     mesh.weftmesh(machine, 1, "ola", "apply", "/srv/board.yaml")
     busy = [f"busy-{number}.service" for number in range(2 * PROCESSORS)]
     for unit in busy:
@@ -127,14 +131,14 @@ def test_it_takes_sched_rr_and_starts_on_time_on_a_full_machine(machine: Machine
     assert lane["realTime"] is True
 
     router = machine.shown(ROUTER, "MainPID")["MainPID"]
-    (child,) = machine.run("pgrep", "-P", router).out.split()
-    scheduling = machine.run("chrt", "-p", child).out
+    (child,) = machine.run("pgrep", "-P", router).stdout.split()
+    scheduling = machine.run("chrt", "-p", child).stdout
     print(scheduling)
     assert "SCHED_RR" in scheduling
     assert re.search(r"priority: 10$", scheduling, re.MULTILINE)
-    assert "SCHED_OTHER" in machine.run("chrt", "-p", router).out
-    status = machine.run("cat", f"/proc/{child}/status").out
+    assert "SCHED_OTHER" in machine.run("chrt", "-p", router).stdout
+    status = machine.run("cat", f"/proc/{child}/status").stdout
     assert re.search(r"^CapEff:\s0+$", status, re.MULTILINE)
     assert re.search(r"^NoNewPrivs:\s1$", status, re.MULTILINE)
-    limits = machine.run("cat", f"/proc/{child}/limits").out
+    limits = machine.run("cat", f"/proc/{child}/limits").stdout
     assert re.search(r"^Max realtime priority\s+10\s+10\b", limits, re.MULTILINE)

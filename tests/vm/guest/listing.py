@@ -10,7 +10,7 @@ from weftmesh.board.v1 import board_pb2
 from weftmesh.client import connect
 
 PROJECT = "projects/LOAD"
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 
 
 async def main(socket: str) -> None:

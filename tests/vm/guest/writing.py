@@ -16,7 +16,7 @@ from weftmesh.core.errors import WeftmeshError
 PROJECT = "projects/LOAD"
 WRITERS = 2
 """For each node."""
-TIMEOUT_S = 120.0
+TIMEOUT_S = 600.0
 
 
 async def write(client: Client, said: int, label: str, node: int) -> None:
