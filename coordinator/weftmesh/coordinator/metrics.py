@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from weftmesh.core.ola.status import AgreementStatus
 from weftmesh.runtime.metrics.beside import COMMON_METRICS
 from weftmesh.runtime.metrics.model import Exposition, Kind, Metric
+
+if TYPE_CHECKING:  # its calendars take a few MiB, which a coordinator that never leads does not need
+    from weftmesh.core.ola.status import AgreementStatus
 
 LEADS: Final = Metric("weftmesh_coordinator_leads", Kind.GAUGE, "1 while its node leads the mesh, else 0.")
 JOB_RUNS: Final = Metric(

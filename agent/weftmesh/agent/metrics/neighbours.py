@@ -32,7 +32,7 @@ def _page(name: str, socket: Path) -> Page:
         try:
             async with asyncio.timeout(FETCH_S):
                 return await _fetch(socket, headers.get("accept", "")[:_LINE_CHARACTERS_MAX])
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (OSError, ValueError, LookupError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             said = f"the {name} of this node does not answer on {socket}\n"
             return Answer(said.encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)
 
