@@ -147,6 +147,7 @@ class Node:
         self._checkpoint = Checkpoint(ground)
         trust = TrustLog(ground)
         admission = Admission(self._config, self._store, self._identity, self._members, self._gate, trust)
+        admission.on_enrolment = self._checkpoint.note_enrolment
         revocations = RevocationInterceptor(self._gate)
         trusting = TrustRoom(ground, self._store, admission, trust, self._gate, revocations, transport.cut)
         mesh_port = split_address(self._config.mesh.listen)[1]

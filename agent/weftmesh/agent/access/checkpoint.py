@@ -12,6 +12,7 @@ from weftmesh.agent.access.replica import FILE_NAME, RolesReplica
 from weftmesh.agent.access.room import AccessRoom
 from weftmesh.agent.audit_log.room import AuditLogRoom, open_audit_log
 from weftmesh.agent.rooms import Ground, Room
+from weftmesh.core.audit_log.entries import Entry, Outcome
 
 
 class Checkpoint:
@@ -38,6 +39,12 @@ class Checkpoint:
         for home in ground.homes.all():
             # What a watcher may see may be another set now.
             self.authorizer.on_change(home.feed.wake)
+
+    def note_enrolment(self, node: str, host: str, serial: str, refusal: str) -> None:
+        """Note that a node with a join token got a certificate, or why it did not."""
+        outcome, fields = (Outcome.DENIED, ()) if refusal else (Outcome.DONE, (f"serial={serial}",))
+        entry = Entry(f"joining:{node}", host, "EnrollmentService/Enroll", "", node, fields, "", outcome, refusal)
+        self.audit_log.event(entry)
 
     def rooms(self, ground: Ground) -> Sequence[Room]:
         """What is served of it."""

@@ -35,6 +35,7 @@ class Admission:
         signers: the authority, where it is.
         renewing: renews this node's own certificate.
         renewal: the servicer for the mesh port.
+        on_enrolment: told of each attempt to enrol; see `EnrollmentServicer`.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Admission:
     ) -> None:
         self.signers = authority = Signers(store) if store.has_authority and not config.tls.from_files else None
         self._trust = trust
+        self.on_enrolment: Callable[[str, str, str, str], None] = lambda *_: None
         tokens = TokenStore(store.tokens_path)
         self._listener: EnrollmentListener | None = None
         if authority is not None:
@@ -58,6 +60,7 @@ class Admission:
                 is_member=lambda name: _is_among(name, members()),
                 trusted=lambda: list(identity.material.trusted.values()),
                 readmit=trust.readmit,
+                notice=lambda *facts: self.on_enrolment(*facts),
             )
             host, _ = split_address(config.mesh.advertise)
             self._listener = EnrollmentListener(config.mesh.enroll_listen, lambda: host, authority, tokens, servicer)

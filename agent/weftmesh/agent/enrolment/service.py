@@ -14,7 +14,7 @@ import structlog
 
 from weftmesh.core.errors import AlreadyExistsError, OverloadedError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
-from weftmesh.runtime.identity.certificates import public_key_sha256, requested_key, to_der, utc_now
+from weftmesh.runtime.identity.certificates import key_sha256, requested_key, to_der, utc_now
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.join_line import split_token
 from weftmesh.runtime.identity.signers import Signer
@@ -63,6 +63,10 @@ async def _nobody_is_revoked(_node: str, _key_sha256: str) -> None:
     """Where nothing was ever revoked, every node that has a token is welcome."""
 
 
+def _unnoticed(_node: str, _host: str, _serial: str, _refusal: str) -> None:
+    """Nobody keeps a record."""
+
+
 class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: ignore[misc]  # generated, untyped
     """Serves weftmesh.mesh.v1.EnrollmentService where the authority is.
 
@@ -72,6 +76,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         seeds: members to tell a joiner, asked for at each call.
         is_member: whether a name belongs to a member.
         trusted: the certificates in DER of all authorities that members trust; empty for the one that signs alone.
+        notice: told of each attempt with a token: the node, its host, and the certificate's serial number or why not.
         readmit: called with the node and the fingerprint of its new key before it gets a certificate.
         limiter: slows down guessing.
         clock: the wall clock.
@@ -87,6 +92,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         is_member: Callable[[str], bool],
         trusted: Callable[[], Sequence[bytes]] = lambda: (),
         readmit: Callable[[str, str], Awaitable[None]] = _nobody_is_revoked,
+        notice: Callable[[str, str, str, str], None] = _unnoticed,
         limiter: FailureLimiter | None = None,
         clock: Callable[[], datetime] = utc_now,
         failure_delay_s: float = FAILURE_DELAY_S,
@@ -97,6 +103,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         self._is_member = is_member
         self._trusted = trusted
         self._readmit = readmit
+        self._notice = notice
         self._limiter = limiter or FailureLimiter()
         self._clock = clock
         self._failure_delay_s = failure_delay_s
@@ -106,14 +113,15 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         host = context.peer().rpartition(":")[0]
         self._limiter.check(host)
         try:
-            return await self._enroll(request)
+            return await self._enroll(request, host)
         except TokenRefusedError as error:
             self._limiter.record_failure(host)
             log.warning("enrolment refused", why=error.why, host=host, node=request.node_name[:64])
+            self._notice(request.node_name[:64], host, "", error.reason)
             await asyncio.sleep(self._failure_delay_s)
             raise
 
-    async def _enroll(self, request: mesh_pb2.EnrollRequest) -> mesh_pb2.EnrollResponse:
+    async def _enroll(self, request: mesh_pb2.EnrollRequest, host: str) -> mesh_pb2.EnrollResponse:
         """Check the token first, and everything that a joiner can mend before the token is used up."""
         node = request.node_name
         token_id, secret = split_token(request.token) or ("", "")
@@ -121,9 +129,10 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         check_name(node, what="the node")
         key = requested_key(request.signing_request_der)
         self._refuse_taken(node, record, request.keeps_log)
-        await self._readmit(node, public_key_sha256(key))
+        await self._readmit(node, key_sha256(key))
         await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
         certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())
+        self._notice(node, host, f"{certificate.serial_number:x}", "")
         log.info("node enrolled", node=node, join_id=token_id, serial=f"{certificate.serial_number:x}")
         return mesh_pb2.EnrollResponse(
             certificate_der=to_der(certificate),

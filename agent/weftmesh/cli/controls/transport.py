@@ -13,8 +13,8 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.identity.founding import identity_store
 from weftmesh.runtime.identity.material import IdentityMaterial
 
-LIFETIME_MAX_DAYS: Final = 7.1
-"""As the authority of a mesh issues certificates, and some minutes for clocks."""
+LIFETIME_MAX_DAYS: Final = 8.1
+"""Seven days as the authority of a mesh issues certificates, and the day before for clocks that are behind."""
 _NEED_KEY: Final = "the node's own certificate and key, which root and the node's user can read"
 
 

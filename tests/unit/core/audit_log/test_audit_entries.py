@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from weftmesh.core.audit_log.entries import TEXT_CHARACTERS_MAX, AuditRecord, Entry, Lost, Outcome, pack, unpack
 from weftmesh.core.hash_chain import Break, Head, Pruned, Record
 
-texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=TEXT_CHARACTERS_MAX)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=TEXT_CHARACTERS_MAX)
 hashes = st.binary(min_size=32, max_size=32)
 numbers = st.integers(0, 2**62)
 contents = st.one_of(

@@ -1,0 +1,57 @@
+"""`weftmesh controls` on a real node: the evidence follows what is really so."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.integration.command_line import Result, done, weftmesh
+
+from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+
+@pytest_asyncio.fixture
+async def mesh(tmp_path: Path) -> AsyncIterator[DevMesh]:
+    async with dev_mesh(tmp_path / "mesh", 1) as running:
+        yield running
+
+
+async def looked_at(mesh: DevMesh) -> tuple[Result, dict[str, dict[str, Any]]]:
+    result = await weftmesh(mesh.first, "--config", str(mesh.first.config_path), "--json", "controls")
+    return result, {one["control"]: one for one in json.loads(result.out)["controls"]}
+
+
+async def test_evidence_follows_what_is_so(mesh: DevMesh) -> None:
+    result, found = await looked_at(mesh)
+
+    for control in ("mutual-tls", "tls13-only", "certificate-age", "socket-permissions", "equal-voters", "limits"):
+        assert found[control]["state"] == "holds", found[control]
+    assert "TLSv1.3" in found["mutual-tls"]["value"]
+    for control in ("roles", "egress-ledger", "revocation", "backups"):
+        assert found[control]["state"] == "not_in_use", found[control]
+    assert found["least-privilege"]["state"] == "does_not_hold", "a node of `dev` has no sandbox"
+    assert result.code == 11
+    assert all(one["source"] for one in found.values())
+
+    await done(mesh.first, "access", "grant", "user:root", "admin", "mesh")
+    mesh.first.socket.chmod(0o666)
+    audit = max((mesh.first.directory / "data" / "audit").glob("*.audit"))
+    with audit.open("r+b") as stream:
+        stream.seek(60)
+        byte = stream.read(1)
+        stream.seek(60)
+        stream.write(bytes([byte[0] ^ 1]))
+        os.fsync(stream.fileno())
+
+    _, found = await looked_at(mesh)
+    assert found["roles"]["state"] == "holds"
+    assert "user:root" in found["roles"]["value"]
+    assert found["socket-permissions"]["state"] == "does_not_hold"
+    assert found["audit-chain"]["state"] == "does_not_hold"
