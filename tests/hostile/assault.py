@@ -18,7 +18,7 @@ from tests.hostile.campaign import row_of
 from tests.hostile.honest import honest, quantile
 from tests.hostile.site import Site, site
 
-QUIET_S: Final = 5.0
+QUIET_S: Final = 4.0
 WATCH_S: Final = 0.1
 CALM_S: Final = 60.0
 """For descriptors to come back: a connection that was never proven is given 20 s, and a handshake 10."""

@@ -13,7 +13,7 @@ from tests.hostile.doors import Door, bare, client_hello, connect_and_reset, tls
 
 Attack = Callable[[Door, random.Random], Awaitable[None]]
 
-PATIENCE_S: Final = 2.0
+PATIENCE_S: Final = 1.0
 """How long an attacker waits to see what comes of it."""
 SLOW_BYTES: Final = 8
 """Sent one a second."""

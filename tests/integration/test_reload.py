@@ -51,9 +51,10 @@ async def test_a_reload_changes_what_it_can_and_names_the_rest(supervisor: socke
         node = mesh.node("node1")
         said = await reload(node, supervisor, '[log]\nlevel = "debug"\n')
         assert said.endswith("STATUS=the configuration is in force")
-        said = await reload(node, supervisor, "[limits]\nwatchers = 1\nmax_message_bytes = 131072\n")
+        said = await reload(node, supervisor, "[limits]\nwatchers = 1\nreads_per_s = 2\nmax_message_bytes = 131072\n")
         assert said.endswith("STATUS=needs a restart for limits.max_message_bytes (4194304 -> 131072)")
         await refuses_a_second_watcher(node)
+        await refuses_many_reads(node)
 
 
 async def refuses_a_second_watcher(node: DevNode) -> None:
@@ -65,6 +66,14 @@ async def refuses_a_second_watcher(node: DevNode) -> None:
         with pytest.raises(grpc.aio.AioRpcError, match="1 watchers are connected to this node already"):
             await stub.Watch(request).read()
         first.cancel()
+
+
+async def refuses_many_reads(node: DevNode) -> None:
+    """Two a second, and as many at once as come together in four."""
+    async with grpc.aio.insecure_channel(f"unix:{node.socket}") as channel:
+        read = board_pb2_grpc.BoardServiceStub(channel).ListProjects
+        with pytest.raises(grpc.aio.AioRpcError, match="makes more than 2 reads a second"):
+            await asyncio.gather(*(read(board_pb2.ListProjectsRequest()) for _ in range(50)))
 
 
 async def test_a_broken_configuration_is_refused_and_the_node_serves_on(
