@@ -101,4 +101,4 @@ def shown_by(pem: bytes) -> Shown:
         node, _ = node_of(certificate)
     except InvalidInputError:
         node = ""
-    return Shown(node, serial_text(certificate), key_sha256(certificate))
+    return Shown(node, serial_text(certificate), key_sha256(certificate.public_key()))

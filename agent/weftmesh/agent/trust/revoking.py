@@ -99,7 +99,7 @@ class Revoking:
         node, cluster = node_of(certificate)
         if cluster != self._identity.cluster:
             raise InvalidInputError(f"that is a certificate of mesh {cluster!r}, this is {self._identity.cluster!r}")
-        key = key_sha256(certificate)
+        key = key_sha256(certificate.public_key())
         make = partial(Readmit, node=node, key_sha256=key)
         outcome = await self._log.write(make, call.caller.actor, call.remaining_s, validate_only=request.validate_only)
         changed = outcome.kind is OutcomeKind.APPLIED

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
@@ -128,16 +129,8 @@ def serial_text(certificate: x509.Certificate) -> str:
     return f"{certificate.serial_number:x}"
 
 
-def key_sha256(certificate: x509.Certificate) -> str:
-    """SHA-256 of a certificate's public key (SubjectPublicKeyInfo in DER), as 64 hex digits."""
-    info = certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return hashlib.sha256(info).hexdigest()
-
-
-def public_key_sha256(key: PublicKey) -> str:
-    """The same of a key that has no certificate yet."""
+def key_sha256(key: CertificatePublicKeyTypes) -> str:
+    """SHA-256 of a public key (SubjectPublicKeyInfo in DER), as 64 hex digits."""
     info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(info).hexdigest()
 

@@ -81,7 +81,7 @@ class IdentityMaterial:
     @property
     def key_sha256(self) -> str:
         """The fingerprint of this node's public key."""
-        return key_sha256(load_certificate(self.certificate_pem, what="node.pem"))
+        return key_sha256(load_certificate(self.certificate_pem, what="node.pem").public_key())
 
     def trusting(self, authorities_der: Iterable[bytes]) -> Self:
         """Return this identity with exactly these authorities to trust.
