@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from weftmesh.cli.doctor.findings import Finding, Fix, Severity
+from weftmesh.core.errors import ConfigError
 
 CONFIGURATION: Final = "configuration"
 BACKUPS: Final = Path("/var/lib/weftmesh-backup")
@@ -54,13 +55,18 @@ async def judge_configuration(program: Path | None, config_file: Path) -> Findin
         return Finding(CONFIGURATION, Severity.UNKNOWN, f"{program} cannot be run", str(error))
     if done.returncode == 0:
         return Finding(CONFIGURATION, Severity.OK, "the next build understands the configuration", str(config_file))
+    problems = _problems(done)
+    if not problems:
+        said = f"exit status {done.returncode}: {(done.stdout + done.stderr).strip()}"
+        return Finding(CONFIGURATION, Severity.UNKNOWN, f"{program} says nothing of the configuration", said)
     fixes = (Fix(" ".join(command[:-1]), then="shows each problem; mend them before the upgrade"),)
-    return Finding(CONFIGURATION, Severity.FAILURE, "the next build refuses the configuration", _said(done), fixes)
+    return Finding(CONFIGURATION, Severity.FAILURE, "the next build refuses the configuration", problems, fixes)
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    text = (done.stdout or done.stderr).strip()
+def _problems(done: subprocess.CompletedProcess[str]) -> str:
+    """What `config validate --json` found; empty if what was run is no such program."""
     try:
-        return str(json.loads(text)["error"]["message"])
+        error = json.loads(done.stdout)["error"]
+        return str(error["message"]) if error["reason"] == ConfigError.reason else ""
     except (ValueError, KeyError, TypeError):
-        return text or f"exit status {done.returncode}"
+        return ""

@@ -175,7 +175,12 @@ def test_the_newest_backup_counts(tmp_path: Path) -> None:
     ("script", "severity"),
     [
         ("exit 0", Severity.OK),
-        ("""echo '{"error": {"message": "line 3: no such key"}}'; exit 2""", Severity.FAILURE),
+        (
+            """echo '{"error": {"reason": "CONFIG_INVALID", "message": "line 3: no such key"}}'; exit 1""",
+            Severity.FAILURE,
+        ),
+        ("""echo '{"error": {"reason": "INTERNAL", "message": "something else"}}'; exit 1""", Severity.UNKNOWN),
+        ("echo python: not found >&2; exit 127", Severity.UNKNOWN),
     ],
 )
 async def test_the_next_build_judges_the_configuration(tmp_path: Path, script: str, severity: Severity) -> None:
@@ -186,7 +191,7 @@ async def test_the_next_build_judges_the_configuration(tmp_path: Path, script: s
     finding = await judge_configuration(program, tmp_path / "weftmesh.toml")
 
     assert finding.severity is severity
-    assert severity is Severity.OK or finding.evidence == "line 3: no such key"
+    assert severity is not Severity.FAILURE or finding.evidence == "line 3: no such key"
 
 
 async def test_a_build_that_cannot_be_run_or_was_not_named_says_so(tmp_path: Path) -> None:
