@@ -15,8 +15,9 @@ from weftmesh.core.exchange.github import GithubOptions, GithubReader
 from weftmesh.core.exchange.github_names import NAME as GITHUB
 from weftmesh.core.exchange.github_names import check_repository
 from weftmesh.core.exchange.mapping import ColumnMapping
-from weftmesh.core.exchange.taskwarrior import TaskwarriorOptions, TaskwarriorReader
+from weftmesh.core.exchange.taskwarrior import TaskwarriorReader
 from weftmesh.core.exchange.taskwarrior_export import NAME as TASKWARRIOR
+from weftmesh.core.exchange.taskwarrior_fields import TaskwarriorOptions
 from weftmesh.core.ids import check_project_id
 
 

@@ -13,7 +13,8 @@ from weftmesh.core.board.model import DueAt, DueDate, FieldValue, Priority, Stat
 from weftmesh.core.exchange.problems import Problem
 from weftmesh.core.exchange.remarks import Remark, joined, split
 from weftmesh.core.exchange.rows import ImportedTask
-from weftmesh.core.exchange.taskwarrior import TaskwarriorOptions, TaskwarriorReader
+from weftmesh.core.exchange.taskwarrior import TaskwarriorReader
+from weftmesh.core.exchange.taskwarrior_fields import TaskwarriorOptions
 
 UUID = "6b9a2b0e-2f5d-4b7c-8a39-0a0a0a0a0a0a"
 OTHER = "6b9a2b0e-2f5d-4b7c-8a39-0a0a0a0a0a0b"
