@@ -40,6 +40,7 @@ want nft nftables
 want ping iputils-ping
 want strace strace
 want systemd-analyze systemd
+want ansible-playbook ansible-core
 want task taskwarrior
 
 [ -z "$missing" ] && exit 0
