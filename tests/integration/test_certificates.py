@@ -18,11 +18,12 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.integration.command_line import weftmesh
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.client import Client
-from weftmesh.core.errors import ForbiddenError, PreconditionError, WeftmeshError
+from weftmesh.core.errors import ForbiddenError, NodeUnreachableError, PreconditionError, WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2, trust_pb2
 from weftmesh.runtime.config import load_config
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel
@@ -329,12 +330,25 @@ async def test_a_line_of_before_the_switch_is_refused_and_a_rotation_that_has_be
 ) -> None:
     async with dev_mesh(tmp_path, 3) as mesh, AsyncExitStack() as stack:
         clients = await clients_of(mesh, stack)
+        told = await weftmesh(mesh.first, "cert", "rotate-ca", "--dry-run")
+        assert (told.code, told.out.splitlines()[1].split()[:2]) == (0, ["begin", "ready"])
+        shown = await weftmesh(mesh.first, "cert", "show")
+        assert [line.split()[:2] for line in shown.out.splitlines()[1:4]] == [
+            [name, serial] for name, serial in zip(mesh.nodes, await serials(clients), strict=True)
+        ]
         await step(clients[0], BEGIN)
         assert (await step(clients[0], ABANDON)).phase == "none"
         await step(clients[0], BEGIN)
         token = await clients[0].mesh.create_join_token(mesh_pb2.CreateJoinTokenRequest(), timeout_s=30)
         await until(lambda: trusted_by_all(clients[0]), "members did not confirm")
         assert (await step(clients[0], ISSUE)).live_tokens == 1
-        config = load_config(mesh.node("node3").config_path, environment={})
-        with pytest.raises(ForbiddenError, match="not the one this line was made for"):
-            await join_cluster(config, JoinLine.parse(token.join_command), "node3", config.mesh.advertise, again=True)
+        line = JoinLine.parse(token.join_command)
+        await until(partial(is_refused, mesh, line), "the enrolment port does not show the new authority")
+
+
+async def is_refused(mesh: DevMesh, line: JoinLine) -> bool:
+    """Whether the line is of another authority; while the port is opened anew nobody answers."""
+    config = load_config(mesh.node("node3").config_path, environment={})
+    with pytest.raises((ForbiddenError, NodeUnreachableError)) as refused:
+        await join_cluster(config, line, "node3", config.mesh.advertise, again=True)
+    return "not the one this line was made for" in str(refused.value)
