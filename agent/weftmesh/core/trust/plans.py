@@ -53,7 +53,7 @@ def _but_for_its_stamp(row: NodeCertificate) -> tuple[object, ...]:
 
 
 def plan_revoke(store: Store, command: Revoke) -> Plan:
-    """Revoking a node again takes the keys back that it was given since; revoking a serial again changes nothing."""
+    """Revoking again takes the keys back that the node was given since, and changes nothing if there are none."""
     if command.node or not command.serial:
         check_node(command.node)
     if command.serial:
@@ -66,9 +66,7 @@ def plan_revoke(store: Store, command: Revoke) -> Plan:
     row = Revocation(command.node, command.serial, command.why, header.actor, header.stamp, command.expires_ms)
     subject = command.serial or command.node
     present = store.revocations.get(key_of(row))
-    if present is not None and not present.allowed_keys and present.expires_ms >= command.expires_ms:
-        return Plan(subject)
-    if present is not None and command.serial:
+    if present is not None and not present.allowed_keys:
         return Plan(subject)
     if present is None and len(store.revocations) >= Limits.REVOCATIONS:
         raise Refusal(
