@@ -29,6 +29,13 @@ TIME_S = 1_795_132_800
 """Of every file: 2026-11-20, as in the changelog of the spec file."""
 ROUTER = PurePosixPath("weftmesh/router")
 LEARNER = PurePosixPath("weftmesh/learner")
+MOVED = {
+    "docs/": "",
+    "../docs/": "../",
+    "../examples/": "examples/",
+    "../packaging/monitoring": "../../weftmesh/monitoring",
+}
+"""Where links of documents lead to in the package."""
 FAST, SMALL = "w3.zstdio", "w19.zstdio"
 MIB = 1024 * 1024
 
@@ -108,8 +115,11 @@ def lay_out_documents(directory: Path) -> None:
     shutil.copytree(ROOT / "examples", directory / "examples", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for name in ("README.md", "CHANGELOG.md"):
         shutil.copy(ROOT / name, directory)
-    for path in directory.glob("*.md"):
-        path.write_text(path.read_text().replace("](docs/", "](").replace("](../examples/", "](examples/"))
+    for path in [*directory.glob("*.md"), *directory.glob("examples/*.md")]:
+        text = path.read_text()
+        for here, there in MOVED.items():
+            text = text.replace(f"]({here}", f"]({there}")
+        path.write_text(text)
 
 
 def compile_modules(site: Path) -> None:
