@@ -165,6 +165,7 @@ async def test_the_audit_log_says_who_did_and_who_tried(mesh: DevMesh, nobody: A
     assert "passed" in await done(mesh.first, "audit", "verify")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_roles_hold_after_a_restart_and_a_changed_audit_log_is_found(
     mesh: DevMesh, nobody: AnotherUser, tmp_path: Path

@@ -14,7 +14,7 @@ from tests.integration.command_line import Result, done, weftmesh
 
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest_asyncio.fixture
