@@ -60,7 +60,7 @@ class Raising:
     async def _step(self) -> bool:
         """Do what can be done now; returns whether nothing else can."""
         if self._own_log_lags():
-            return not await self._raise(self._homes.local, [self._node])
+            return not await self._raise(self._homes.local, [self._node], self._homes.local.machine.feature_level + 1)
         status = self._homes.mesh.engine.status()
         if status.role is not Role.LEADER or not status.quorum:
             return True
@@ -68,7 +68,9 @@ class Raising:
         members = {**status.observers, **status.voters}
         if await self._lags(members, wanted) or not self._is_as(status):
             return True
-        return not await self._raise(self._homes.mesh, sorted(members))
+        if self._features.level >= wanted:
+            return False  # a leader's log was applied meanwhile; nobody was asked about the level after this one
+        return not await self._raise(self._homes.mesh, sorted(members), wanted)
 
     def _own_log_lags(self) -> bool:
         return self._homes.local.machine.feature_level < self._homes.mesh.machine.feature_level
@@ -92,9 +94,8 @@ class Raising:
         same = (now.voters, now.observers) == (before.voters, before.observers)
         return same and now.role is Role.LEADER and now.term == before.term
 
-    async def _raise(self, home: Home, members: list[str]) -> bool:
-        """Go one step up in one log; returns whether that came of it."""
-        level = home.machine.feature_level + 1
+    async def _raise(self, home: Home, members: list[str], level: int) -> bool:
+        """Go up to `level`, which is one step, in one log; returns whether that came of it."""
         command = RaiseLevel(Header(self._node, self._clock.tick(wall_ms())), level, tuple(members))
         item = raft_pb2.MachineCommand(features=encode_features_command(command))
         entry = raft_pb2.MachineCommands(commands=[item]).SerializeToString()

@@ -164,3 +164,19 @@ async def test_a_node_that_could_not_take_the_log_in_does_not_join() -> None:
 
     assert caught.value.reason == "UPGRADE_NEEDED"
     node.features.check_joiner("n9", 2)
+
+
+async def test_a_level_that_the_log_reaches_while_members_are_asked_is_not_the_start_of_another_one() -> None:
+    # A node that leads again after a start has its own earlier entry still to apply.
+    before, node = await Node().with_members(), await Node().with_members()
+    await before.look()
+
+    class Overtaken(Told):
+        async def ask(self, members: Mapping[str, str], timeout_s: float = ASK_S) -> list[Support]:
+            node.mesh_machine.apply(1, before.engine.proposals[0], 0)
+            return await super().ask(members, timeout_s)
+
+    node.features.census = Overtaken()
+
+    assert await node.look() == 2
+    assert node.engine.proposals == []
