@@ -14,10 +14,11 @@ from weftmesh.core.board.auditing import actual_state_hash
 from weftmesh.core.board.machine import Board
 from weftmesh.core.errors import DataCorruptionError
 from weftmesh.mesh.v1 import backup_pb2
+from weftmesh.runtime.wire.access_rows import access_from_rows
 from weftmesh.runtime.wire.backup_parts import damaged, read_parts
 from weftmesh.runtime.wire.features import features_from_rows
 from weftmesh.runtime.wire.learning_rows import learning_from_rows
-from weftmesh.runtime.wire.machine_rows import BOARD, FEATURES, LEARNING, OLA, RowSorter
+from weftmesh.runtime.wire.machine_rows import ACCESS, BOARD, FEATURES, LEARNING, OLA, RowSorter
 from weftmesh.runtime.wire.ola_rows import ola_from_rows
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader
 from weftmesh.runtime.wire.snapshot_rows import state_from_rows
@@ -85,6 +86,7 @@ def _check_board(board: backup_pb2.BackupBoard, snapshot: Path) -> None:
         # They raise when their rows are not what their own hash says.
         learning_from_rows(sorter.rows_of(LEARNING))
         ola_from_rows(sorter.rows_of(OLA))
+        access_from_rows(sorter.rows_of(ACCESS))
     if state.revision != board.revision or actual_state_hash(state) != board.state_hash:
         raise damaged(
             f"the board of {board.home} comes back at revision {state.revision} with state hash "

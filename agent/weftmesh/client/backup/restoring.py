@@ -15,7 +15,7 @@ from weftmesh.mesh.v1 import backup_pb2, raft_pb2
 from weftmesh.runtime.files import make_private_directory, replacing
 from weftmesh.runtime.identity.founding import NodeRecord
 from weftmesh.runtime.wire.learning_rows import learning_from_rows, learning_rows
-from weftmesh.runtime.wire.machine_rows import BOARD, FEATURES, LEARNING, OLA, RowSorter, wrapped
+from weftmesh.runtime.wire.machine_rows import ACCESS, BOARD, FEATURES, LEARNING, OLA, RowSorter, wrapped
 from weftmesh.runtime.wire.snapshot_file import FORMAT, SnapshotReader, digest_of, encode
 
 MESH_HOME: Final = "mesh"
@@ -151,3 +151,6 @@ def _rows(source: Path) -> Iterator[bytes]:
         learning = learning_from_rows(sorter.rows_of(LEARNING))
         yield from wrapped(LEARNING, learning_rows(in_new_mesh(learning.freeze())))
         yield from wrapped(OLA, sorter.rows_of(OLA))
+        # Without its roles a restored project would be open to everybody. Trust is left out: the new mesh has an
+        # authority of its own, and no certificate of the former one is worth anything to it.
+        yield from wrapped(ACCESS, sorter.rows_of(ACCESS))
