@@ -17,6 +17,8 @@ heartbeat_ms = 2000
 election_timeout_ms = [10000, 15000]
 """
 """An emulated processor of a busy host stands still for longer than nodes wait for their leader by default."""
+PATIENT_UNIT = "[Service]\nTimeoutStartSec=1h\nWatchdogSec=10min\n"
+"""Three nodes that start at once need a minute of an emulated processor each, of which there may be little."""
 
 
 class Runs(Protocol):
@@ -64,6 +66,8 @@ def found(machine: Runs) -> None:
         write(machine, f"/etc/systemd/system/{unit(number)}", _moved(packaged, number))
     for number in NODES:
         write(machine, str(PurePosixPath(config(number)).parent / "conf.d/20-patient.toml"), PATIENT)
+    for name in (*map(unit, NODES), "weftmesh-coordinator.service", "weftmesh-router.service"):
+        write(machine, f"/etc/systemd/system/{name}.d/20-patient.conf", PATIENT_UNIT)
     machine.run("systemctl", "daemon-reload")
     weftmesh(machine, 1, "init", "--cluster", "plant", "--advertise", "127.0.0.1:7450")
     machine.run("systemctl", "enable", "--now", "weftmesh.target", unit(1))
