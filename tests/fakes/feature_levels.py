@@ -20,5 +20,5 @@ def machines_at(level: int) -> LogMachines:
     """The machines of a log whose level was raised up to `level`."""
     machines = LogMachines("mesh", HybridClock())
     for step in range(2, level + 1):
-        machines.apply(step, raise_entry(step), 0)
+        machines.apply(step, raise_entry(step), 0, level=step)
     return machines

@@ -60,7 +60,7 @@ class InMemoryEngine:
                 await asyncio.sleep(self.delay_s)
             _raise_next(self.fail_before)
             self._index += 1
-            result = self._machine.apply(self._index, command, wall_us())
+            result = self._machine.apply(self._index, command, wall_us(), level=level)
             _raise_next(self.fail_after)
             return Applied(self._index, result)
         except TimeoutError:

@@ -13,6 +13,7 @@ from weftmesh.agent.raft.engine import MemberRole, Swap
 from weftmesh.agent.raft.node import PysyncobjEngine
 from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.agent.raft.settings import RaftSettings
+from weftmesh.core.features.levels import FIRST_LEVEL
 from weftmesh.mesh.v1 import raft_pb2
 
 FAST = RaftSettings(
@@ -30,7 +31,7 @@ class Register:
         self.applied_index = 0
         self.restored = 0
 
-    def apply(self, index: int, command: bytes, commit_time_us: int) -> int:
+    def apply(self, index: int, command: bytes, commit_time_us: int, *, level: int = FIRST_LEVEL) -> int:
         """Append; the outcome is the position."""
         assert index > self.applied_index
         self.applied_index = index

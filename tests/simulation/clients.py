@@ -13,8 +13,11 @@ from tests.simulation.ports import Core
 from tests.simulation.world import World
 
 from weftmesh.core.errors import NoQuorumError, OverloadedError, PreconditionError, UnknownOutcomeError
+from weftmesh.core.features.levels import FIRST_LEVEL, SUPPORTED_LEVEL
 
 KEYS = ("red", "green", "blue")
+FENCED_EVERY = 5
+"""Changes; each of them stands behind a fence in the log, as one that raises the feature level does."""
 CHECK_LIMIT = 100_000
 """Configurations in the search of an order, some ten seconds; a thousand is usual."""
 
@@ -78,7 +81,8 @@ class Clients:
     async def _change(self, node: Node, core: Core, call: Call, timeout_s: float) -> None:
         identity = call.command.identity
         try:
-            applied = await core.engine.propose(call.command.encode(), timeout_s)
+            level = FIRST_LEVEL if identity % FENCED_EVERY else SUPPORTED_LEVEL
+            applied = await core.engine.propose(call.command.encode(), timeout_s, level=level)
         except UnknownOutcomeError:
             return
         except (NoQuorumError, OverloadedError, PreconditionError) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from weftmesh.agent.raft.engine import Swap
+from weftmesh.core.features.levels import FIRST_LEVEL
 
 SEPARATOR = b"\x1f"
 NO_VALUE = ""
@@ -56,18 +57,18 @@ class Registers:
         self.index = 0
         """Of the last command."""
         self.digest = b""
-        """Of all commands and their indexes, in order."""
+        """Of all commands, their indexes and their fences, in order."""
         self.values: dict[str, str] = {}
         self.identities: set[int] = set()
         self._observer = observer
 
-    def apply(self, index: int, command: bytes, commit_time_us: int) -> Any:
+    def apply(self, index: int, command: bytes, commit_time_us: int, *, level: int = FIRST_LEVEL) -> Any:
         """The outcome is the identity, and whether anything was changed."""
         parsed = decode(command)
         swaps = parsed.kind == "write" or self.values.get(parsed.key, NO_VALUE) == parsed.expected
         if swaps:
             self.values[parsed.key] = parsed.value
-        self.digest = hashlib.blake2b(self.digest + b"%d " % index + command, digest_size=16).digest()
+        self.digest = hashlib.blake2b(self.digest + b"%d %d " % (index, level) + command, digest_size=16).digest()
         previous, self.index = self.index, index
         if previous >= index:
             raise AssertionError(f"{self.owner} applies {index} after {previous}")

@@ -25,6 +25,7 @@ from weftmesh.agent.raft.engine import Applied
 from weftmesh.agent.raft.ports import Entry
 from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.core.errors import NoQuorumError, UnknownOutcomeError
+from weftmesh.core.features.levels import FIRST_LEVEL
 
 TICK_S = 0.02
 UNKNOWN = (FAIL_REASON.UNKNOWN_OUTCOME, FAIL_REASON.LEADER_CHANGED)
@@ -150,7 +151,7 @@ class StockEngine:
             if isinstance(error, AssertionError) or self._raised >= EXCEPTIONS_LIMIT:
                 self._node.fatal(error)
 
-    async def propose(self, command: bytes, timeout_s: float) -> Applied:
+    async def propose(self, command: bytes, timeout_s: float, *, level: int = FIRST_LEVEL) -> Applied:
         outcome: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
 
         def done(result: Any, error: int) -> None:

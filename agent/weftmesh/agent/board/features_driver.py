@@ -44,11 +44,7 @@ class FeaturesDriver:
         return self._machine.hash_sum
 
     def apply(self, message: FeaturesCommand, now_ms: int) -> Outcome:
-        """Apply one command; one that this version cannot read is refused.
-
-        Raises:
-            UnsupportedLevelError: a later build is needed from here on.
-        """
+        """Apply one command; one that this version cannot read is refused."""
         try:
             command = decode_features_command(message)
         except InvalidInputError as error:

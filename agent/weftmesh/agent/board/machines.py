@@ -25,7 +25,7 @@ from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
 from weftmesh.core.board.machine import Board
 from weftmesh.core.board.outcomes import Outcome, OutcomeKind
 from weftmesh.core.clock import HybridClock
-from weftmesh.core.features.levels import MACHINE_FEATURES
+from weftmesh.core.features.levels import FIRST_LEVEL, MACHINE_FEATURES
 from weftmesh.core.features.machine import LevelRaised
 from weftmesh.core.learning.machine import Learning
 from weftmesh.core.ola.replicated.machine import Agreements
@@ -46,11 +46,7 @@ class Driver(Protocol):
         """The machine's state hash as a number, 0 to 2^128 - 1; 0 while it is empty."""
 
     def apply(self, message: Any, now_ms: int) -> Outcome:
-        """Apply one command, the message in the machine's case of a MachineCommand.
-
-        Raises:
-            UnsupportedLevelError: it is for later builds; nothing else is ever raised.
-        """
+        """Apply one command, the message in the machine's case of a MachineCommand. Never raises."""
 
     def announce(self, commit_time_us: int) -> None:
         """Tell the machine's listeners what the entry that was just applied has caused."""
@@ -163,24 +159,27 @@ class LogMachines:
             return self._board.board.state_hash
         return ((self._board.hash_sum + beside) & HASH_MASK).to_bytes(HASH_BYTES, "big").hex()
 
-    def apply(self, index: int, command: bytes, commit_time_us: int) -> list[Outcome]:
+    def apply(self, index: int, command: bytes, commit_time_us: int, *, level: int = FIRST_LEVEL) -> list[Outcome]:
         """Apply every command of one entry; a command that nobody understands is refused, not fatal.
 
-        Raises:
-            UnsupportedLevelError: from here on the log is for later builds, and this node cannot go on.
+        Args:
+            index: of the log.
+            command: the entry's.
+            commit_time_us: microseconds since 1970; 0 where that is not known.
+            level: of the fence around the entry.
         """
         try:
             commands = raft_pb2.MachineCommands.FromString(command).commands
         except DecodeError as error:
             return [self._refused(f"log entry {index} does not parse: {error}")]
         now_ms = wall_ms()
-        outcomes = [self._apply_one(item, now_ms) for item in commands]
+        outcomes = [self._apply_one(item, now_ms, level) for item in commands]
         for driver in self._drivers.values():
             driver.announce(commit_time_us)
         self._recent_states.append((index, self.state_hash))
         return outcomes
 
-    def _apply_one(self, item: raft_pb2.MachineCommand, now_ms: int) -> Outcome:
+    def _apply_one(self, item: raft_pb2.MachineCommand, now_ms: int, level: int) -> Outcome:
         machine = item.WhichOneof("machine")
         if machine is None:
             return self._refused("this version knows no such machine; upgrade this node")
@@ -190,6 +189,9 @@ class LogMachines:
             return self._refused(
                 f"{needed.title} needs feature level {needed.level}, this log has {self.feature_level}"
             )
+        if machine == FEATURES and item.features.raise_level.level != level:
+            # Nodes that do not support the level would have been stopped by its fence, and here they are not.
+            return self._refused("a feature level is raised behind a fence of that level alone")
         return self._drivers[machine].apply(getattr(item, machine), now_ms)
 
     def _refused(self, message: str) -> Outcome:

@@ -85,17 +85,15 @@ Swap = Callable[[], Iterator[None]]
 class StateMachine(Protocol):
     """What the log drives. Called on the event loop only, but for what is said to be called in a thread."""
 
-    def apply(self, index: int, command: bytes, commit_time_us: int) -> Any:
-        """Apply one committed command and return the outcome. A bad command is an outcome.
+    def apply(self, index: int, command: bytes, commit_time_us: int, *, level: int = FIRST_LEVEL) -> Any:
+        """Apply one committed command and return the outcome. Must never raise: a bad command is an outcome.
 
         Args:
             index: the log index, rising by at least one from call to call.
             command: what was proposed.
             commit_time_us: the leader's clock when the command became durable on a majority, microseconds since
                 1970; 0 when this node did not learn it (replay at start, catching up).
-
-        Raises:
-            UnsupportedLevelError: only a later build can apply it, and this node has to stop; nothing else is raised.
+            level: of the fence around it; what raises the level counts behind its own fence alone.
         """
 
     def snapshot(self) -> Callable[[], Iterator[bytes]]:

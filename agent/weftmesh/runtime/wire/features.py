@@ -28,12 +28,10 @@ def decode_features_command(message: features_pb2.FeaturesCommand) -> RaiseLevel
 
     Raises:
         InvalidInputError: this version cannot read it.
-        UnsupportedLevelError: it raises the level beyond what this build supports.
     """
     if message.WhichOneof("kind") is None:
         raise InvalidInputError("a command about the feature level is of no kind this version knows; upgrade this node")
     raising = message.raise_level
-    check_supported(raising.level, "what follows in the log")
     return RaiseLevel(Header(message.actor, message.stamp), raising.level, tuple(raising.members))
 
 

@@ -52,17 +52,21 @@ def test_the_level_is_raised_once_and_its_listener_hears_of_it() -> None:
     machines, heard = LogMachines("mesh", HybridClock()), []
     machines.on_level_raised(lambda raised: heard.append(raised.level))
 
-    (first,) = machines.apply(2, raise_entry(2), 0)
-    (second,) = machines.apply(3, raise_entry(2), 0)
+    (first,) = machines.apply(2, raise_entry(2), 0, level=2)
+    (second,) = machines.apply(3, raise_entry(2), 0, level=2)
 
     assert (first.kind, second.kind, heard) == (OutcomeKind.APPLIED, OutcomeKind.UNCHANGED, [2])
 
 
-def test_a_level_beyond_this_build_stops_the_node_instead_of_being_refused() -> None:
-    machines = machines_at(SUPPORTED_LEVEL)
+@pytest.mark.parametrize(("raised", "fence"), [(2, 1), (SUPPORTED_LEVEL + 1, 1), (SUPPORTED_LEVEL + 1, 2), (2, 3)])
+def test_a_level_that_is_raised_without_its_fence_changes_nothing_for_any_build(raised: int, fence: int) -> None:
+    """A rogue member may put it into the log as a plain command: builds that do not know levels refuse it as well."""
+    machines = machines_at(raised - 1)
 
-    with pytest.raises(UnsupportedLevelError, match="install the version"):
-        machines.apply(5, raise_entry(SUPPORTED_LEVEL + 1), 0)
+    (outcome,) = machines.apply(5, raise_entry(raised), 0, level=fence)
+
+    assert outcome.kind is OutcomeKind.INVALID
+    assert machines.state_hash == machines_at(raised - 1).state_hash
 
 
 def test_a_snapshot_begins_with_the_level_and_brings_it_back() -> None:

@@ -173,7 +173,7 @@ async def test_a_level_that_the_log_reaches_while_members_are_asked_is_not_the_s
 
     class Overtaken(Told):
         async def ask(self, members: Mapping[str, str], timeout_s: float = ASK_S) -> list[Support]:
-            node.mesh_machine.apply(1, before.engine.proposals[0], 0)
+            node.mesh_machine.apply(1, before.engine.proposals[0], 0, level=2)
             return await super().ask(members, timeout_s)
 
     node.features.census = Overtaken()

@@ -129,6 +129,6 @@ def test_a_later_format_is_told_from_damage(tmp_path: Path) -> None:
     content[:16] = opening + crc32(opening).to_bytes(4, "little")
     transfer = begin(tmp_path, bytes(content), FaultyDisk(tmp_path))
     transfer.take(bytes(content))
-    with pytest.raises(PreconditionError, match="upgrade"):
+    with pytest.raises(PreconditionError, match="install the version of weftmesh that wrote it"):
         transfer.finish()
     transfer.discard()

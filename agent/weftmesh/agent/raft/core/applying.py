@@ -9,10 +9,9 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from weftmesh.agent.raft.core.durability import Durability
-from weftmesh.agent.raft.core.fencing import command_in
+from weftmesh.agent.raft.core.fencing import command_in, level_of
 from weftmesh.agent.raft.core.stock import CoreParts
 from weftmesh.core.errors import DataCorruptionError, WeftmeshError
-from weftmesh.core.features.levels import UnsupportedLevelError
 from weftmesh.mesh.v1 import raft_pb2
 
 log = structlog.get_logger(__name__)
@@ -74,20 +73,14 @@ class Applying(Durability):
                 f"entry {index} of the log does not parse; remove this node, wipe its data and let it join again"
             ) from None
         wanted = command_in(payload)
-        result = None if wanted is None else self._apply_command(index, wanted)
+        result = None if wanted is None else self._apply_command(index, wanted, level_of(payload))
         self._applied_bytes += len(command)
         self._parts.proposals.applied(payload.proposal_ids, index, result)
 
-    def _apply_command(self, index: int, command: bytes) -> Any:
-        """A command that raises must not stop every node at the same entry for ever: its outcome is an error.
-
-        Raises:
-            UnsupportedLevelError: a later build knows what the command does, so this one cannot go on.
-        """
+    def _apply_command(self, index: int, command: bytes, level: int) -> Any:
+        """A command that raises must not stop every node at the same entry for ever: its outcome is an error."""
         try:
-            return self._parts.machine.apply(index, command, self._commit_time_of(index))
-        except UnsupportedLevelError:
-            raise
+            return self._parts.machine.apply(index, command, self._commit_time_of(index), level=level)
         except Exception as error:  # whatever it is, every node meets it alike
             log.exception("raft.apply_failed", index=index)
             return WeftmeshError(f"the command at index {index} failed in the state machine: {error!r}")

@@ -33,6 +33,11 @@ def command_in(payload: raft_pb2.LogPayload) -> bytes | None:
     return payload.command if payload.HasField("command") else None
 
 
+def level_of(payload: raft_pb2.LogPayload) -> int:
+    """The level of the fence around its command."""
+    return int(payload.fenced.level) if payload.HasField("fenced") else FIRST_LEVEL
+
+
 def configuration_in(payload: raft_pb2.LogPayload) -> Configuration | None:
     """The members from this entry on, if it says so."""
     if payload.HasField("fenced") or not payload.HasField("membership"):
