@@ -156,6 +156,23 @@ async def test_new_files_are_in_force_at_once_and_broken_ones_change_nothing(tmp
     assert node.identity.material.node == "n1"
 
 
+async def test_files_that_were_refused_are_taken_once_what_was_in_the_way_is_gone(tmp_path: Path) -> None:
+    node = Watched(tmp_path)
+    await node.watch.look()
+    put(tmp_path)
+    node.files.key.chmod(0o644)
+    assert not await node.watch.look()
+    node.files.key.chmod(0o600)
+    assert await node.watch.look()
+    clock = WallClock()
+    node.watch = FileWatch(node.files, node.identity, node.store, clock=clock)
+    put(tmp_path, Asked(begins=timedelta(minutes=5)))
+    assert not await node.watch.look()
+    clock.now += timedelta(minutes=6)
+    assert await node.watch.look()
+    assert not await node.watch.look()
+
+
 async def test_a_node_starts_with_its_copy_while_the_files_are_broken(tmp_path: Path) -> None:
     node = Watched(tmp_path)
     await node.watch.look()

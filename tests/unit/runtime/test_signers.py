@@ -51,6 +51,16 @@ def test_a_node_without_the_key_of_the_issuing_authority_says_so(store: Identity
         Signers(store).follow("0" * 64)
 
 
+def test_nobody_is_to_issue_whose_key_is_lost(store: IdentityStore) -> None:
+    signers = Signers(store)
+    coming = signers.prepare()
+    signers.check_held(coming.pin)
+    signers.abandon()
+    with pytest.raises(PreconditionError, match="rotate-ca abandon"):
+        signers.check_held(coming.pin)
+    signers.check_held(signers.pin)
+
+
 @pytest.mark.parametrize("bundle_first", [True, False])
 def test_the_last_step_may_be_cut_short_between_its_files(store: IdentityStore, bundle_first: bool) -> None:
     signers = Signers(store)

@@ -13,6 +13,7 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.identity.certificate_files import CertificateFiles
 from weftmesh.runtime.identity.certificates import utc_now
 from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.identity.material import IdentityMaterial
 from weftmesh.runtime.identity.store import IdentityStore
 
 LOOK_S: Final = 5.0
@@ -52,6 +53,7 @@ class FileWatch:
         self._clock = clock
         self._sleep = sleep
         self._seen: tuple[tuple[int, ...], ...] = ()
+        self._complaint = ""
         self._warned: datetime | None = None
 
     async def run(self) -> None:
@@ -66,23 +68,32 @@ class FileWatch:
         signature = await asyncio.to_thread(self._files.signature)
         if signature == self._seen:
             return False
-        is_first, self._seen = not self._seen, signature
         present = self._identity.material
         try:
             found = await asyncio.to_thread(self._files.load_for, present.node, present.cluster, self._clock())
-            if found == present and not is_first:
-                return False
-            await asyncio.to_thread(self._store.save, found)
+            is_first, is_same = not self._seen, found == present
+            if is_first or not is_same:
+                await asyncio.to_thread(self._store.save, found)
         except (WeftmeshError, OSError) as error:
-            log.warning(
-                "the certificate's files are not taken over; the node goes on with what it has",
-                why=str(error),
-                valid_until=present.not_after.isoformat(),
-            )
+            # Looked at again even if nobody touches them: a mode, the clock or a full disk may have been in the way.
+            self._complain(str(error), present)
+            return False
+        self._seen, self._complaint = signature, ""
+        if is_same and not is_first:
             return False
         self._identity.replace(found)
         log.info("certificate taken over", serial=found.serial, valid_until=found.not_after.isoformat())
         return True
+
+    def _complain(self, why: str, present: IdentityMaterial) -> None:
+        """Say once what is wrong with the files."""
+        if why != self._complaint:
+            self._complaint = why
+            log.warning(
+                "the certificate's files are not taken over; the node goes on with what it has",
+                why=why,
+                valid_until=present.not_after.isoformat(),
+            )
 
     def _warn_of_the_end(self) -> None:
         now, ends = self._clock(), self._identity.material.not_after

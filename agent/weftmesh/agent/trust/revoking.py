@@ -63,9 +63,14 @@ class Revoking:
             WeftmeshError: as `TrustLog.write` does.
         """
         serial = request.serial.lower().replace(":", "").lstrip("0")
-        node = request.node or self._whose(serial)
-        if not node and not serial:
+        if not serial and (request.serial or not request.node):
             raise InvalidInputError("name a node, or a serial number; `weftmesh cert show` lists both")
+        shown_by = self._whose(serial)
+        if request.node and shown_by not in ("", request.node):
+            raise InvalidInputError(
+                f"certificate {serial} is one of {shown_by}, not of {request.node}; see `weftmesh cert show`"
+            )
+        node = request.node or shown_by
         if not serial or serial == self._shown_serial(node):
             self._check_stakes(node, request, by_serial=bool(serial))
         make = partial(

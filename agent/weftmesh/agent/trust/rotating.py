@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import structlog
@@ -28,6 +29,7 @@ class Rotating:
         self._log = log_
         self._admission = admission
         self._from_files = from_files
+        self._one_at_a_time = asyncio.Lock()
 
     async def rotate(self, request: trust_pb2.RotateAuthorityRequest, call: Call) -> trust_pb2.RotationView:
         """Go a step further, or say what stands in its way; returns where the rotation stands then.
@@ -52,7 +54,9 @@ class Rotating:
         step = steps.get(request.step)
         if step is None:
             raise InvalidInputError("this node knows no such step of a rotation; upgrade it")
-        await step(request, call)
+        # One operator must not delete the key that another one has just made.
+        async with self._one_at_a_time:
+            await step(request, call)
         if request.step and not request.validate_only:
             log.warning("rotation", step=trust_pb2.RotationStep.Name(request.step), by=call.caller.actor)
         return self.view()
@@ -90,6 +94,7 @@ class Rotating:
         wanted = read.authority_in(AuthorityState.COMING) or read.authority_in(AuthorityState.ISSUING)
         if wanted is None:
             raise _no_rotation()
+        self._signers().check_held(wanted.sha256)
         make = partial(SwitchIssuer, authority=wanted.sha256, members=self._members())
         await self._log.write(make, call.caller.actor, call.remaining_s, validate_only=request.validate_only)
 

@@ -102,9 +102,8 @@ async def revoke(session: Session, node: str, serial: str, reason: str, dry_run:
     )
     async with session.client() as client:
         if flags["remove"]:
-            # First of all: the votes that are left have to suffice for the revocation.
-            removal = mesh_pb2.RemoveMemberRequest(name=node, validate_only=dry_run)
-            await client.mesh.remove_member(removal, timeout_s=session.timeout_s)
+            # Before the revocation: the votes that are left have to suffice for it.
+            await _remove(session, client, request)
         answer = await client.trust.revoke_certificates(request, timeout_s=session.timeout_s)
     if session.output.as_json:
         session.output.json(to_json(answer) | {"removed": flags["remove"], "dry_run": dry_run})
@@ -113,6 +112,16 @@ async def revoke(session: Session, node: str, serial: str, reason: str, dry_run:
     what = what if answer.serial else f"every certificate of {answer.node}"
     was = "would be" if dry_run else "is" if answer.changed else "was already"
     session.output.data(f"{what} {was} revoked" + (f", and {node} removed" if flags["remove"] else ""))
+
+
+async def _remove(session: Session, client: Client, request: trust_pb2.RevokeCertificatesRequest) -> None:
+    """Take the node out of the mesh, unless its revocation would be refused then."""
+    would_be = trust_pb2.RevokeCertificatesRequest()
+    would_be.CopyFrom(request)
+    would_be.validate_only = True
+    await client.trust.revoke_certificates(would_be, timeout_s=session.timeout_s)
+    removal = mesh_pb2.RemoveMemberRequest(name=request.node, validate_only=request.validate_only)
+    await client.mesh.remove_member(removal, timeout_s=session.timeout_s)
 
 
 @command(cert, "readmit")

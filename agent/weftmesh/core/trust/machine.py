@@ -29,7 +29,7 @@ from weftmesh.core.trust.outcomes import Reason, Refusal, TrustOutcome
 from weftmesh.core.trust.plans import Plan, plan_readmit, plan_report, plan_revoke
 from weftmesh.core.trust.reading import Reading
 from weftmesh.core.trust.rotation_plans import plan_abandon, plan_begin, plan_finish, plan_switch
-from weftmesh.core.trust.rows import STAMP_COUNTER_BITS, Limits
+from weftmesh.core.trust.rows import Limits
 from weftmesh.core.trust.state import AnsweredRequest, TrustState
 from weftmesh.core.trust.store import Store
 from weftmesh.core.trust.story import story_of
@@ -68,7 +68,7 @@ class Trust:
             return first
         plan, outcome = self._decide(command)
         if plan is not None and outcome.kind is OutcomeKind.APPLIED:
-            self._commit(plan, header)
+            self._commit(plan)
         self._remember(header, outcome)
         return outcome
 
@@ -78,7 +78,7 @@ class Trust:
         return self._decide(command)[1] if first is None else first
 
     def next_deadline(self) -> int | None:
-        """When the next revocation is of no use any more, in milliseconds since 1970; the next change drops it."""
+        """When the next revocation is of no use any more, in milliseconds since 1970; a change after that drops it."""
         return min((one.expires_ms for one in self._store.revocations), default=None)
 
     def check(self) -> None:
@@ -119,17 +119,17 @@ class Trust:
     def _refused(self, kind: OutcomeKind, message: str, reason: Reason) -> TrustOutcome:
         return TrustOutcome(kind, self.revision, message=message, reason=reason)
 
-    def _commit(self, plan: Plan, header: Header) -> None:
+    def _commit(self, plan: Plan) -> None:
         store = self._store
         store.revision += 1
         for row in plan.gone:
             store.drop(row)
         for row in plan.put:
             store.put(row)
-        self._let_go(header.stamp >> STAMP_COUNTER_BITS)
+        self._let_go(store.reached_ms)
 
     def _let_go(self, now_ms: int) -> None:
-        """Drop what has expired by itself, by the writer's clock."""
+        """Drop what has expired by itself."""
         store = self._store
         for revocation in [one for one in store.revocations if one.expires_ms < now_ms]:
             store.drop(revocation)

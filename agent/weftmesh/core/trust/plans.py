@@ -84,6 +84,9 @@ def plan_readmit(store: Store, command: Readmit) -> Plan:
     present = store.revocations.get(command.node)
     if present is None or command.key_sha256 in present.allowed_keys:
         return Plan(command.node)
+    shown = store.certificates.get(command.node)
+    if shown is not None and shown.key_sha256 == command.key_sha256:
+        raise invalid(f"key: is the one that {command.node} had when it was revoked; make another one")
     keys = (*present.allowed_keys, command.key_sha256)[-Limits.ALLOWED_KEYS :]
     row = Revocation(
         present.node, present.serial, present.why, present.actor, present.stamp, present.expires_ms, allowed_keys=keys

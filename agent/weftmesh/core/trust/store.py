@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from heapq import nlargest
 from typing import Any, Final
 
 from weftmesh.core.board.hashing import HASH_MASK
 from weftmesh.core.row_hashes import row_hash_of
 from weftmesh.core.tables import Table
-from weftmesh.core.trust.rows import AuthorityState, NodeCertificate, Phase, Revocation, Row, TrustedAuthority
+from weftmesh.core.trust.rows import (
+    STAMP_COUNTER_BITS,
+    AuthorityState,
+    NodeCertificate,
+    Phase,
+    Revocation,
+    Row,
+    TrustedAuthority,
+)
 
 _DOMAIN: Final = b"trust"
 
@@ -63,6 +72,12 @@ class Store:
     def authority_in(self, state: AuthorityState) -> TrustedAuthority | None:
         """The authority in that state; there is one at most."""
         return next((one for one in self.authorities if one.state is state), None)
+
+    @property
+    def reached_ms(self) -> int:
+        """A time that two nodes at least have told of: one clock that is ahead must not end a revocation."""
+        latest = nlargest(2, (one.stamp for one in self.certificates))
+        return latest[-1] >> STAMP_COUNTER_BITS if len(latest) > 1 else 0
 
     @property
     def phase(self) -> Phase:

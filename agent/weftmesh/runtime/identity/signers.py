@@ -59,6 +59,23 @@ class Signers:
         """The coming authority, which is made and on disk when this returns; one that is there from before is kept."""
         return self._store.load_coming() or self._store.save_coming(Authority.create(self.cluster, now=clock()))
 
+    def check_held(self, authority: str) -> None:
+        """Refuse to have an authority issue whose key nobody could sign with.
+
+        Args:
+            authority: the sha256 of its certificate.
+
+        Raises:
+            PreconditionError: NO_AUTHORITY: its key is not here.
+        """
+        coming = self._store.load_coming()
+        if authority not in (self._issuing.pin, coming.pin if coming is not None else ""):
+            raise PreconditionError(
+                f"the key of the new authority {authority[:16]}... is not on this node: do this where the rotation was "
+                "begun; if the key is lost, give up with `weftmesh cert rotate-ca abandon`, and begin another one",
+                reason="NO_AUTHORITY",
+            )
+
     def follow(self, issuing: str) -> bool:
         """Sign with the authority of that fingerprint from now on, if its key is here; whether that is a change."""
         if self._issuing.pin == issuing:

@@ -134,10 +134,30 @@ def test_a_revocation_is_kept_until_what_it_is_about_has_expired() -> None:
     machine.apply(revoke("n3", until_ms=NOW_MS + 8 * DAY_MS))
     machine.apply(revoke("n2", "b2", until_ms=NOW_MS + DAY_MS))
     assert machine.next_deadline() == NOW_MS + DAY_MS
-    machine.apply(report("n1", at_ms=NOW_MS + 2 * DAY_MS))
+    for node in ("n1", "n2"):
+        machine.apply(report(node, at_ms=NOW_MS + 2 * DAY_MS))
     assert [one.node for one in machine.read.revocations()] == ["n3"]
-    machine.apply(report("n1", serial="a2", at_ms=NOW_MS + 9 * DAY_MS))
+    for node in ("n1", "n2"):
+        machine.apply(report(node, serial="a2", at_ms=NOW_MS + 9 * DAY_MS))
     assert not machine.read.any_revoked
+
+
+def test_one_clock_that_is_ahead_ends_no_revocation() -> None:
+    machine = Trust()
+    machine.apply(report("n1"))
+    machine.apply(report("n2"))
+    machine.apply(revoke("n3"))
+    for number in range(3):
+        machine.apply(report("n1", serial=f"a{number}", at_ms=NOW_MS + 10_000 * DAY_MS))
+    assert machine.read.is_shut_out("n3")
+
+
+def test_a_revoked_node_is_not_believed_again_with_the_key_that_it_had() -> None:
+    machine = Trust()
+    machine.apply(report("n3"))
+    machine.apply(revoke("n3"))
+    assert machine.apply(Readmit(header(), "n3", key(1))).kind is OutcomeKind.INVALID
+    assert machine.apply(Readmit(header(), "n3", key(2))).ok
 
 
 def test_a_serial_is_revoked_for_every_key_and_leaves_the_node_its_other_certificates() -> None:
