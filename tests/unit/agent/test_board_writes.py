@@ -17,7 +17,7 @@ from weftmesh.agent.board.writes import BoardWrites
 from weftmesh.agent.serving.callers import Caller
 from weftmesh.agent.serving.requests import Call
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.board.commands import CreateProject, Header
+from weftmesh.core.board.commands import Command, CreateProject, CreateTask, Header
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import AlreadyExistsError, InvalidInputError, NotFoundError, PreconditionError
 from weftmesh.runtime.wire.commands import encode_command
@@ -33,7 +33,7 @@ class LaggingEngine(InMemoryEngine):
     def __init__(self, machine: LogMachines) -> None:
         super().__init__(machine)
         self.machine = machine
-        self.unheard: list[CreateProject] = []
+        self.unheard: list[Command] = []
 
     async def read_barrier(self, timeout_s: float) -> int:
         while self.unheard:
@@ -73,6 +73,23 @@ async def bench() -> Bench:
 
 def create_project(project_id: str, home: str) -> CreateProject:
     return CreateProject(Header("bob@n2", 1, b"\1" * 16), project_id, "", home=home)
+
+
+async def test_a_name_with_another_project_means_no_task_also_once_this_node_has_heard_of_it(bench: Bench) -> None:
+    task_id = ulid(77)
+    bench.mesh.board.apply(create_project("OPEN", MESH))
+    bench.engine.unheard = [
+        CreateTask(Header("bob@n2", 3), "PRIV", task_id, {"title": "secret"}),
+        CreateProject(Header("bob@n2", 2), "PRIV", ""),
+    ]
+    request = board_pb2.UpdateTaskRequest(task=board_pb2.Task(name=f"projects/OPEN/tasks/{task_id}", title="mine"))
+    with pytest.raises(NotFoundError):
+        await bench.writes.write(request, bench.call())
+    known = bench.mesh.board.find_task(task_id)
+    assert known is not None
+    assert known.title == "secret"
+    request.task.name = f"projects/PRIV/tasks/{task_id}"
+    await bench.writes.write(request, bench.call())
 
 
 async def test_a_task_of_this_node_stays_here_while_the_mesh_board_is_behind(bench: Bench) -> None:

@@ -63,7 +63,7 @@ class Places:
     def of_task(self, ref: TaskRef) -> Spot:
         """Where a task is; where its name says, if nobody knows it."""
         for home in self._homes.all():
-            task = home.find_task(ref)
+            task = home.task_anywhere(ref)
             if task is not None:
                 return Spot(task.project_id, task.project_id == ref.project_id)
         waiting = self.queue.project_of(ref.task_id) if self.queue is not None and ref.task_id else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from weftmesh.agent.access.journal import Note
@@ -11,68 +12,93 @@ from weftmesh.core.audit_log.entries import Entry
 
 WINDOW_US: Final = 10_000_000
 """The same refusal is written down once in this time."""
-KINDS_MAX: Final = 4_096
-"""Refusals remembered; beyond it each is written down."""
+KINDS_PER_CALLER_MAX: Final = 20
+"""Different refusals of one caller in that time; what else he is refused is counted together."""
+CALLERS_MAX: Final = 1_024
+"""Of whom refusals are remembered; what others are refused is counted together."""
 
-_Kind = tuple[str, int, str, str]
+_Caller = tuple[str, int]
+_Kind = tuple[str, str]
+_OTHER_CALLERS: Final[_Caller] = ("", -1)
+_OTHER_KINDS: Final[_Kind] = ("", "")
 
 
 class _Counted:
-    """One refusal that may repeat."""
+    """One refusal that may repeat; of its repetitions no request is kept."""
 
-    __slots__ = ("count", "last", "since_us")
+    __slots__ = ("count", "entry", "last_us", "since_us")
 
-    def __init__(self, note: Note) -> None:
-        self.since_us = note.time_us
-        self.last = note
+    def __init__(self, since_us: int) -> None:
+        self.since_us = since_us
+        self.last_us = since_us
         self.count = 0
+        self.entry: Entry | None = None
+
+    def is_over(self, now_us: int) -> bool:
+        """Whether its window has passed, or the clock was set back."""
+        return not 0 <= now_us - self.since_us < WINDOW_US
 
 
 class Denials:
     """Counts refusals of the same caller, method and target."""
 
     def __init__(self) -> None:
-        self._known: dict[_Kind, _Counted] = {}
+        self._known: dict[_Caller, dict[_Kind, _Counted]] = {}
 
     @property
     def are_counted(self) -> bool:
         """Whether repetitions wait to be told."""
-        return any(one.count for one in self._known.values())
+        return any(one.count for kinds in self._known.values() for one in kinds.values())
 
     def is_repeated(self, note: Note) -> bool:
         """Whether the same was refused just now; then it is counted, and told later."""
-        kind = (note.caller.actor, note.caller.uid, note.method, target_of(note.request))
-        known = self._known.get(kind)
-        if known is not None and note.time_us - known.since_us < WINDOW_US:
-            known.last, known.count = note, known.count + 1
-            return True
-        if known is None and len(self._known) >= KINDS_MAX:
-            self._forget(note.time_us)
-            if len(self._known) >= KINDS_MAX:
-                return False
-        untold = known.count if known is not None else 0
-        self._known[kind] = counted = _Counted(note)
-        counted.count = untold  # of the window before; told with those of this one
-        return False
+        kinds = self._kinds_of((note.caller.actor, note.caller.uid), note.time_us)
+        kind = (note.method, target_of(note.request))
+        if kind not in kinds and len(kinds) >= KINDS_PER_CALLER_MAX:
+            _forget(kinds, note.time_us)
+            if len(kinds) >= KINDS_PER_CALLER_MAX:
+                kind = _OTHER_KINDS
+        known = kinds.get(kind)
+        if known is None or known.is_over(note.time_us):
+            kinds[kind] = counted = _Counted(note.time_us)
+            if known is not None:  # of the window before; told with those of this one
+                counted.count, counted.entry = known.count, known.entry
+            return False
+        known.last_us, known.count = note.time_us, known.count + 1
+        if known.entry is None:
+            known.entry = entry_of(note)
+        return True
 
     def overdue(self, now_us: int) -> list[tuple[int, Entry]]:
         """What was repeated in windows that are over, as records; they are told by that."""
-        return self._told(lambda one: now_us - one.since_us >= WINDOW_US)
+        return self._told(lambda one: one.is_over(now_us))
 
     def close(self) -> list[tuple[int, Entry]]:
         """Everything that was repeated and not told."""
         return self._told(lambda _: True)
 
+    def _kinds_of(self, caller: _Caller, now_us: int) -> dict[_Kind, _Counted]:
+        known = self._known.get(caller)
+        if known is None and len(self._known) >= CALLERS_MAX:
+            for kinds in self._known.values():
+                _forget(kinds, now_us)
+            self._known = {one: kinds for one, kinds in self._known.items() if kinds}
+            if len(self._known) >= CALLERS_MAX:
+                caller = _OTHER_CALLERS
+        return self._known.setdefault(caller, {}) if known is None else known
+
     def _told(self, is_due: Callable[[_Counted], bool]) -> list[tuple[int, Entry]]:
         told = []
-        for kind, one in list(self._known.items()):
-            if is_due(one):
-                del self._known[kind]
-                if one.count:
-                    told.append((one.last.time_us, entry_of(one.last, one.count - 1)))
+        for kinds in self._known.values():
+            for kind, one in list(kinds.items()):
+                if is_due(one):
+                    del kinds[kind]
+                    if one.entry is not None:
+                        told.append((one.last_us, replace(one.entry, repeats=one.count - 1)))
         return told
 
-    def _forget(self, now_us: int) -> None:
-        for kind, one in list(self._known.items()):
-            if not one.count and now_us - one.since_us >= WINDOW_US:
-                del self._known[kind]
+
+def _forget(kinds: dict[_Kind, _Counted], now_us: int) -> None:
+    for kind, one in list(kinds.items()):
+        if not one.count and one.is_over(now_us):
+            del kinds[kind]

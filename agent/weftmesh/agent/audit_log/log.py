@@ -9,6 +9,7 @@ written as soon as it takes them; what comes beyond is counted, and the count is
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from itertools import islice
 from typing import Final
@@ -28,6 +29,8 @@ from weftmesh.runtime.clock import wall_us
 LINGER_S: Final = 0.2
 RETRY_S: Final = 1.0
 """After the disk refused."""
+RETENTION_RETRY_S: Final = 60.0
+"""And after it refused to let go of a file."""
 BATCH_NOTES_MAX: Final = 1_024
 WAITING_MAX: Final = 65_536
 
@@ -48,6 +51,7 @@ class AuditLog:
     Attributes:
         lost: notes that could not be kept since the start.
         written: set after each batch; whoever waits for more clears it.
+        readers: while there are any that need every file, none is let go.
     """
 
     def __init__(
@@ -61,7 +65,9 @@ class AuditLog:
         self.chain = chain
         self.lost = 0
         self.written: set[asyncio.Event] = set()
+        self.readers = 0
         self._retention = retention
+        self._retain_at_s = 0.0
         self._strict = strict
         self._waiting_max = waiting_max
         self._waiting: list[Waiting] = []
@@ -104,9 +110,8 @@ class AuditLog:
 
     async def flush(self) -> None:
         """Return when everything noted so far is on disk, or cannot be written."""
-        while self._waiting and not self._failure:
-            async with self._writing:
-                await self._try_to_write()
+        while self._waiting and not self._failure and not self._closed:
+            await asyncio.shield(self._write())
 
     async def snapshot(self) -> Snapshot:
         """The log as it is now."""
@@ -133,6 +138,8 @@ class AuditLog:
             self.lost += 1
             self._lost_untold += 1
             return
+        if isinstance(note, Note) and len(self._waiting) >= BATCH_NOTES_MAX:
+            note = (note.time_us, entry_of(note))  # requests may be large, and it may take long until they are let go
         self._waiting.append(note)
         self._wake()
 
@@ -146,8 +153,7 @@ class AuditLog:
             await asyncio.sleep(LINGER_S)
             while self._waiting or self._denials.are_counted or self._lost_untold:
                 self._waiting += self._denials.overdue(wall_us())
-                async with self._writing:
-                    failure = await self._try_to_write()
+                failure = await asyncio.shield(self._write())
                 for event in self.written:
                     event.set()
                 if failure:
@@ -157,12 +163,20 @@ class AuditLog:
         finally:
             self._committing = None
 
+    async def _write(self) -> str:
+        """Why it could not be written; empty if it was.
+
+        Not to be cancelled: the thread goes on, and another one must not write before what it has written is known.
+        """
+        async with self._writing:
+            # Once the log is closed, what waits is for `close` alone.
+            return self._failure if self._closed else await self._try_to_write()
+
     async def _try_to_write(self) -> str:
-        """Why it could not be written; empty if it was."""
         try:
             await self._write_some()
-        except OSError as error:
-            failure = error.strerror or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - whatever it is: the notes wait, and whoever asks has to hear of it
+            failure = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
             if failure != self._failure:
                 log.error("the audit log cannot be written; notes wait", why=failure, notes=len(self._waiting))  # noqa: TRY400
             self._failure = failure
@@ -190,4 +204,14 @@ class AuditLog:
         if lost:
             contents.append((wall_us(), Lost(lost, "too many notes waited for the disk")))
         self.chain.append(contents)
-        self._retention.apply(self.chain, wall_us())
+        self._retain()
+
+    def _retain(self) -> None:
+        """Let go of what is too much, unless it was tried in vain just now: each time is a record."""
+        if self.readers or time.monotonic() < self._retain_at_s:
+            return
+        try:
+            self._retention.apply(self.chain, wall_us())
+        except OSError as error:
+            self._retain_at_s = time.monotonic() + RETENTION_RETRY_S
+            log.error("old files of the audit log cannot be let go; they stay", why=str(error))  # noqa: TRY400

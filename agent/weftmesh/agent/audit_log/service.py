@@ -82,7 +82,7 @@ class AuditLogServicer(audit_log_pb2_grpc.AuditLogServiceServicer):  # type: ign
         anchor = _anchor(request.anchor) if request.HasField("anchor") else None
         started_s = time.monotonic()
         await self._log.flush()
-        with self._reading():
+        with self._reading(), self._keeping():
             verification = Verification(self._log.chain.form, await self._log.snapshot(), anchor)
             async for _ in slices(verification.run()):
                 pass
@@ -99,6 +99,15 @@ class AuditLogServicer(audit_log_pb2_grpc.AuditLogServiceServicer):  # type: ign
             yield
         finally:
             self._readers -= 1
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """No file is let go before it was read; only for as long as this node reads by itself."""
+        self._log.readers += 1
+        try:
+            yield
+        finally:
+            self._log.readers -= 1
 
 
 def _anchor(head: audit_log_pb2.AuditLogHead) -> Head:

@@ -41,7 +41,15 @@ class Home:
         return self.machine.board
 
     def find_task(self, ref: TaskRef) -> Task | None:
-        """The task here that a resource name means, deleted or not."""
+        """The task here that a resource name means, deleted or not; none if the name says another project.
+
+        A caller is judged by that project before this node may have heard of the task.
+        """
+        task = self.task_anywhere(ref)
+        return task if task is not None and task.project_id == ref.project_id else None
+
+    def task_anywhere(self, ref: TaskRef) -> Task | None:
+        """The same, in whatever project it is."""
         return self.board.find_task(ref.task_id or f"{ref.project_id}-{ref.number}")
 
     def project_of(self, task_id: str) -> str:

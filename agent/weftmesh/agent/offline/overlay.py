@@ -32,11 +32,14 @@ class Overlay:
         return draft
 
     def id_of(self, ref: TaskRef) -> str:
-        """The id of a task of the board or of the queue; empty if neither has it. What is only queued has no key."""
+        """The id of a task of the board or of the queue; empty if neither has it in the project that its name says.
+
+        What is only queued has no key.
+        """
         known = self._home.find_task(ref)
         if known is not None:
             return known.id
-        return ref.task_id if self._queue.project_of(ref.task_id) else ""
+        return ref.task_id if self._queue.project_of(ref.task_id) == ref.project_id else ""
 
     def project_of(self, task_id: str) -> str:
         """The project of a task of the board or of the queue; empty if neither has it."""

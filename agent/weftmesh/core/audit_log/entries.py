@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from itertools import accumulate
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ FORMAT: Final = 1
 TEXT_CHARACTERS_MAX: Final = 300
 """Of one text in a record; what is longer ends in an ellipsis."""
 FIELDS_MAX: Final = 100
+FIELD_CHARACTERS_MAX: Final = 1_000
+"""Of the names of all fields together: a caller may make up as many as a request holds."""
 
 
 class Outcome(StrEnum):
@@ -140,10 +143,19 @@ def _entry_text(entry: Entry) -> str:
     if entry.basis:
         text += f',"basis":{_text_of(entry.basis)}'
     if entry.fields:
-        text += f',"fields":[{",".join(map(_text_of, entry.fields[:FIELDS_MAX]))}]'
+        text += f',"fields":[{",".join(map(_text_of, _bounded(entry.fields)))}]'
     if entry.repeats:
         text += f',"repeats":{entry.repeats}'
     return text
+
+
+def _bounded(fields: Sequence[str]) -> Sequence[str]:
+    """As many of the first as there is room for."""
+    fields = fields[:FIELDS_MAX]
+    if sum(map(len, fields)) <= FIELD_CHARACTERS_MAX:
+        return fields
+    ends = accumulate(min(len(one), TEXT_CHARACTERS_MAX) for one in fields)
+    return [one for one, end in zip(fields, ends, strict=True) if end <= FIELD_CHARACTERS_MAX]
 
 
 def _text_of(text: str) -> str:

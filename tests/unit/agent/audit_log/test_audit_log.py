@@ -6,8 +6,10 @@ import asyncio
 import errno
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ import pytest
 from weftmesh.access.v1 import access_pb2, command_pb2
 from weftmesh.agent.access.authorizing import Decision
 from weftmesh.agent.access.journal import Note
-from weftmesh.agent.audit_log.log import WAITING_MAX, AuditLog
+from weftmesh.agent.audit_log.log import BATCH_NOTES_MAX, WAITING_MAX, AuditLog
 from weftmesh.agent.audit_log.reading import AuditQuery, read_all, read_newest
 from weftmesh.agent.audit_log.retention import US_PER_DAY, Retention
 from weftmesh.agent.audit_log.room import AUDIT
@@ -47,6 +49,27 @@ class RefusingDisk(SystemDisk):
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         super().write(fd, data, offset)
+
+
+class SlowDisk(SystemDisk):
+    """Takes its time."""
+
+    def __init__(self) -> None:
+        super().__init__(fsync=False)
+
+    def write(self, fd: int, data: bytes, offset: int) -> None:
+        time.sleep(0.2)
+        super().write(fd, data, offset)
+
+
+class KeepingDisk(SystemDisk):
+    """Lets go of nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(fsync=False)
+
+    def unlink(self, path: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
 
 
 def update(number: int, *, error: WeftmeshError | None = None, decision: Decision | None = OPEN) -> Note:
@@ -226,3 +249,81 @@ async def test_questions_take_what_fits_and_the_newest_come_last(tmp_path: Path)
     assert [piece.head.sequence for piece in beyond] == [26, 27, 28, 29, 30]
     assert not [one for one in read_all(parts, AuditQuery(denied_only=True)) if one is not None]
     assert not [one for one in read_all(parts, AuditQuery(actor="eve@n1")) if one is not None]
+
+
+async def test_a_reader_that_leaves_while_it_is_written_breaks_nothing(tmp_path: Path) -> None:
+    async with log_in(tmp_path, disk=SlowDisk()) as log:
+        for number in range(3):
+            log.note(update(number))
+        reader = asyncio.create_task(log.flush())
+        await asyncio.sleep(0.05)
+        reader.cancel()
+        await asyncio.wait([reader])
+        for number in range(3, 6):
+            log.note(update(number))
+        await asyncio.sleep(0.3)
+    async with log_in(tmp_path) as log:
+        entries = await contents(log)
+        assert (await verified(log)).passed
+    assert [one.request_id for one in entries if isinstance(one, Entry)] == [f"r{number}" for number in range(6)]
+
+
+async def test_files_that_cannot_be_let_go_stay_and_nothing_is_written_twice(tmp_path: Path) -> None:
+    retention = Retention(days=400, size_bytes=SMALL_FILE_BYTES)
+    async with log_in(tmp_path, disk=KeepingDisk(), retention=retention, file_bytes_max=SMALL_FILE_BYTES) as log:
+        for number in range(20):
+            log.note(update(number))
+            await log.flush()
+        found = await contents(log)
+        assert log.failure == ""
+        assert (await verified(log)).passed
+    assert [one.request_id for one in found if isinstance(one, Entry)] == [f"r{number}" for number in range(20)]
+    assert sum(isinstance(one, Pruned) for one in found) == 1
+
+
+async def test_no_file_goes_while_the_whole_log_is_read(tmp_path: Path) -> None:
+    retention = Retention(days=400, size_bytes=SMALL_FILE_BYTES)
+    async with log_in(tmp_path, retention=retention, file_bytes_max=SMALL_FILE_BYTES) as log:
+        log.readers = 1
+        for number in range(20):
+            log.note(update(number))
+            await log.flush()
+        before = len(AUDIT.paths(tmp_path))
+        log.readers = 0
+        log.note(update(20))
+        await log.flush()
+        assert len(AUDIT.paths(tmp_path)) < before
+
+
+async def test_whoever_is_refused_everything_pushes_nothing_out(tmp_path: Path) -> None:
+    async with log_in(tmp_path) as log:
+        for number in range(5_000):
+            log.note(update(number, error=ForbiddenError("no"), decision=None))
+        bob = replace(ANN, actor="bob@n1")
+        log.note(update(1, error=ForbiddenError("no"), decision=None)._replace(caller=bob))
+    async with log_in(tmp_path) as log:
+        entries = [one for one in await contents(log) if isinstance(one, Entry)]
+    assert len(entries) < 50
+    assert sum(1 + one.repeats for one in entries) == 5_001
+    assert any(one.actor == "bob@n1" for one in entries)
+
+
+async def test_a_clock_that_is_set_back_hides_no_refusal(tmp_path: Path) -> None:
+    denied = update(1, error=ForbiddenError("no"), decision=None)
+    async with log_in(tmp_path) as log:
+        log.note(denied)
+        log.note(denied._replace(time_us=denied.time_us - US_PER_DAY))
+        assert len(await contents(log)) == 2
+
+
+async def test_what_waits_for_a_disk_keeps_no_requests(tmp_path: Path) -> None:
+    disk = RefusingDisk()
+    disk.full = True
+    large = update(0)
+    large.request.task.description = SECRET * 100
+    async with log_in(tmp_path, disk=disk) as log:
+        for _ in range(3 * BATCH_NOTES_MAX):
+            log.note(large)
+        assert sum(isinstance(one, Note) for one in log._waiting) <= BATCH_NOTES_MAX
+        disk.full = False
+        assert len(await contents(log)) == 3 * BATCH_NOTES_MAX

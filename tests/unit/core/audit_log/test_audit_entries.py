@@ -8,10 +8,20 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weftmesh.core.audit_log.entries import TEXT_CHARACTERS_MAX, AuditRecord, Entry, Lost, Outcome, pack, unpack
+from weftmesh.core.audit_log.entries import (
+    FIELD_CHARACTERS_MAX,
+    TEXT_CHARACTERS_MAX,
+    AuditRecord,
+    Entry,
+    Lost,
+    Outcome,
+    pack,
+    unpack,
+)
 from weftmesh.core.hash_chain import Break, Head, Pruned, Record
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=TEXT_CHARACTERS_MAX)
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=FIELD_CHARACTERS_MAX // 5)
 hashes = st.binary(min_size=32, max_size=32)
 numbers = st.integers(0, 2**62)
 contents = st.one_of(
@@ -22,7 +32,7 @@ contents = st.one_of(
         texts,
         project=texts,
         target=texts,
-        fields=st.lists(texts, max_size=5).map(tuple),
+        fields=st.lists(names, max_size=5).map(tuple),
         request_id=texts,
         outcome=st.sampled_from(Outcome),
         reason=texts,
@@ -65,3 +75,11 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert isinstance(content, Entry)
     assert len(content.actor) == TEXT_CHARACTERS_MAX
     assert content.actor.endswith("…")
+
+
+def test_made_up_names_of_fields_make_no_long_record() -> None:
+    fields = tuple(f"{number:0300d}" for number in range(1_000))
+    row: AuditRecord = Record(1, 0, 0, bytes(32), Entry("a", "uid=0 pid=1", "X/Y", fields=fields))
+    content = unpack(pack(row)).content
+    assert isinstance(content, Entry)
+    assert content.fields == fields[:3]
