@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -103,6 +106,20 @@ def test_files_that_do_not_belong_together_are_refused_by_name(
     spoil(files)
     with pytest.raises(InvalidInputError, match=told):
         files.load_for("n1", "lab", CLOCK.now)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damage_anywhere_is_refused_or_does_no_harm(seed: int, tmp_path: Path) -> None:
+    """Parts of a certificate are parsed only when they are looked at, and the library has an error for each."""
+    files, dice = put(tmp_path), Random(seed)
+    path = (files.certificate, files.key, files.authorities)[seed % 3]
+    lines = path.read_bytes().split(b"\n")
+    body = next(at for at, line in enumerate(lines) if line.startswith(b"-----END"))
+    der = bytearray(b64decode(b"".join(lines[1:body])))
+    der[dice.randrange(len(der))] ^= 1 << dice.randrange(8)
+    path.write_bytes(b"\n".join([lines[0], b64encode(bytes(der)), *lines[body:]]))
+    with suppress(WeftmeshError):
+        assert files.load_for("n1", "lab", CLOCK.now).node == "n1"
 
 
 def test_an_authority_that_has_expired_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from weftmesh.core.trust.commands import Readmit, Revoke
 from weftmesh.core.trust.rows import NodeCertificate
 from weftmesh.mesh.v1 import trust_pb2
 from weftmesh.runtime.identity.authority import CERTIFICATE_LIFETIME, CLOCK_SKEW
-from weftmesh.runtime.identity.certificates import key_sha256, node_of, utc_now
+from weftmesh.runtime.identity.certificates import UNREADABLE, key_sha256, node_of, utc_now
 from weftmesh.runtime.identity.credentials import NodeIdentity
 
 log = structlog.get_logger("weftmesh.trust")
@@ -99,12 +99,15 @@ class Revoking:
         """
         try:
             certificate = x509.load_der_x509_certificate(request.certificate_der)
-        except ValueError as error:
-            raise InvalidInputError("that is no certificate", reason="CERTIFICATE_INVALID") from error
+            key = key_sha256(certificate.public_key())
+        except UNREADABLE as error:
+            raise InvalidInputError(
+                f"that is no certificate ({error}); send the new one of the node, as it was issued",
+                reason="CERTIFICATE_INVALID",
+            ) from error
         node, cluster = node_of(certificate)
         if cluster != self._identity.cluster:
             raise InvalidInputError(f"that is a certificate of mesh {cluster!r}, this is {self._identity.cluster!r}")
-        key = key_sha256(certificate.public_key())
         make = partial(Readmit, node=node, key_sha256=key)
         outcome = await self._log.write(make, call.caller.actor, call.remaining_s, validate_only=request.validate_only)
         changed = outcome.kind is OutcomeKind.APPLIED

@@ -17,6 +17,7 @@ from weftmesh.runtime.config import TlsConfig
 from weftmesh.runtime.config_schema import CREDENTIALS_PREFIX
 from weftmesh.runtime.files import read_private
 from weftmesh.runtime.identity.certificates import (
+    UNREADABLE,
     load_certificates,
     load_key,
     node_dns_name,
@@ -84,6 +85,15 @@ class CertificateFiles:
         Raises:
             InvalidInputError: CERTIFICATE_INVALID; the message names the file, what is wrong, and what is needed.
         """
+        try:
+            return self._load(now)
+        except UNREADABLE as error:
+            raise _invalid(
+                f"{self.certificate}, {self.key} or {self.authorities} holds what this program cannot read ({error}); "
+                "have it issued anew"
+            ) from error
+
+    def _load(self, now: datetime) -> IdentityMaterial:
         certificate_pem, authority_pem = self._read(self.certificate), self._read(self.authorities)
         key_pem = self._read(self.key, private=not self.key_is_credential)
         try:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -25,6 +25,15 @@ CURVE: Final = ec.SECP256R1
 SIGNING_REQUEST_BYTES_MAX: Final = 8192
 # Three labels name a node, two the enrolment port: no node's certificate can pass for it.
 ENROLLMENT_DNS_NAME: Final = "enrollment.weftmesh"
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for keys and certificates that are damaged or unusual, some of it when a part is read."""
 
 _NODE_URI: Final = re.compile(f"spiffe://(?P<cluster>{NAME_PATTERN.pattern})/node/(?P<node>{NAME_PATTERN.pattern})")
 
@@ -112,7 +121,7 @@ def load_certificate(pem: bytes, *, what: str) -> x509.Certificate:
     """Read one certificate; DataCorruptionError naming `what` when it is none."""
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise DataCorruptionError(f"{what} holds no certificate; restore it from a backup or join again") from error
 
 
@@ -120,7 +129,7 @@ def load_certificates(pem: bytes, *, what: str) -> list[x509.Certificate]:
     """Read one certificate or more, in their order; DataCorruptionError naming `what` when there is none."""
     try:
         return x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
+    except UNREADABLE as error:
         raise DataCorruptionError(f"{what} holds no certificate; restore it from a backup or join again") from error
 
 
@@ -139,7 +148,7 @@ def load_key(pem: bytes, *, what: str) -> PrivateKey:
     """Read a P-256 key; DataCorruptionError naming `what` when it is none."""
     try:
         key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except UNREADABLE as error:
         raise DataCorruptionError(f"{what} holds no private key; restore it from a backup or join again") from error
     if not isinstance(key, PrivateKey) or not isinstance(key.curve, CURVE):
         raise DataCorruptionError(f"{what} holds a key of another kind; it must be ECDSA on P-256")
@@ -154,7 +163,7 @@ def node_of(certificate: x509.Certificate) -> tuple[str, str]:
     """
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, *UNREADABLE):
         names = x509.SubjectAlternativeName([])
     found = [pair for uri in names.get_values_for_type(x509.UniformResourceIdentifier) if (pair := split_node_uri(uri))]
     if len(found) != 1:

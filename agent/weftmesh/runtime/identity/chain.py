@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from weftmesh.core.errors import InvalidInputError
+from weftmesh.runtime.identity.certificates import UNREADABLE
 
 CHAIN_LENGTH_MAX: Final = 4
 """Certificates between a node's own and the authority, both included; each costs a signature to check."""
@@ -44,7 +45,7 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
     """Whether `issuer` names itself as the issuer of `certificate` and has signed it."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 
@@ -52,5 +53,5 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 def _is_authority(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return False
