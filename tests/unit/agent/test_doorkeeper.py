@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from weftmesh.agent.serving.doorkeeper import PROOF_S, STRIKES, UNPROVEN_BYTES_MAX, Connections, Doorkeeper
+from weftmesh.agent.serving.doorkeeper import (
+    CONNECTIONS_A_TURN,
+    PROOF_S,
+    STRIKES,
+    UNPROVEN_BYTES_MAX,
+    Connections,
+    Doorkeeper,
+)
 from weftmesh.agent.serving.refusals import Refusals
 from weftmesh.runtime.config import load_config
 
@@ -61,6 +72,10 @@ def _is_open(client: socket.socket) -> bool:
         return False
 
 
+def _open_files() -> set[str]:
+    return {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
+
+
 @pytest.fixture
 def port() -> Iterator[Port]:
     port = Port()
@@ -108,6 +123,43 @@ async def test_whoever_makes_no_call_with_a_certificate_is_cut_after_a_while(por
     await port.doorkeeper.sweep()
     assert port.open() == [1]
     assert port.refusals.by_reason["CONNECTION_UNPROVEN"] == 1
+
+
+async def test_whoever_comes_and_proves_himself_during_a_sweep_has_done_so(port: Port) -> None:
+    for _ in range(CONNECTIONS_A_TURN + 1):
+        port.connect()
+    sweep = asyncio.create_task(port.doorkeeper.sweep())
+    await asyncio.sleep(0)  # it has listed the descriptors, and lets others have their turn
+    late = port.connect()
+    port.connections.proven(port.peer(late))
+    assert await sweep == 0
+    await port.doorkeeper.sweep()
+    port.now_s = PROOF_S + 1
+    await port.doorkeeper.sweep()
+    assert port.open() == [late]
+
+
+async def test_files_that_come_and_go_meanwhile_are_neither_cut_nor_kept_open(port: Port, tmp_path: Path) -> None:
+    """Numbers of descriptors are used again at once, by other threads."""
+    port.doorkeeper.follow(replace(LIMITS, connections=1))
+    path, stopped = tmp_path / "file", threading.Event()
+
+    def use_numbers() -> None:
+        while not stopped.is_set():
+            with path.open("wb") as file, socket.socket():
+                file.write(b"x")
+
+    using = threading.Thread(target=use_numbers)
+    using.start()
+    try:
+        for _ in range(200):
+            port.connect()
+            await port.doorkeeper.sweep()
+    finally:
+        stopped.set()
+        using.join()
+    assert len(port.open()) == 1
+    assert str(path) not in _open_files()
 
 
 async def test_whoever_sends_much_before_that_is_cut_at_once(port: Port) -> None:

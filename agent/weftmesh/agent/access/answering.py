@@ -37,10 +37,16 @@ def effects_of(access: Access, command: Command) -> list[str]:
             return [
                 "the mesh has its first role: from now on callers without a role see and change nothing, on every node"
             ]
-        return [
+        effects = [
             f"project {project} has its first role: from now on only callers with a role on it, or on the mesh, see or "
             "change it, on every node"
         ]
+        if next(access.bindings(), None) is None:
+            effects.append(
+                "it is the first role at all: from now on backups, join tokens, the return of a revoked node and "
+                "agreements take a role on the mesh, or root"
+            )
+        return effects
     last = set(access.roles_on(project)) == {command.subject}
     if last and project != MESH and not access.roles_on(MESH):
         return [f"project {project} has no role left: from now on it is open to whoever may open the socket"]

@@ -105,7 +105,7 @@ class Authorizer:
         if now_s >= self._forget_at_s or len(self._known) >= DECISIONS_MAX:
             self._known.clear()
             self._forget_at_s = now_s + GROUPS_FRESH_S
-        key = (caller.uid, caller.gid, caller.node, rule.need, rule.strict, rule.accounts, project)
+        key = (caller.uid, caller.gid, caller.node, rule.need, rule.strict, rule.over_all, rule.accounts, project)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._decided(caller, rule, project)
@@ -126,7 +126,7 @@ class Authorizer:
 
     def _decided(self, caller: Caller, rule: Rule, project: str) -> Decision:
         access = self.replica.access
-        governed = is_governed(access, project)
+        governed = is_governed(access, project) or (rule.over_all and self.replica.any_bindings)
         if rule.need is Permission.SERVE:
             return self._serving(caller, governed=governed)
         if not governed and not rule.strict:

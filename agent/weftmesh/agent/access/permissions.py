@@ -27,6 +27,7 @@ class Rule(NamedTuple):
         accounts: service accounts that may, whatever their role.
         strict: whether a place that no binding concerns is closed all the same.
         each_write: the request carries writes to the board, and each is judged by `WRITE_RULES`.
+        over_all: it gets at every project: a role on any of them closes it, also while the mesh has none.
     """
 
     need: Permission
@@ -35,14 +36,15 @@ class Rule(NamedTuple):
     accounts: frozenset[str] = frozenset()
     strict: bool = False
     each_write: bool = False
+    over_all: bool = False
 
 
 _CALL: Final = Rule(Permission.CALL)
 _PEER: Final = Rule(Permission.PEER)
 _SERVE: Final = Rule(Permission.SERVE)
 _VIEW_MESH: Final = Rule(Permission.VIEW)
-_EDIT_MESH: Final = Rule(Permission.EDIT, changes=True)
 _ADMINISTER_MESH: Final = Rule(Permission.ADMINISTER, changes=True)
+_OPEN_THE_MESH: Final = Rule(Permission.ADMINISTER, changes=True, over_all=True)
 
 _BOARD: Final[Mapping[str, Rule]] = {
     "CreateProject": Rule(Permission.EDIT, places.project_id, changes=True),
@@ -86,7 +88,8 @@ _SERVICES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "weftmesh.mesh.v1.MeshService": {
         "GetStatus": _CALL,
         "ListMembers": _CALL,
-        "CreateJoinToken": _ADMINISTER_MESH,
+        # Whoever is root of a node has all that members have.
+        "CreateJoinToken": _OPEN_THE_MESH,
         "ListJoinTokens": Rule(Permission.ADMINISTER),
         "RevokeJoinToken": _ADMINISTER_MESH,
         "AddMember": Rule(Permission.PEER, changes=True),
@@ -99,7 +102,7 @@ _SERVICES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "GetCertificates": _CALL,
         "RenewCertificate": _ADMINISTER_MESH,
         "RevokeCertificates": _ADMINISTER_MESH,
-        "ReadmitCertificate": _ADMINISTER_MESH,
+        "ReadmitCertificate": _OPEN_THE_MESH,
         "RotateAuthority": _ADMINISTER_MESH,
     },
     "weftmesh.mesh.v1.UpgradeService": {"GetUpgradeState": _CALL},
@@ -108,7 +111,7 @@ _SERVICES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "weftmesh.mesh.v1.RenewalService": {"Renew": Rule(Permission.PEER, changes=True)},
     "weftmesh.mesh.v1.RaftService": {"Exchange": _PEER, "InstallSnapshot": _PEER},
     "weftmesh.mesh.v1.BackupService": {
-        "TakeBackup": Rule(Permission.ADMINISTER, changes=True, accounts=frozenset({BACKUP_ACCOUNT})),
+        "TakeBackup": Rule(Permission.ADMINISTER, changes=True, accounts=frozenset({BACKUP_ACCOUNT}), over_all=True),
     },
     "weftmesh.mesh.v1.RecoveryService": {"RecoverQuorum": _ADMINISTER_MESH},
     "weftmesh.mesh.v1.AuditService": {
@@ -120,7 +123,8 @@ _SERVICES: Final[Mapping[str, Mapping[str, Rule]]] = {
         "GetAgreements": _VIEW_MESH,
         "WatchAgreements": _VIEW_MESH,
         "GetHistory": _VIEW_MESH,
-        "ChangeAgreements": _EDIT_MESH,
+        # A breach opens tasks in any project, by the hand of the coordinator.
+        "ChangeAgreements": Rule(Permission.EDIT, changes=True, over_all=True),
         "RecordWindow": _SERVE,
         "ConfirmWindow": _SERVE,
     },

@@ -18,7 +18,7 @@ from weftmesh.core.access.deciding import granters, is_governed, permits, role_o
 from weftmesh.core.access.model import MESH, place_text
 from weftmesh.core.access.outcomes import AccessOutcome
 from weftmesh.core.access.roles import ROLE_NEEDED, Permission, permission_named
-from weftmesh.core.access.subjects import SubjectKind, parse_subject
+from weftmesh.core.access.subjects import SubjectKind, account_subjects, parse_subject
 from weftmesh.core.clock import HybridClock
 from weftmesh.core.errors import ForbiddenError, InvalidInputError
 from weftmesh.core.features.levels import Feature
@@ -114,7 +114,9 @@ class AccessServicer(access_pb2_grpc.AccessServiceServicer):  # type: ignore[mis
                 f"{caller.actor} may ask about itself, and admins of {place_text(project)} about everybody there",
                 reason="ROLE_NEEDED",
             )
-        names: tuple[str, ...] = (str(subject), str(subject).removesuffix(f"@{subject.node}"))
+        names: tuple[str, ...] = (str(subject),)
+        if subject.node:
+            names = account_subjects(subject.kind, subject.name, subject.node)
         if subject.kind is SubjectKind.USER and subject.node in ("", self._node):
             names = self._authorizer.identities.subjects_of_user(subject.name)
         access = self._authorizer.replica.access

@@ -56,7 +56,6 @@ class Connection:
         host: the peer's address.
         since_s: when it was first seen.
         received_bytes: so far.
-        proven: whether a call with a certificate of this mesh came over it.
     """
 
     end: socket.socket
@@ -64,7 +63,6 @@ class Connection:
     host: str
     since_s: float
     received_bytes: int
-    proven: bool
 
 
 class Connections:
@@ -138,6 +136,7 @@ class Doorkeeper:
     async def sweep(self) -> int:
         """Cut what has to go; returns how many connections that were."""
         found: list[Connection] = []
+        proven_before = set(self._connections.proven_peers)
         try:
             seen_s: dict[int, float] = {}
             for number, one in enumerate(self._accepted(seen_s), 1):
@@ -145,7 +144,8 @@ class Doorkeeper:
                 if number % CONNECTIONS_A_TURN == 0:
                     await asyncio.sleep(0)
             self._seen_s = seen_s
-            self._connections.proven_peers &= {one.peer for one in found}
+            # Others were accepted and proved themselves while this looked.
+            self._connections.proven_peers -= proven_before - {one.peer for one in found}
             condemned = self._condemned(found)
             for one, reason in condemned:
                 self._refusals.count(reason, one.peer)
@@ -179,7 +179,7 @@ class Doorkeeper:
             seen_s[inode] = self._seen_s.get(inode, now_s)
             host, peer = _named(host, port)
             (received,) = _RECEIVED.unpack_from(info, _RECEIVED_AT_BYTES)
-            yield Connection(end, peer, host, seen_s[inode], received, peer in self._connections.proven_peers)
+            yield Connection(end, peer, host, seen_s[inode], received)
 
     def _condemned(self, found: list[Connection]) -> list[tuple[Connection, str]]:
         """Whom to cut, and why. Those that proved themselves the longest ago stay, then the newest of the others."""
@@ -188,11 +188,16 @@ class Doorkeeper:
         out: list[tuple[Connection, str]] = []
         by_host: Counter[str] = Counter()
         kept = 0
-        for one in sorted(found, key=lambda one: (not one.proven, one.since_s if one.proven else -one.since_s)):
+        proven = self._connections.proven_peers
+
+        def rank(one: Connection) -> tuple[bool, float]:
+            return (False, one.since_s) if one.peer in proven else (True, -one.since_s)
+
+        for one in sorted(found, key=rank):
             is_late = now_s - one.since_s > PROOF_S or one.received_bytes > UNPROVEN_BYTES_MAX
             if one.peer in misused:
                 out.append((one, "CONNECTION_MISUSED"))
-            elif not one.proven and is_late:
+            elif one.peer not in proven and is_late:
                 out.append((one, "CONNECTION_UNPROVEN"))
             elif by_host[one.host] >= self._most_per_host or kept >= self._most:
                 out.append((one, "TOO_MANY_CONNECTIONS"))
@@ -203,12 +208,21 @@ class Doorkeeper:
 
 
 def _duplicate(descriptor: int) -> socket.socket | None:
-    """A TCP socket of this process under another descriptor, which no other thread can close meanwhile."""
+    """A TCP socket of this process under another descriptor, which no other thread can close meanwhile.
+
+    What is behind `descriptor` may change at any time, and what is behind the other one never does: only that one is
+    asked what it is and acted upon.
+    """
     try:
         if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
             return None
-        end = socket.socket(fileno=os.dup(descriptor))
+        own = os.dup(descriptor)
     except OSError:
+        return None
+    try:
+        end = socket.socket(fileno=own)
+    except OSError:  # the number was given to a file meanwhile
+        os.close(own)
         return None
     if end.family in (socket.AF_INET, socket.AF_INET6) and end.type == socket.SOCK_STREAM:
         return end

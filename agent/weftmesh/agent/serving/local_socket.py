@@ -40,6 +40,8 @@ DRAIN_S: Final = 0.5
 LOG_INTERVAL_S: Final = 5.0
 USER_NAMES_MAX: Final = 1_024
 """Names remembered: asking the system at every call may take a round trip to a directory server."""
+NAMES_FRESH_S: Final = 60.0
+"""And for how long: roles go by names, and a uid may be given to another user."""
 
 _UCRED: Final = struct.Struct("3i")
 _SIGNATURE_BYTES: Final = 16
@@ -64,9 +66,13 @@ def caller_from_peer(peer: str, nonce: bytes) -> LocalCaller | None:
     return LocalCaller(uid=int(found[2]), gid=int(found[3]), pid=int(found[4]))
 
 
-@lru_cache(maxsize=USER_NAMES_MAX)
 def user_name(uid: int) -> str:
     """The login name of a uid; the number itself if this machine has no name for it."""
+    return _user_name(uid, int(time.monotonic() // NAMES_FRESH_S))
+
+
+@lru_cache(maxsize=USER_NAMES_MAX)
+def _user_name(uid: int, _period: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

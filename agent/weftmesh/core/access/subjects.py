@@ -68,6 +68,11 @@ def parse_subject(text: str) -> Subject:
     return Subject(SubjectKind(kind), name, node)
 
 
-def account_subjects(kind: SubjectKind, name: str, node: str) -> tuple[str, str]:
-    """The two lines that mean an account of a node: there alone, and everywhere."""
-    return str(Subject(kind, name, node)), str(Subject(kind, name))
+def account_subjects(kind: SubjectKind, name: str, node: str) -> tuple[str, ...]:
+    """The lines that mean an account of a node: there alone, and everywhere.
+
+    An account called ann@corp has only the first: the other one would be the line of ann on a node called corp.
+    """
+    here, everywhere = str(Subject(kind, name, node)), str(Subject(kind, name))
+    _, at, last = name.rpartition("@")
+    return (here,) if at and _NODE.fullmatch(last) else (here, everywhere)

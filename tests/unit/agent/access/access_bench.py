@@ -45,7 +45,7 @@ class AccessBench:
         )
         self._numbers = itertools.count(1)
         level = raft_pb2.MachineCommand(features=encode_features_command(RaiseLevel(self.header(), 2, ("n1",))))
-        self._apply(level)
+        self._apply(level, fence=2)
         self.replica = RolesReplica(self.homes.mesh, directory / "roles")
         self.places = Places(self.homes)
         self.authorizer = Authorizer(self.replica, Identities("n1"), self.places, group)
@@ -62,7 +62,7 @@ class AccessBench:
     def revoke(self, subject: str, project: str = WHOLE_MESH) -> None:
         self.change(RevokeRole(self.header(), subject, project))
 
-    def _apply(self, item: raft_pb2.MachineCommand) -> None:
+    def _apply(self, item: raft_pb2.MachineCommand, fence: int = 1) -> None:
         entry = raft_pb2.MachineCommands(commands=[item]).SerializeToString()
-        (outcome,) = self.machine.apply(next(self._numbers), entry, 0)
+        (outcome,) = self.machine.apply(next(self._numbers), entry, 0, level=fence)
         assert outcome.ok, outcome.message

@@ -66,6 +66,25 @@ def test_a_projects_first_role_closes_that_project_alone(bench: AccessBench) -> 
     assert allowed(bench, EVE, ADMINISTER, MESH)
 
 
+def test_a_projects_first_role_closes_what_gets_at_every_project(bench: AccessBench) -> None:
+    over_all = [
+        RULES[method]
+        for method in (
+            "/weftmesh.mesh.v1.BackupService/TakeBackup",
+            "/weftmesh.mesh.v1.MeshService/CreateJoinToken",
+            "/weftmesh.mesh.v1.TrustService/ReadmitCertificate",
+            "/weftmesh.ola.v1.OlaService/ChangeAgreements",
+        )
+    ]
+    assert all(allowed(bench, EVE, rule, MESH) for rule in over_all)
+    bench.grant("user:ann", Role.ADMIN, "PRIV")
+    for rule in over_all:
+        assert not allowed(bench, EVE, rule, MESH)
+        assert not allowed(bench, ANN, rule, MESH), "one project's admin has none of the others"
+        assert allowed(bench, ROOT, rule, MESH)
+    assert allowed(bench, BACKUP, over_all[0], MESH)
+
+
 def test_the_meshs_first_role_closes_everything(bench: AccessBench) -> None:
     bench.grant("user:ann@n1", Role.ADMIN)
     for project in (MESH, "OPEN", "PRIV", "NOT_YET"):

@@ -14,7 +14,7 @@ from weftmesh.core.access.machine import Access
 from weftmesh.core.access.model import MESH
 from weftmesh.core.access.outcomes import Reason
 from weftmesh.core.access.roles import Permission, Role
-from weftmesh.core.access.subjects import Subject, SubjectKind, parse_subject
+from weftmesh.core.access.subjects import Subject, SubjectKind, account_subjects, parse_subject
 from weftmesh.core.board.commands import Header
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.errors import InvalidInputError
@@ -158,6 +158,13 @@ def test_a_subject_is_what_its_line_says(text: str, subject: Subject) -> None:
 def test_a_line_that_names_nobody_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_subject(text)
+
+
+@pytest.mark.parametrize("name", ["ann", "ann@corp", "ann@example.org", "ann@", "a@b@c"])
+def test_no_account_has_the_line_of_an_account_of_another_node(name: str) -> None:
+    lines = account_subjects(SubjectKind.USER, name, "n1")
+    assert {parse_subject(line).node for line in lines} <= {"", "n1"}
+    assert all(parse_subject(line).name == name for line in lines)
 
 
 def test_random_logs_of_two_replicas_agree() -> None:
