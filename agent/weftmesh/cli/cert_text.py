@@ -71,25 +71,32 @@ def _revoked(one: trust_pb2.RevocationView) -> list[str]:
     return [one.node, which, time_text(one.time), one.actor, one.reason]
 
 
-def show_rotation(output: Output, view: trust_pb2.RotationView) -> None:
-    """What each step does, which are done, and what stands in the way of the next."""
-    done = _PHASES[view.phase]
-    rows = []
-    for number, (step, what) in enumerate(_STEPS.items()):
-        state = "done" if number < done else _obstacle(view, step) if number == done else "later"
-        rows.append([step, state, what])
-    output.table([Column("STEP"), Column("STATE"), Column("WHAT", flexible=True)], rows)
+def show_rotation(output: Output, view: trust_pb2.RotationView, *, over: bool = False) -> None:
+    """What each step does, which are done, and what stands in the way of the next; after the last, what is left."""
+    if not over:
+        _show_steps(output, view)
     for one in view.authorities:
         output.note(f"authority {one.sha256[:PIN_SHOWN]} {one.state}, in force until {time_text(one.not_after)}")
-    if view.phase != "issued" and view.live_tokens:
+    if view.phase != "issued" and view.live_tokens and not over:
         output.note(
             f"{view.live_tokens} join tokens live here: their lines name the present authority, and are refused after "
             "`issue`; make new ones then"
         )
 
 
+def _show_steps(output: Output, view: trust_pb2.RotationView) -> None:
+    done = _PHASES[view.phase]
+    rows = []
+    for number, (step, what) in enumerate(_STEPS.items()):
+        state = "done" if number < done else _obstacle(view, step) if number == done else "later"
+        rows.append([step, state, what])
+    output.table([Column("STEP"), Column("STATE"), Column("WHAT", flexible=True)], rows)
+
+
 def _obstacle(view: trust_pb2.RotationView, step: str) -> str:
+    if step != "finish" and not view.has_authority:
+        return "only on the node that has the authority"
     if step == "begin":
-        return "ready" if view.has_authority else "only on the node that has the authority"
+        return "ready"
     waiting = view.not_trusting if step == "issue" else view.not_certified
     return f"waits for {', '.join(waiting)}" if waiting else "ready"

@@ -200,6 +200,7 @@ async def connect(
 
     Raises:
         NodeUnreachableError: nobody answers there.
+        ForbiddenError: this user may not open the local socket.
         ConfigError: the default target or the identity cannot be read.
     """
     address = target if target is not None else default_target()
@@ -217,6 +218,7 @@ async def _connected(channel: grpc.aio.Channel, target: str, timeout_s: float, w
 
     Raises:
         NodeUnreachableError: it was refused, or the time is up.
+        ForbiddenError: this user may not open the local socket.
     """
     try:
         async with asyncio.timeout(timeout_s):

@@ -10,7 +10,7 @@ from typing import Final
 
 import grpc
 
-from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.errors import ForbiddenError, InvalidInputError
 from weftmesh.runtime.rpc import channel_options
 
 SOCKET_ENV: Final = "WEFTMESH_SOCKET"
@@ -46,14 +46,25 @@ def is_local(target: str) -> bool:
 
 
 def somebody_listens(target: str) -> bool:
-    """Whether a process listens on the local socket `target`; of a mesh port nothing is known, so no."""
+    """Whether a process listens on the local socket `target`; of a mesh port nothing is known, so no.
+
+    Raises:
+        ForbiddenError: this user may not open the socket.
+    """
     if not is_local(target):
         return False
+    path = target.removeprefix(_UNIX)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         try:
-            probe.connect(target.removeprefix(_UNIX))
+            probe.connect(path)
         except BlockingIOError:
             return True  # it has many callers waiting
+        except PermissionError as error:
+            raise ForbiddenError(
+                f"you may not open {path}: it is for the owner of the node and for its group ([mesh] group, which is "
+                "weftmesh by default). As root: usermod --append --groups weftmesh USER; then log in anew",
+                reason="SOCKET_FORBIDDEN",
+            ) from error
         except OSError:
             return False
     return True

@@ -42,4 +42,4 @@ async def _rotate(session: Session, step: str | None, force_nodes: tuple[str, ..
         return
     if step:
         session.output.note(f"{step}: {'would be done' if dry_run else 'done'}")
-    show_rotation(session.output, view)
+    show_rotation(session.output, view, over=step in ("finish", "abandon") and not dry_run)

@@ -57,6 +57,23 @@ def _settled(session: Session, options: dict[str, Any], dry_run: bool, *, again:
     return config, absent and not dry_run
 
 
+def _refuse_while_running(config: Config) -> None:
+    """A daemon that runs would go on with the key that is about to be replaced.
+
+    Raises:
+        PreconditionError: it runs.
+    """
+    from weftmesh.client.target import SOCKET_NAME, somebody_listens
+    from weftmesh.core.errors import PreconditionError
+
+    path = config.node.run_dir / SOCKET_NAME
+    if somebody_listens(str(path)):
+        raise PreconditionError(
+            f"the node runs, it listens on {path}; stop it first: systemctl stop weftmesh-agent. Nothing was changed",
+            reason="NODE_RUNS",
+        )
+
+
 def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_run: bool) -> None:
     config = str(session.config_file)
     if session.output.as_json:
@@ -120,6 +137,8 @@ async def join(
     pasted = " ".join(line)
     parsed = SeedLine.parse(pasted) or JoinLine.parse(pasted)
     config, written = _settled(session, options, dry_run, again=again)
+    if again and not dry_run:
+        _refuse_while_running(config)
     if dry_run:
         where = f"at {parsed.address}"
         record = NodeRecord(where, config.node.name, config.mesh.advertise, founding=False, observer=observer)

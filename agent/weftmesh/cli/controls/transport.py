@@ -71,7 +71,7 @@ async def certificate_age(subject: Subject) -> Evidence:
 async def revocation(subject: Subject) -> Evidence:
     """Nobody is connected as a member whose certificate is revoked."""
     view = await subject.client.trust.get_certificates()
-    command, source = "weftmesh cert ls", "the replicated log, and the node's connections"
+    command, source = "weftmesh cert show", "the replicated log, and the node's connections"
     revoked = {one.node for one in view.revocations if not one.readmitted and not one.serial}
     if not view.revocations:
         return Evidence(State.NOT_IN_USE, "no certificate was ever revoked", source, command)

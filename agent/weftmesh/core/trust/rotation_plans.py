@@ -53,8 +53,8 @@ def plan_switch(store: Store, command: SwitchIssuer) -> Plan:
     if late := who_does_not_trust(store, command.members, coming.sha256):
         raise Refusal(
             Reason.MEMBER_NOT_READY,
-            f"{', '.join(late)} did not confirm yet that the new authority is trusted there; start those nodes, or "
-            "remove them from the mesh",
+            f"{', '.join(late)} did not confirm yet that the new authority is trusted there. A node that runs does so "
+            "within seconds: try again; start the others, or remove them from the mesh",
         )
     header = command.header
     return Plan(command.authority, put=(_moved(issuing, RETIRING, header), _moved(coming, ISSUING, header)))
@@ -76,8 +76,9 @@ def plan_finish(store: Store, command: FinishRotation) -> Plan:
     if late:
         raise Refusal(
             Reason.MEMBER_NOT_READY,
-            f"{', '.join(late)} did not confirm a certificate of the new authority yet; start those nodes, or remove "
-            "them. Named with --force they are cut off, and join again with a token made for them",
+            f"{', '.join(late)} did not confirm a certificate of the new authority yet. A node that runs does so "
+            "within seconds: try again; start the others, or remove them. Named with --force they are cut off, and join again "
+            "with a token made for them",
         )
     return Plan(command.authority, gone=(retiring,))
 
