@@ -77,8 +77,8 @@ def plan_finish(store: Store, command: FinishRotation) -> Plan:
         raise Refusal(
             Reason.MEMBER_NOT_READY,
             f"{', '.join(late)} did not confirm a certificate of the new authority yet. A node that runs does so "
-            "within seconds: try again; start the others, or remove them. Named with --force they are cut off, and join again "
-            "with a token made for them",
+            "within seconds: try again; start the others, or remove them. Named with --force they are cut off, and "
+            "join again with a token made for them",
         )
     return Plan(command.authority, gone=(retiring,))
 
