@@ -163,6 +163,13 @@ def test_every_make_target_of_the_readme_exists() -> None:
     assert not [target for target in used if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
 
 
+def test_every_page_of_documents_is_named_in_the_readme() -> None:
+    listed = (ROOT / "README.md").read_text().partition("\n## Documents\n")[2]
+    pages = [page for page in tracked(".md") if page.parent == ROOT / "docs"]
+    assert pages
+    assert [page.name for page in pages if f"](docs/{page.name})" not in listed] == []
+
+
 def test_every_broken_link_between_documents_is_mended() -> None:
     broken = []
     for page in tracked(".md"):
