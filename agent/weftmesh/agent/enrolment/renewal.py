@@ -12,7 +12,6 @@ import structlog
 
 from weftmesh.core.errors import (
     ForbiddenError,
-    NodeUnreachableError,
     PreconditionError,
     UnauthenticatedError,
     WeftmeshError,
@@ -207,7 +206,9 @@ def ask_members(identity: NodeIdentity, members: Callable[[], Sequence[Seed]]) -
                     return await _ask(identity, member, signing_request_der)
                 except WeftmeshError as error:
                     refusals.append(f"{member.name}: {error}")
-        raise NodeUnreachableError("no member renewed this certificate: " + ("; ".join(refusals) or "none is known"))
+        raise PreconditionError(
+            "no member renewed this certificate: " + ("; ".join(refusals) or "none is known"), reason="NOT_RENEWED"
+        )
 
     return renew
 

@@ -78,6 +78,9 @@ def judge_level(state: upgrade_pb2.UpgradeState) -> Finding:
         return Finding(LEVEL, Severity.FAILURE, summary, evidence, fixes)
     highest = max((member.supported_feature_level for member in answered(state)), default=level)
     lagging = [member.name for member in state.members if member.supported_feature_level < highest]
+    if lagging and highest == level:
+        summary = f"feature level {level}; what {', '.join(lagging)} supports is not known"
+        return Finding(LEVEL, Severity.WARNING, summary, "no answer")
     if lagging:
         evidence = f"level {highest} waits for {', '.join(lagging)}"
         return Finding(LEVEL, Severity.WARNING, f"feature level {level}; some support {highest}", evidence)

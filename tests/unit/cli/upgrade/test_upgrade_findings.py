@@ -128,6 +128,11 @@ def test_a_silent_member_holds_the_level_too() -> None:
     finding = judge_level(mesh(member("n1"), silent("n2"), level=1))
 
     assert (finding.severity, finding.evidence) == (Severity.WARNING, "level 2 waits for n2")
+    reached = judge_level(mesh(member("n1"), silent("n2")))
+    assert (reached.severity, reached.summary) == (
+        Severity.WARNING,
+        "feature level 2; what n2 supports is not known",
+    )
 
 
 @pytest.mark.parametrize(
