@@ -79,6 +79,7 @@ class Revoking:
             serial=serial,
             why=request.reason or WHY_DEFAULT,
             expires_ms=round(self._end_of_certificates().timestamp() * 1000),
+            voters=() if request.force else tuple(sorted(self._engine.status().voters)),
         )
         outcome = await self._log.write(make, call.caller.actor, call.remaining_s, validate_only=request.validate_only)
         if not request.validate_only:

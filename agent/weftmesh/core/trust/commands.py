@@ -29,6 +29,8 @@ class Revoke:
     serial: str
     why: str
     expires_ms: int
+    voters: tuple[str, ...] = ()
+    """A majority of them has to stay believed; empty where that does not matter."""
 
 
 @record(frozen=True, slots=True)

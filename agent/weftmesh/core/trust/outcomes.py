@@ -20,6 +20,7 @@ class Reason(StrEnum):
     OTHER_AUTHORITY = "OTHER_AUTHORITY"
     """The mesh has another issuing authority than the caller believes."""
     MEMBER_NOT_READY = "MEMBER_NOT_READY"
+    QUORUM_AT_RISK = "QUORUM_AT_RISK"
 
 
 @record(frozen=True, slots=True)

@@ -60,6 +60,8 @@ def plan_revoke(store: Store, command: Revoke) -> Plan:
         check_serial(command.serial)
     check_why(command.why)
     check_time("expires", command.expires_ms)
+    for one in command.voters:
+        check_node(one)
     header = command.header
     if command.expires_ms <= header.stamp >> STAMP_COUNTER_BITS:
         raise invalid("expires: is past; whatever it is about has expired by itself")
@@ -68,6 +70,7 @@ def plan_revoke(store: Store, command: Revoke) -> Plan:
     present = store.revocations.get(key_of(row))
     if present is not None and not present.allowed_keys:
         return Plan(subject)
+    _check_quorum(store, command)
     if present is None and len(store.revocations) >= Limits.REVOCATIONS:
         raise Refusal(
             Reason.LIMIT_REACHED,
@@ -75,6 +78,26 @@ def plan_revoke(store: Store, command: Revoke) -> Plan:
             "authority: weftmesh cert rotate-ca --dry-run",
         )
     return Plan(subject, put=(row,))
+
+
+def _check_quorum(store: Store, command: Revoke) -> None:
+    """Two revocations may be asked for at the same moment, each harmless without the other."""
+    if command.serial or command.node not in command.voters:
+        return
+    left = [one for one in command.voters if one != command.node and not is_shut_out(store, one)]
+    needed = len(command.voters) // 2 + 1
+    if len(left) < needed:
+        raise Refusal(
+            Reason.QUORUM_AT_RISK,
+            f"without {command.node} {len(left)} of {len(command.voters)} voters are believed; {needed} are needed: "
+            "let one in again or add a voter first; --force revokes all the same",
+        )
+
+
+def is_shut_out(store: Store, node: str) -> bool:
+    """Whether all that a node had is revoked, and it was given no other key since."""
+    revocation = store.revocations.get(node)
+    return revocation is not None and not revocation.allowed_keys
 
 
 def plan_readmit(store: Store, command: Readmit) -> Plan:

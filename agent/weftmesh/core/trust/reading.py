@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from weftmesh.core.trust.plans import is_shut_out
 from weftmesh.core.trust.rotation_plans import who_does_not_trust, who_is_not_certified_by
 from weftmesh.core.trust.rows import AuthorityState, NodeCertificate, Phase, Revocation, TrustedAuthority
 from weftmesh.core.trust.store import Store
@@ -62,8 +63,7 @@ class Reading:
 
     def is_shut_out(self, node: str) -> bool:
         """Whether all that a node had is revoked, and it was given no other key since."""
-        revocation = self._store.revocations.get(node)
-        return revocation is not None and not revocation.allowed_keys
+        return is_shut_out(self._store, node)
 
     def not_trusting(self, members: tuple[str, ...], authority: str) -> list[str]:
         """Members that did not confirm that they trust an authority."""

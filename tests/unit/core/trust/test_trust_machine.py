@@ -74,7 +74,15 @@ commands: st.SearchStrategy[Command] = st.one_of(
         st.just(NOW_MS),
         moments,
     ),
-    st.builds(Revoke, headers, nodes | st.just(""), serials | st.just(""), st.sampled_from(("stolen", "")), moments),
+    st.builds(
+        Revoke,
+        headers,
+        nodes | st.just(""),
+        serials | st.just(""),
+        st.sampled_from(("stolen", "")),
+        moments,
+        st.just(()) | st.just(NODES),
+    ),
     st.builds(Readmit, headers, nodes, keys),
     st.builds(BeginRotation, headers, authorities, authorities),
     st.builds(SwitchIssuer, headers, pins, node_sets),
@@ -150,6 +158,15 @@ def test_one_clock_that_is_ahead_ends_no_revocation() -> None:
     for number in range(3):
         machine.apply(report("n1", serial=f"a{number}", at_ms=NOW_MS + 10_000 * DAY_MS))
     assert machine.read.is_shut_out("n3")
+
+
+def test_of_two_revocations_at_the_same_moment_one_is_refused_if_both_would_cost_the_majority() -> None:
+    machine = Trust()
+    for node, kind in (("n1", OutcomeKind.APPLIED), ("n2", OutcomeKind.PRECONDITION)):
+        asked = Revoke(header(), node, "", "stolen", NOW_MS + DAY_MS, voters=NODES)
+        assert machine.apply(decode_trust_command(encode_trust_command(asked))).kind is kind
+    machine.apply(Readmit(header(), "n1", key(2)))
+    assert machine.apply(Revoke(header(), "n2", "", "stolen", NOW_MS + DAY_MS, voters=NODES)).ok
 
 
 def test_a_revoked_node_is_not_believed_again_with_the_key_that_it_had() -> None:
