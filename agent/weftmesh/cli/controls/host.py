@@ -17,6 +17,8 @@ from weftmesh.cli.controls.evidence import Evidence, State, Subject, unknown
 
 CONNECT_TIMEOUT_S: Final = 2.0
 SECCOMP_FILTER: Final = "2"
+_CAPABILITIES: Final = ("CapEff", "CapPrm", "CapAmb")
+"""In force; what the process may put into force; what programs that it runs get."""
 _CREDENTIALS: Final = struct.Struct("3i")
 """struct ucred of unix(7): pid, uid, gid."""
 
@@ -24,14 +26,14 @@ _CREDENTIALS: Final = struct.Struct("3i")
 async def least_privilege(subject: Subject) -> Evidence:
     """The daemon runs without capabilities, without a way to gain rights, and under a filter of system calls."""
     pid = await asyncio.to_thread(_daemon, subject.socket)
-    source, command = f"/proc/{pid}/status", f"grep -E 'Uid|CapEff|NoNewPrivs|Seccomp:' /proc/{pid}/status"
+    source, command = f"/proc/{pid}/status", f"grep -E 'Uid|Cap(Prm|Eff|Amb)|NoNewPrivs|Seccomp:' /proc/{pid}/status"
     found = await asyncio.to_thread(_status, pid)
-    if not {"Uid", "CapEff", "NoNewPrivs", "Seccomp"} <= found.keys():
+    if not {"Uid", *_CAPABILITIES, "NoNewPrivs", "Seccomp"} <= found.keys():
         return unknown("the process hides what it may do from this user", source, command)
     uid = int(found["Uid"].split()[1])
     problems = [
         *(["it runs as root"] if uid == 0 else []),
-        *([f"it has capabilities {found['CapEff']}"] if int(found["CapEff"], 16) else []),
+        *(f"it has capabilities: {name} {found[name]}" for name in _CAPABILITIES if int(found[name], 16)),
         *(["it can gain rights by programs that it runs"] if found["NoNewPrivs"] != "1" else []),
         *(["no filter of system calls"] if found["Seccomp"] != SECCOMP_FILTER else []),
     ]
@@ -93,6 +95,8 @@ async def credentials(subject: Subject) -> Evidence:
         return Evidence(State.NOT_IN_USE, "the daemon was given no credentials", f"/proc/{pid}/environ", command)
     path = Path(os.fsdecode(directory))
     count = len(await asyncio.to_thread(lambda: list(path.iterdir())))
+    if not count:
+        return Evidence(State.NOT_IN_USE, f"{path} is empty", f"/proc/{pid}/environ", command)
     return Evidence(State.HOLDS, f"{count} credentials in {path}", f"/proc/{pid}/environ", command)
 
 

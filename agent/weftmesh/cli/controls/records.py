@@ -15,11 +15,14 @@ from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.cli.controls.evidence import Evidence, State, Subject, unknown
 from weftmesh.core.errors import ForbiddenError, WeftmeshError
 from weftmesh.core.hash_chain import Head
+from weftmesh.runtime.rpc import from_rpc_error
 
 CALL_TIMEOUT_S: Final = 5.0
 VERIFY_TIMEOUT_S: Final = 600.0
 BACKUP_AGE_MAX: Final = timedelta(hours=26)
 """A night and two hours."""
+CLOCK_SKEW_MAX: Final = timedelta(minutes=5)
+TOO_LARGE: Final = "MESSAGE_TOO_LARGE"
 AGE_HEADER: Final = b"age-encryption.org/v1\n"
 BACKUP_ENVIRONMENT: Final = Path("/etc/weftmesh/backup.env")
 BACKUP_DIRECTORY: Final = Path("/var/lib/weftmesh-backup")
@@ -29,6 +32,10 @@ async def roles(subject: Subject) -> Evidence:
     """Callers follow roles, and somebody administers the mesh."""
     listed = await subject.client.access.list_bindings()
     command, source = "weftmesh access ls", "the replicated roles, as this node has them"
+    if not listed.bindings and (listed.mesh_governed or listed.revision):
+        caller = await subject.client.access.who_am_i()
+        if listed.mesh_governed or not caller.break_glass:
+            return unknown("roles were given, and none of them is shown to this user", source, command)
     if not listed.bindings:
         return Evidence(State.NOT_IN_USE, "no role: whoever may open the socket may do everything", source, command)
     admins = [one.subject for one in listed.bindings if not one.project and one.role == access_pb2.ROLE_ADMIN]
@@ -106,11 +113,13 @@ async def size_limits(subject: Subject) -> Evidence:
         try:
             await stub.GetProject(request, timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            code = error.code()
+            code, reason = error.code(), from_rpc_error(error).reason
         else:
-            code = grpc.StatusCode.OK
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            code, reason = grpc.StatusCode.OK, ""
+    if reason == TOO_LARGE:
         return Evidence(State.HOLDS, f"refused; also set: {rates}", source, command)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return unknown(f"it was refused for another reason ({reason.lower()})", source, command)
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return unknown(f"no answer ({code.name.lower()})", source, command)
     value = f"it was read ({code.name.lower()}), although the limit is {limits.max_message_bytes} bytes"
@@ -142,5 +151,5 @@ def _backups() -> Evidence:
         return Evidence(State.FAILS, f"{error.filename} is gone", str(BACKUP_DIRECTORY), command)
     hours = age.total_seconds() / 3600
     value = f"{newest.name}, {hours:.1f} h old, {'an age file' if encrypted else 'no age file'}"
-    state = State.HOLDS if encrypted and age <= BACKUP_AGE_MAX else State.FAILS
+    state = State.HOLDS if encrypted and -CLOCK_SKEW_MAX <= age <= BACKUP_AGE_MAX else State.FAILS
     return Evidence(state, value, str(newest), command)
