@@ -43,6 +43,7 @@ class RolesReplica:
         self._mesh = mesh
         self._path = path
         self._remembered = load(path)
+        self._told = self._remembered.revision if self._remembered else 0
         self._listeners: list[Listener] = []
         self._event_listeners: list[Callable[[Sequence[AccessEvent]], None]] = []
         self.any_bindings = self._any()
@@ -66,7 +67,7 @@ class RolesReplica:
         self._listeners.append(listener)
 
     def on_events(self, listener: Callable[[Sequence[AccessEvent]], None]) -> None:
-        """Call `listener` with what every applied entry changed."""
+        """Call `listener` with what every applied entry changed; not again with what is applied anew after a start."""
         self._event_listeners.append(listener)
 
     def _any(self) -> bool:
@@ -74,8 +75,9 @@ class RolesReplica:
 
     def _applied(self, events: Sequence[AccessEvent]) -> None:
         self._moved()
+        news = [event for event in events if event.revision > self._told]
         for listener in self._event_listeners:
-            listener(events)
+            listener(news)
 
     def _moved(self) -> None:
         self._remember()

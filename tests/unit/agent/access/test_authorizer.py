@@ -173,6 +173,16 @@ def test_roles_that_were_known_hold_after_a_start_without_a_log(bench: AccessBen
     assert again.replica.access is again.machine.access, "the log knows more by now"
 
 
+def test_what_the_log_brings_again_after_a_start_is_not_told_again(bench: AccessBench, tmp_path: Path) -> None:
+    bench.grant("user:ann", Role.EDITOR, "PRIV")
+    again, told = AccessBench(tmp_path), list[str]()
+    again.replica.on_events(lambda events: told.extend(event.subject for event in events))
+    again.grant("user:ann", Role.EDITOR, "PRIV")
+    assert told == []
+    again.grant("user:eve", Role.VIEWER, "PRIV")
+    assert told == ["user:eve"]
+
+
 def test_a_damaged_memory_of_roles_stops_the_node(bench: AccessBench, tmp_path: Path) -> None:
     bench.grant("user:ann", Role.EDITOR, "PRIV")
     path = tmp_path / "roles"
