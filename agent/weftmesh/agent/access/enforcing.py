@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from weftmesh.agent.access.authorizing import Authorizer, Decision
+from weftmesh.agent.access.identities import GROUPS_FRESH_S
 from weftmesh.agent.access.journal import Journal, Note
 from weftmesh.agent.access.permissions import RULES, Rule
 from weftmesh.agent.serving.callers import Caller, Callers, Context
@@ -49,14 +50,19 @@ class Enforcement(grpc.aio.ServerInterceptor):
         authorizer: decides.
         callers: tells who calls.
         journal: is told of changes and refusals.
+        look_interval_s: between two looks at streams whose callers' groups may have changed.
     """
 
-    def __init__(self, authorizer: Authorizer, callers: Callers, journal: Journal) -> None:
+    def __init__(
+        self, authorizer: Authorizer, callers: Callers, journal: Journal, look_interval_s: float = GROUPS_FRESH_S
+    ) -> None:
         self._authorizer = authorizer
         self._callers = callers
         self._journal = journal
+        self._look_interval_s = look_interval_s
         self._gates: dict[str, tuple[_Handler, _Handler]] = {}
         self._streams: set[_OpenStream] = set()
+        self._timer: asyncio.TimerHandle | None = None
         authorizer.on_change(self._look_at_streams)
 
     async def intercept_service(
@@ -127,6 +133,7 @@ class Enforcement(grpc.aio.ServerInterceptor):
             if rule is None or rule.need in (Permission.CALL, Permission.PEER):
                 return behavior(request, context)
             if rule.changes:
+                self._journal.check()
                 self._note(method, caller, context, request, decision=decision)
             return self._revocable(rule, request, caller, behavior(request, context))
 
@@ -135,6 +142,7 @@ class Enforcement(grpc.aio.ServerInterceptor):
     async def _revocable(self, rule: Rule, request: Any, caller: Caller, responses: Any) -> AsyncIterator[Any]:
         stream = _OpenStream(rule, request, caller)
         self._streams.add(stream)
+        self._look_later()
         try:
             async with aclosing(responses):
                 async for response in responses:
@@ -147,9 +155,20 @@ class Enforcement(grpc.aio.ServerInterceptor):
         finally:
             self._streams.discard(stream)
 
+    def _look_later(self) -> None:
+        """Unix groups change without telling anybody, and members go."""
+        if self._timer is None and self._streams:
+            self._timer = asyncio.get_running_loop().call_later(self._look_interval_s, self._look_again)
+
+    def _look_again(self) -> None:
+        self._timer = None
+        self._look_at_streams()
+        self._look_later()
+
     def _look_at_streams(self) -> None:
         for stream in self._streams:
             try:
+                self._callers.check_member(stream.caller)
                 self._authorizer.admit(stream.rule, stream.request, stream.caller)
             except WeftmeshError as refusal:
                 stream.refusal = refusal

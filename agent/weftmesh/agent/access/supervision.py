@@ -16,10 +16,13 @@ _SERVICE: Final = "/weftmesh.board.v1.BoardService/"
 class StreamedWrites:
     """Judges the writes of one stream by the same table as calls with one answer, and tells the journal of them."""
 
-    __slots__ = ("_authorizer", "_certificate", "_decisions", "_journal", "caller")
+    __slots__ = ("_authorizer", "_callers", "_certificate", "_decisions", "_journal", "caller")
 
-    def __init__(self, authorizer: Authorizer, caller: Caller, certificate: bytes, journal: Journal) -> None:
+    def __init__(
+        self, authorizer: Authorizer, callers: Callers, caller: Caller, certificate: bytes, journal: Journal
+    ) -> None:
         self.caller = caller
+        self._callers = callers
         self._authorizer = authorizer
         self._certificate = certificate
         self._journal = journal
@@ -34,6 +37,7 @@ class StreamedWrites:
         """
         case = write.WhichOneof("write")
         try:
+            self._callers.check_member(self.caller)
             decision = self._authorizer.admit_write(self.caller, case, getattr(write, case or "", None))
         except (ForbiddenError, NotFoundError) as error:
             self._note(write, error, None)
@@ -90,4 +94,4 @@ class Supervision:
         """A judge of the writes of a stream."""
         caller = self._callers.of(context)
         certificate = b"" if caller.uid >= 0 else next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
-        return StreamedWrites(self._authorizer, caller, certificate, self._journal)
+        return StreamedWrites(self._authorizer, self._callers, caller, certificate, self._journal)

@@ -51,11 +51,19 @@ class Callers:
             ForbiddenError: a node that is no member, or no longer; its certificate may outlive its membership.
         """
         caller = self.of_anybody_enrolled(context)
+        self.check_member(caller)
+        return caller
+
+    def check_member(self, caller: Caller) -> None:
+        """Return if `caller` is a member now, or local: a stream may outlive its caller's membership.
+
+        Raises:
+            ForbiddenError: it is a node that is no member, or no longer.
+        """
         if caller.node and not self._is_member(caller.node):
             raise ForbiddenError(
                 f"node {caller.node} is not a member of this mesh, or no longer", reason="NOT_A_MEMBER"
             )
-        return caller
 
     def of_anybody_enrolled(self, context: Context) -> Caller:
         """The caller behind a call that a node makes before it is a member.

@@ -1,0 +1,92 @@
+"""Streams end with the right that opened them, also where nobody tells of the change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from tests.fakes.servicer_context import node_context
+from tests.unit.agent.access.access_bench import NODE, AccessBench
+
+from weftmesh.agent.access.enforcing import Enforcement
+from weftmesh.agent.access.journal import Note
+from weftmesh.agent.access.supervision import StreamedWrites
+from weftmesh.agent.serving.callers import Callers
+from weftmesh.board.v1 import board_pb2
+from weftmesh.core.errors import ForbiddenError
+
+CLUSTER = "lab"
+WATCH = "/weftmesh.board.v1.BoardService/Watch"
+
+
+class Notes:
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.taken: list[Note] = []
+
+    def note(self, note: Note) -> None:
+        self.taken.append(note)
+
+    def check(self) -> None:
+        pass
+
+
+class Bench:
+    """Node n1, of whose mesh n2 is a member until it is removed."""
+
+    def __init__(self, directory: Path) -> None:
+        self.members = {"n1", "n2"}
+        self.notes = Notes()
+        self.callers = Callers("n1", CLUSTER, b"n" * 32, lambda node: node in self.members)
+        self.authorizer = AccessBench(directory).authorizer
+        self.enforcement = Enforcement(self.authorizer, self.callers, self.notes, look_interval_s=0.05)
+
+    async def watch(self) -> AsyncIterator[int]:
+        """A watch of n2, behind the gate."""
+
+        async def forever(_request: object, _context: object) -> AsyncIterator[int]:
+            yield 1
+            await asyncio.Event().wait()
+
+        async def found(_details: object) -> Any:
+            return grpc.unary_stream_rpc_method_handler(forever)
+
+        handler: Any = await self.enforcement.intercept_service(found, Details())
+        stream: AsyncIterator[int] = handler.unary_stream(board_pb2.WatchRequest(), node_context("n2", CLUSTER))
+        return stream
+
+
+class Details(grpc.HandlerCallDetails):
+    """Of a watch."""
+
+    method = WATCH
+    invocation_metadata = ()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_a_watch_ends_when_its_node_is_no_member_any_more(bench: Bench) -> None:
+    stream = await bench.watch()
+    assert await anext(stream) == 1
+    bench.members.remove("n2")
+    with pytest.raises(ForbiddenError, match="n2 is not a member"):
+        async with asyncio.timeout(20):
+            await anext(stream)
+
+
+async def test_a_stream_takes_no_write_of_a_node_that_is_no_member_any_more(bench: Bench) -> None:
+    judge = StreamedWrites(bench.authorizer, bench.callers, NODE, b"", bench.notes)
+    write = board_pb2.WriteRequest(delete_project=board_pb2.DeleteProjectRequest(name="projects/OPEN"))
+    judge.admit(write)
+    bench.members.remove("n2")
+    with pytest.raises(ForbiddenError):
+        judge.admit(write)
+    assert [note.decision for note in bench.notes.taken] == [None]
