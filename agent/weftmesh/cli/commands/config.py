@@ -47,8 +47,10 @@ def validate(session: Session) -> None:
         raise ConfigError(f"{len(problems)} problems:\n{listing}", metadata={"problems": str(len(problems))})
     if session.output.as_json:
         session.output.json({"valid": True})
-    else:
+    elif session.config_file.exists():
         session.output.note(f"{session.config_file}: good")
+    else:
+        session.output.note(f"there is no {session.config_file}: defaults and the environment hold, and they are good")
 
 
 def _plain(value: Any) -> Any:
