@@ -108,6 +108,32 @@ async def test_a_stream_is_cut_when_its_certificate_is_revoked_and_others_go_on(
             assert here.interceptor.cut() == 0
 
 
+async def test_a_caller_hears_that_it_was_cut_however_often_trust_changes_meanwhile() -> None:
+    async with served() as here:
+        thief = material(here.authority, "n3")
+        async with here.dial(thief) as channel:
+            stolen = await watching(channel)
+            assert here.revoke("n3") == 1
+            async with asyncio.timeout(20):
+                while not stolen.done():
+                    here.interceptor.cut()
+                    await asyncio.sleep(0)
+                assert await stolen.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_call_is_ended_even_if_its_node_is_let_in_again_in_the_same_moment() -> None:
+    """As when a log is replayed in which a node was revoked and came back: its log stream has to be opened anew."""
+    async with served() as here:
+        back = material(here.authority, "n3")
+        async with here.dial(back) as channel:
+            watch = await watching(channel)
+            assert here.revoke("n3") == 1
+            assert here.trust.apply(Readmit(HEADER, "n3", back.key_sha256)).ok
+            async with asyncio.timeout(20):
+                assert await watch.code() is grpc.StatusCode.UNAVAILABLE
+            assert await answer(channel) == "OK"
+
+
 async def test_a_node_comes_back_with_a_key_that_it_was_given_since_and_with_no_other() -> None:
     async with served() as here:
         stolen, fresh = material(here.authority, "n3"), material(here.authority, "n3")

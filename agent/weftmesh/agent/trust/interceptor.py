@@ -13,7 +13,7 @@ import grpc
 import structlog
 
 from weftmesh.agent.trust.gate import Context, Gate
-from weftmesh.core.errors import UnauthenticatedError
+from weftmesh.core.errors import NodeUnreachableError, UnauthenticatedError
 
 _Behavior = Callable[[Any, Any], Any]
 
@@ -30,7 +30,8 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
 
     def cut(self) -> int:
         """End every call under way whose certificate is good no longer; returns how many."""
-        found = [context for context in self._open if _is_refused(self._gate, context)]
+        # A second cancellation would hit the answer to the first: then the caller never hears that it was cut.
+        found = [one for one in self._open if one not in self._cut and _is_refused(self._gate, one)]
         for context in found:
             self._cut.add(context)
             self._open[context].cancel()
@@ -96,7 +97,8 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
                 raise
             task.uncancel()
             self._gate.check_call(context)
-            raise
+            # Its node was let in again meanwhile, as in a replay. gRPC sends no status for a cancelled handler.
+            raise NodeUnreachableError("this call was cut, and its certificate is good again; call again") from None
         finally:
             self._cut.discard(context)
             del self._open[context]
