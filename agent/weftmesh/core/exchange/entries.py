@@ -75,7 +75,8 @@ class Entry:
         value = self.get(*names)
         if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= Limits.TASK_NUMBER:
             return value
-        self.problem(names[0], value, "is no number of an issue", "export it again with this field")
+        fix = "export it again with this field" if value is None else "issues are numbered from 1 on; mend the entry"
+        self.problem(names[0], value, "is no number of an issue", fix)
         return 0
 
     def items(self, *names: str) -> list[object]:

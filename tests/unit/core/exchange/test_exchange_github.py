@@ -171,6 +171,8 @@ def test_states(state: str, reason: str | None, status: Status) -> None:
         ({"labels": [f"l{n}" for n in range(65)]}, "labels", "the limit is 64"),
         ({"createdAt": "yesterday"}, "createdAt", "not a time"),
         ({"comments": [{"body": "no time"}]}, "comments", "without a time"),
+        ({"number": None}, "number", "export it again"),
+        ({"number": "twelve"}, "number", "numbered from 1 on"),
         ({"url": "https://example.org/1"}, "url", "--repo"),
         ({"weftmesh": {"fields": []}}, "weftmesh", "not what an export writes"),
     ],
