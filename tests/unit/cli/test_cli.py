@@ -153,6 +153,7 @@ GOLDEN = {
         *("start_time", "certificate_expire_time", "sync_latency", "fsync", "rss_bytes", "pending_proposals"),
         *("watchers", "listen_address", "members"),
         *("queued_writes", "failed_queued_writes", "damaged_queue_parts", "last_audit"),
+        *("feature_level", "supported_feature_level"),
     },
     ("members",): {"members"},
     ("members", "rm", "other", "--dry-run"): {"member", "dry_run"},

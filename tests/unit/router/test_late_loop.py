@@ -9,11 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import pytest
+
 from weftmesh.core.ola.model import Probe, ProbeKind
 from weftmesh.core.routing.model import Endpoint
 from weftmesh.router.probing.arrival import exchange_s
 from weftmesh.router.probing.http import HttpProber
 from weftmesh.router.probing.tcp import TcpProber
+
+pytestmark = pytest.mark.alone
 
 STALL_S = 1.0
 ANSWERED_S = 0.6
