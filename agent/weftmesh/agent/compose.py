@@ -16,8 +16,6 @@ import structlog
 
 from weftmesh.agent.access.checkpoint import Checkpoint
 from weftmesh.agent.audit.room import AuditRoom
-from weftmesh.agent.board.homes import MESH, NODE_PREFIX, Home, Homes
-from weftmesh.agent.board.machines import LogMachines
 from weftmesh.agent.board.room import BoardRoom
 from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.enrolment.joining import become_member
@@ -26,17 +24,13 @@ from weftmesh.agent.features.census import Census
 from weftmesh.agent.features.data_dir import check_data_dir
 from weftmesh.agent.features.room import FeaturesRoom
 from weftmesh.agent.learning.room import LearningRoom
+from weftmesh.agent.logs import Logs
 from weftmesh.agent.mesh_room import MeshRoom
 from weftmesh.agent.metrics.raft_metrics import LogMeter
 from weftmesh.agent.metrics.room import MetricsRoom
 from weftmesh.agent.ola.room import OlaRoom
 from weftmesh.agent.privacy.room import PrivacyRoom
-from weftmesh.agent.raft.log.wal import WriteAheadLog
-from weftmesh.agent.raft.node import PysyncobjEngine
-from weftmesh.agent.raft.peers.null import NullTransport
 from weftmesh.agent.raft.peers.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
-from weftmesh.agent.raft.ports import Transport
-from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.agent.recovery_service import Abandoned
 from weftmesh.agent.rooms import Ground, Room
 from weftmesh.agent.serving.callers import Callers
@@ -131,16 +125,15 @@ class Node:
         data_dir, run_dir = self._config.node.data_dir, self._config.node.run_dir
         note_formats(data_dir)
         raft = RaftServicer(self._record.cluster, self._standing.may_stream, self._record.node)
-        self._log_meter, beside = self._meter(data_dir / "mesh"), self._meter(data_dir / "local")
         transport = GrpcTransport(raft, self._dial)
-        mesh = self._home(MESH, self._log_meter, transport, founding=self._record.founding)
-        local = self._home(f"{NODE_PREFIX}{self._record.node}", beside, NullTransport(), founding=True)
-        self._homes = Homes(mesh, local)
+        seeds = {seed.name: seed.address for seed in self._seeds}
+        logs = Logs(self._config, self._record, self._clock, transport, seeds, self._fail)
+        self._homes = logs.homes
         make_private_directory(run_dir / "internal")
         upstream = run_dir / "internal" / "grpc.sock"
         relay = LocalSocketRelay(run_dir / "api.sock", upstream, group=self._config.mesh.group)
         callers = Callers(self._record.node, self._record.cluster, relay.nonce, self._standing.is_member)
-        features = Features(mesh, Census(self._record.node, self._dial))
+        features = Features(self._homes.mesh, Census(self._record.node, self._dial))
         ground = Ground(
             self._config, self._identity, self._homes, callers, self._clock, self._dial, self._new_ulid, features
         )
@@ -155,7 +148,7 @@ class Node:
             self._config.limits, self._record.cluster, relay.nonce, lambda: {mesh_port, admission.port or mesh_port}
         )
         servers = Servers(self._config, self._identity, upstream, self.guard, revocations, self._checkpoint.enforcement)
-        rooms = [*self._furnish(stack, ground, admission, raft), trusting]
+        rooms = [*self._furnish(stack, ground, admission, raft, logs.meter), trusting]
         servers.add([one for room in rooms for one in room.services])
         await self._open(stack, servers, relay)
         await admission.start()
@@ -171,7 +164,7 @@ class Node:
         log.info("ready", node=self._record.node, cluster=self._record.cluster, address=self._record.address)
 
     def _furnish(
-        self, stack: AsyncExitStack, ground: Ground, admission: Admission, raft: RaftServicer
+        self, stack: AsyncExitStack, ground: Ground, admission: Admission, raft: RaftServicer, meter: LogMeter
     ) -> Sequence[Room]:
         """Make every room; each is closed after the log has ended."""
 
@@ -205,9 +198,7 @@ class Node:
             MeshRoom(ground, facts, reporter, raft, admission, abandoned=self._abandoned, on_left=self._left)
         )
         names, refusals = (self._record.node, self._record.cluster), self.guard.refusals
-        metrics = closed_at_the_end(
-            MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, self._log_meter, refusals)
-        )
+        metrics = closed_at_the_end(MetricsRoom(ground, names, board, audit.auditor, privacy.ledger, meter, refusals))
         return *guarded, board, audit, privacy, learning, ola, levels, mesh, metrics
 
     async def _open(self, stack: AsyncExitStack, servers: Servers, relay: LocalSocketRelay) -> None:
@@ -229,33 +220,6 @@ class Node:
 
     def _new_ulid(self) -> str:
         return new_ulid(wall_ms(), self._random)
-
-    def _meter(self, directory: Path) -> LogMeter:
-        return LogMeter(directory, self._record.cluster, fsync=self._config.raft.fsync)
-
-    def _home(self, name: str, meter: LogMeter, transport: Transport, *, founding: bool) -> Home:
-        raft = self._config.raft
-        machine = LogMachines(name, self._clock)
-        storage = WriteAheadLog.open(meter.wal, fsync=raft.fsync, on_failure=self._fail, disk=meter.disk)
-        engine = PysyncobjEngine(
-            self._record.node,
-            self._record.address,
-            self._record.cluster,
-            storage,
-            meter.snapshots,
-            transport,
-            machine,
-            founding=founding,
-            settings=RaftSettings(
-                idle_heartbeat_s=raft.heartbeat_ms / 1000,
-                election_min_s=raft.election_timeout_ms[0] / 1000,
-                election_max_s=raft.election_timeout_ms[1] / 1000,
-                snapshot_every_entries=raft.snapshot_every_entries,
-            ),
-            on_fatal=self._fail,
-            seeds={} if founding else {seed.name: seed.address for seed in self._seeds},
-        )
-        return Home(name, machine, engine, self._config.limits.max_pending_writes)
 
     def _members(self) -> list[Seed]:
         return members_of(self._homes.mesh.engine.status())
