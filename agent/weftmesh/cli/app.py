@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from weftmesh.cli.lazy import Lazy, LazyGroup
 from weftmesh.cli.session import DEFAULT_TIMEOUT_S, Session
@@ -86,6 +87,9 @@ def cli(
     """  # noqa: D301, click's mark for lines that stay as they are
     session = context.ensure_object(Session)
     session.config_path = config_path and config_path.absolute()
-    session.socket = socket
+    # What was typed is meant: a node named by its file is not the one that the environment happens to name.
+    named = context.get_parameter_source("config_path") is ParameterSource.COMMANDLINE
+    by_chance = context.get_parameter_source("socket") is ParameterSource.ENVIRONMENT
+    session.socket = None if named and by_chance else socket
     session.timeout_s = timeout_s
     session.output.configure(as_json=as_json or session.output.as_json, quiet=quiet)

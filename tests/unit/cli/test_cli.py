@@ -105,6 +105,15 @@ async def test_exit_statuses(server: BoardServer, board: Weftmesh, error: Weftme
     assert str(error) in failure["message"]
 
 
+async def test_a_node_that_is_named_by_its_file_goes_before_the_environment(weftmesh: Weftmesh, tmp_path: Path) -> None:
+    config = tmp_path / "weftmesh.toml"
+    config.write_text(f'[node]\nname = "other"\nrun_dir = "{tmp_path}/other"\n')
+    assert (await weftmesh("status")).code == ExitCode.OK
+    ran = await weftmesh("--config", str(config), "status")
+    assert ran.code == ExitCode.UNREACHABLE
+    assert f"{tmp_path}/other" in ran.err
+
+
 async def test_a_node_that_is_not_there(weftmesh: Weftmesh, tmp_path: Path) -> None:
     ran = await weftmesh("--socket", str(tmp_path / "absent"), "status")
     assert ran.code == ExitCode.UNREACHABLE
