@@ -41,7 +41,7 @@ from weftmesh.runtime.wire.envelopes import (
 SIZE = 64
 MODEL = vector_model(np.zeros(SIZE, np.float32))
 CONFIG: Mapping[str, ConfigValue] = {"rate": 0.05, "steps": 5}
-SETTINGS = AggregationSettings(SIZE, ("loss",), ("loss",), StageTimeouts(5.0, 5.0, 20.0, 5.0, 5.0))
+SETTINGS = AggregationSettings(SIZE, ("loss",), ("loss",), StageTimeouts(30.0, 30.0, 60.0, 30.0, 30.0))
 FIXED_POINT = 2.0**-24
 
 
@@ -86,7 +86,7 @@ class Mesh:
 
 async def run(grid: MeshGrid, model: bytes, *, replies_min: int) -> RoundResult:
     strategy = SteppingFedAvg(VectorStep(), contributors_min=3, replies_min=replies_min)
-    return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 30.0)
+    return await asyncio.to_thread(run_round, strategy, grid, model, CONFIG, 100.0)
 
 
 @pytest.mark.parametrize("count", [3, 16])
