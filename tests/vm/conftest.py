@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,33 +66,54 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def founded(python: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The disk of a machine on which the packages are installed and a mesh was founded and enabled; it is off.
+    """The disk of a machine on which the packages are installed and a mesh of three is founded and enabled; it is off.
 
-    With VM_DISK=FILE it is kept there and taken from there, for whoever works on these tests.
+    With VM_DISKS=DIR disks are kept there and taken from there, for whoever works on these tests.
     """
-    named = os.environ.get("VM_DISK")
-    if named and Path(named).exists():
-        return Path(named)
-    began_s = time.monotonic()
-    image = founded_image(packages, python, tmp_path_factory.mktemp("founded"))
-    print(f"\ninstalled, and a mesh of three founded, in {time.monotonic() - began_s:.0f} s")
-    if named:
-        shutil.move(image, named)
-    return Path(named) if named else image
+    return disk_of("three", mesh.NODES, python, packages, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def founded_alone(python: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a mesh of one node."""
+    return disk_of("one", mesh.ALONE, python, packages, tmp_path_factory)
+
+
+def disk_of(
+    name: str, nodes: Sequence[int], python: Path, packages: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A disk with a mesh of these nodes, which is made unless it is kept."""
+    kept_in = os.environ.get("VM_DISKS")
+    kept_as = Path(kept_in or tmp_path_factory.mktemp("founded")) / f"{name}.img"
+    if not kept_as.exists():
+        began_s = time.monotonic()
+        shutil.move(founded_image(packages, python, tmp_path_factory.mktemp(name), nodes), kept_as)
+        print(f"\ninstalled, and a mesh of {len(nodes)} founded, in {time.monotonic() - began_s:.0f} s")
+    return kept_as
 
 
 @pytest.fixture(scope="module")
 def machine(
-    founded: Path, debian_kernel: Kernel, shared: Path, tmp_path_factory: pytest.TempPathFactory
+    founded_alone: Path, debian_kernel: Kernel, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """The machine with the mesh, for the tests of a module."""
-    directory = tmp_path_factory.mktemp("machine")
+    """The machine with the mesh of one node, for the tests of a module."""
+    with running(founded_alone, mesh.ALONE, debian_kernel, shared, tmp_path_factory.mktemp("machine")) as machine:
+        yield machine
+
+
+@contextmanager
+def running(
+    founded: Path, nodes: Sequence[int], kernel: Kernel, shared: Path, directory: Path
+) -> Generator[Machine, None, None]:
+    """A machine whose disk is a copy of this one, with all nodes of its mesh ready."""
     disk = directory / "disk.img"
     copy(founded, disk)
-    machine = Machine(debian_kernel, plain(disk), shared, directory)
+    machine = Machine(kernel, plain(disk), shared, directory)
+    began_s = time.monotonic()
     try:
-        machine.boot()
-        mesh.settle(machine)
+        print(f"\npower on: took commands after {machine.boot():.0f} s", end="")
+        mesh.settle(machine, nodes)
+        print(f", mesh of {len(nodes)} with a quorum after {time.monotonic() - began_s:.0f} s")
         yield machine
         machine.power_off()
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Self, TypedDict
 
@@ -30,17 +30,18 @@ class Answer(TypedDict, total=False):
 class Load:
     """Writers in the machine from when it is entered until it is left, or until the machine is killed."""
 
-    def __init__(self, machine: Machine, label: str) -> None:
+    def __init__(self, machine: Machine, label: str, nodes: Sequence[int] = mesh.NODES) -> None:
         self._machine = machine
         self._label = label
+        self._nodes = nodes
         self._offset = machine.said.stat().st_size
 
     def __enter__(self) -> Self:
         device = self._machine.run("sh", "-c", "dirname $(grep -lx said /sys/class/virtio-ports/*/name)").stdout.strip()
         words = [*PYTHON, "/host/guest/writing.py", f"/dev/{device.rpartition('/')[2]}", self._label]
-        sockets = [mesh.socket(number) for number in mesh.NODES]
+        sockets = [mesh.socket(number) for number in self._nodes]
         self._machine.run("systemd-run", f"--unit={UNIT}", "--collect", "--quiet", *words, *sockets)
-        self.wait_for(len(mesh.NODES))
+        self.wait_for(len(self._nodes))
         return self
 
     def __exit__(self, *_: object) -> None:

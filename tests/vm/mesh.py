@@ -1,16 +1,19 @@
-"""Three nodes on one machine: the packaged unit, and two more of its kind that differ in where their files are."""
+"""Nodes on one machine: the packaged unit, and more of its kind that differ in where their files are."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
 
+ALONE = (1,)
 NODES = (1, 2, 3)
 SETTLED_TIMEOUT_S = 900.0
 CLI_TIMEOUT_S = 120.0
+POLL_S = 2.0
 PATIENT = """
 [raft]
 heartbeat_ms = 2000
@@ -59,40 +62,44 @@ def write(machine: Runs, path: str, text: str) -> None:
     machine.run("sh", "-c", 'mkdir -p "$(dirname "$0")" && cat > "$0"', path, stdin=text)
 
 
-def found(machine: Runs) -> None:
+def found(machine: Runs, nodes: Sequence[int]) -> None:
     """Found the mesh of the installed packages, and enable what starts it at each boot."""
     packaged = machine.run("cat", f"/usr/lib/systemd/system/{unit(1)}").stdout
-    for number in NODES[1:]:
+    for number in nodes[1:]:
         write(machine, f"/etc/systemd/system/{unit(number)}", _moved(packaged, number))
-    for number in NODES:
+    for number in nodes:
         write(machine, str(PurePosixPath(config(number)).parent / "conf.d/20-patient.toml"), PATIENT)
-    for name in (*map(unit, NODES), "weftmesh-coordinator.service", "weftmesh-router.service"):
+    for name in (*map(unit, nodes), "weftmesh-coordinator.service", "weftmesh-router.service"):
         write(machine, f"/etc/systemd/system/{name}.d/20-patient.conf", PATIENT_UNIT)
     machine.run("systemctl", "daemon-reload")
     weftmesh(machine, 1, "init", "--cluster", "plant", "--advertise", "127.0.0.1:7450")
     machine.run("systemctl", "enable", "--now", "weftmesh.target", unit(1))
-    for number in NODES[1:]:
+    for number in nodes[1:]:
         line = weftmesh(machine, 1, "token", "create").split()
         places = ("--data-dir", f"/var/lib/weftmesh-{number}", "--run-dir", f"/run/weftmesh-{number}")
         named = ("--name", f"node{number}", *_addresses(number), *places)
         weftmesh(machine, number, *line[line.index("join") :], *named)
         # Ready once it is a member.
         machine.run("systemctl", "enable", "--now", unit(number))
-    settle(machine)
+    settle(machine, nodes)
     weftmesh(machine, 1, "project", "add", "LOAD", "--title", "load")
 
 
-def settle(machine: Runs, voters: int = len(NODES)) -> None:
-    """Return when the first node sees a quorum, and so many voters, up or not."""
+def settle(machine: Runs, nodes: Sequence[int] = NODES) -> None:
+    """Return when all units are ready, and the first node sees a quorum and all others as voters, up or not."""
     deadline = time.monotonic() + SETTLED_TIMEOUT_S
+    # Cheaper to ask than a node: the command line takes seconds of an emulated processor, which nodes that start need.
+    while machine.run("systemctl", "is-active", "--quiet", *map(unit, nodes), check=False).returncode != 0:
+        assert time.monotonic() < deadline, machine.run("systemctl", "list-units", "weftmesh*").stdout
+        time.sleep(POLL_S)
     while True:
         answer = machine.run("weftmesh", "--json", "status", check=False)
         status = json.loads(answer.stdout) if answer.returncode == 0 else {}
         voting = [one for one in status.get("members", []) if one["role"] != "observer"]
-        if status.get("quorum") and len(voting) == voters:
+        if status.get("quorum") and len(voting) == len(nodes):
             return
         assert time.monotonic() < deadline, answer.stdout + answer.stderr
-        time.sleep(1.0)
+        time.sleep(POLL_S)
 
 
 def _addresses(number: int) -> tuple[str, ...]:

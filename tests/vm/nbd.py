@@ -52,6 +52,8 @@ class Server:
 
     def __init__(self, disk: VolatileDisk, path: Path) -> None:
         self._disk = disk
+        self._no_flush = threading.Event()
+        self._stuck = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.settimeout(ACCEPT_TIMEOUT_S)
         self._listener.bind(str(path))
@@ -62,6 +64,11 @@ class Server:
     def wait(self) -> None:
         """Return when the machine is gone."""
         self._thread.join()
+
+    def stop_at_flush(self, timeout_s: float) -> bool:
+        """Answer no flush and nothing after it; returns whether one was asked for, and with it all that went before."""
+        self._no_flush.set()
+        return self._stuck.wait(timeout_s)
 
     def _serve(self) -> None:
         with self._listener:
@@ -100,6 +107,10 @@ class Server:
                 data = self._disk.read(offset, length)
             case Kind.WRITE:
                 self._disk.write(offset, _exactly(stream, length), durable=bool(flags & DURABLE))
+            case Kind.FLUSH if self._no_flush.is_set():
+                self._stuck.set()
+                stream.read()  # until it is killed
+                return False
             case Kind.FLUSH:
                 self._disk.flush()
             case Kind.DISCONNECT:

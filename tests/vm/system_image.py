@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.platform.conftest import install
@@ -47,7 +48,7 @@ LINKS = {
 SUPERFLUOUS = ("test", "idlelib", "tkinter", "turtledemo", "ensurepip", "config-*", "site-packages")
 
 
-def founded_image(packages: Path, python: Path, directory: Path) -> Path:
+def founded_image(packages: Path, python: Path, directory: Path, nodes: Sequence[int]) -> Path:
     """Install the packages, found a mesh and enable it, in a container; its disk, as an image for a machine.
 
     In a container, since that takes a minute, and an emulated processor ten times as long.
@@ -56,11 +57,12 @@ def founded_image(packages: Path, python: Path, directory: Path) -> Path:
         packages: where they are.
         python: the prefix of a Python 3.12.
         directory: of this image alone.
+        nodes: of the mesh.
     """
     image = directory / "disk.img"
     with Container("node1", root_system(python), directory / "container", python) as container:
         install(container, packages, *ON_IT)
-        mesh.found(container)
+        mesh.found(container, nodes)
         container.halt()
         _furnish(container.path, python)
         settings = ["-E", "lazy_itable_init=0,lazy_journal_init=0", "-d", str(container.path)]

@@ -1,4 +1,7 @@
-"""Run in the machine: one busy process in each of some control groups, on one processor; prints what each got of it."""
+"""Run in the machine: busy processes in each of some control groups; prints the processor time that each group got.
+
+One for each processor and group: a group that has nothing to run on a processor gives its share there away.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +11,35 @@ import sys
 import time
 from pathlib import Path
 
-PROCESSOR = 0
 SETTLE_S = 2.0
 
 
-def spin(group: str, begin_s: float, end_s: float) -> float:
-    """Compute in a control group; returns the processor time between two moments, in seconds."""
+def spin(group: str, processor: int, end_s: float) -> None:
+    """Compute in a control group until a moment."""
     Path(group, "cgroup.procs").write_text(str(os.getpid()))
-    os.sched_setaffinity(0, {PROCESSOR})
-    while time.monotonic() < begin_s:
-        pass
-    before_s = time.process_time()
+    os.sched_setaffinity(0, {processor})
     while time.monotonic() < end_s:
         pass
-    return time.process_time() - before_s
+
+
+def used_s(group: str) -> float:
+    """The processor time of a control group since it was made, in seconds."""
+    statistics = dict(line.split() for line in Path(group, "cpu.stat").read_text().splitlines())
+    return int(statistics["usage_usec"]) / 1e6
 
 
 def main(duration_s: float, groups: list[str]) -> None:
-    """Start one process for each group, and collect what they say."""
+    """Start them, and look twice at what the groups used, while all are busy."""
     begin_s = time.monotonic() + SETTLE_S
-    ends = []
     for group in groups:
-        end, mine = os.pipe()
-        if os.fork() == 0:
-            os.write(mine, str(spin(group, begin_s, begin_s + duration_s)).encode())
-            os._exit(0)
-        os.close(mine)
-        ends.append(os.fdopen(end))
-    print(json.dumps([float(end.read()) for end in ends]))
+        for processor in os.sched_getaffinity(0):
+            if os.fork() == 0:
+                spin(group, processor, begin_s + duration_s + SETTLE_S)
+                os._exit(0)
+    time.sleep(max(0.0, begin_s - time.monotonic()))
+    before_s = [used_s(group) for group in groups]
+    time.sleep(duration_s)
+    print(json.dumps([used_s(group) - before for group, before in zip(groups, before_s, strict=True)]))
 
 
 if __name__ == "__main__":
