@@ -13,6 +13,7 @@ from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.runtime.wire.machine_rows import BOARD, FEATURES, RowSorter, wrapped
 from weftmesh.runtime.wire.snapshot_file import SnapshotReader, encode
 from weftmesh.runtime.wire.snapshot_rows import rows_of, state_from_rows
 
@@ -43,10 +44,12 @@ def lose_last_task(node: DevNode) -> int:
     with path.open("rb") as stream:
         reader = SnapshotReader(stream, path)
         header = reader.header()
-        state = state_from_rows(reader.rows())
+        sorter = RowSorter(reader.rows())
+        state = state_from_rows(sorter.rows_of(BOARD))
     lost = state.tasks[-1]
     damaged = replace(state, tasks=state.tasks[:-1], requests=())
-    path.write_bytes(b"".join(encode(header, rows_of(damaged))))
+    rows = [*wrapped(FEATURES, sorter.rows_of(FEATURES)), *rows_of(damaged)]
+    path.write_bytes(b"".join(encode(header, rows)))
     return lost.created_revision
 
 

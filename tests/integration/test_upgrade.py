@@ -23,8 +23,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 Environment = Callable[[Path], dict[str, str]]
 
 
-async def run(node: DevNode, environment: Environment, *words: str) -> tuple[int, dict[str, Any]]:
-    command = [sys.executable, "-m", "weftmesh.cli", "--config", str(node.config_path), "upgrade", *words, "--json"]
+async def run(
+    node: DevNode, environment: Environment, *words: str, socket: Path | None = None
+) -> tuple[int, dict[str, Any]]:
+    where = ["--config", str(node.config_path), "--socket", str(socket or node.socket)]
+    command = [sys.executable, "-m", "weftmesh.cli", *where, "upgrade", *words, "--json"]
     done = await asyncio.to_thread(
         subprocess.run, command, env=environment(node.socket), capture_output=True, text=True, check=False
     )
@@ -67,9 +70,6 @@ async def test_an_upgrade_can_begin_where_all_is_well_and_not_while_a_node_is_do
 
 
 async def test_where_no_node_answers_nothing_can_be_said(mesh: DevMesh, cli_environment: Environment) -> None:
-    def elsewhere(socket: Path) -> dict[str, str]:
-        return cli_environment(socket.with_name("absent.sock"))
-
-    code, found = await run(mesh.first, elsewhere, "check")
+    code, found = await run(mesh.first, cli_environment, "check", socket=mesh.first.socket.with_name("absent.sock"))
 
     assert (code, found["findings"][0]["severity"]) == (ExitCode.COULD_NOT_RUN, "unknown")
