@@ -16,11 +16,10 @@ from weftmesh.core.access.plans import Change, Plan, Refusal, plan_of
 from weftmesh.core.access.roles import Role
 from weftmesh.core.access.state import AccessState, AnsweredRequest
 from weftmesh.core.access.store import Store, row_hash
-from weftmesh.core.board.commands import Header
+from weftmesh.core.board.first_answers import FirstAnswers
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK, request_hash
-from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import Refusal as ValueRefusal
-from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.board.validate import check_header
 
 
@@ -29,24 +28,23 @@ class Access:
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store or Store()
-        self._requests = RequestMemory()
-        self._requests_hash = 0
+        self._answers = FirstAnswers(AccessOutcome, _reused)
 
     # Verbs
 
     def apply(self, command: Command) -> tuple[AccessOutcome, tuple[AccessEvent, ...]]:
         """Executes `command`; one event, of the next revision, and none when nothing changed. Never raises."""
-        first = self._first_answer(command.header)
+        first = self._answers.first(command.header, self.revision)
         if first is not None:
             return first, ()
         plan, outcome = self._decide(command)
         events = (self._commit(plan, command),) if isinstance(plan, Change) else ()
-        self._remember(command.header, outcome)
+        self._answers.remember(command.header, outcome, self.revision)
         return outcome, events
 
     def preview(self, command: Command) -> AccessOutcome:
         """What `apply` would answer; nothing changes."""
-        first = self._first_answer(command.header)
+        first = self._answers.first(command.header, self.revision)
         return self._decide(command)[1] if first is None else first
 
     def next_deadline(self) -> None:
@@ -63,26 +61,13 @@ class Access:
         revisions = [event.revision for event in store.events]
         assert revisions == list(range(store.event_floor + 1, store.revision + 1)), "events are not one a revision"
         total = sum(map(row_hash, store.bindings)) + sum(map(row_hash, store.events))
-        assert self.hash_sum == (total + sum(map(request_hash, self._requests))) & HASH_MASK, "state hash"
+        assert self.hash_sum == (total + sum(map(request_hash, self._answers))) & HASH_MASK, "state hash"
 
     def story(self, key: str) -> str:
         """What happened to the subject or on the project of this name; `mesh` for the mesh itself."""
         place = MESH if key == "mesh" else key
         lines = [_told(event) for event in self._store.events if key == event.subject or place == event.project]
         return "\n".join(lines) or f"{key}: nothing is kept of it at revision {self.revision}"
-
-    def _first_answer(self, header: Header) -> AccessOutcome | None:
-        first = self._requests.get(header.request_id)
-        if first is None:
-            return None
-        if first.digest == header.request_digest:
-            return _of_access(first.outcome)
-        return AccessOutcome(
-            OutcomeKind.REQUEST_REUSED,
-            self.revision,
-            message=f"request id {header.request_id.hex()} was used for another request; send a new one",
-            reason=Reason.REQUEST_REUSED,
-        )
 
     def _decide(self, command: Command) -> tuple[Plan | None, AccessOutcome]:
         try:
@@ -118,13 +103,6 @@ class Access:
         self._store.append(event)
         return event
 
-    def _remember(self, header: Header, outcome: AccessOutcome) -> None:
-        if len(header.request_id) == HASH_BYTES:
-            self._requests_hash += self._requests.remember(
-                header.request_id, header.request_digest, outcome, outcome.revision
-            )
-        self._requests_hash -= self._requests.forget_old(self.revision)
-
     # Reads
 
     @property
@@ -135,7 +113,7 @@ class Access:
     @property
     def hash_sum(self) -> int:
         """The state hash as a number: 0 for an empty machine, and it adds up with those of other machines."""
-        return (self._store.hash_sum + self._requests_hash) & HASH_MASK
+        return (self._store.hash_sum + self._answers.hash_sum) & HASH_MASK
 
     @property
     def state_hash(self) -> str:
@@ -166,8 +144,8 @@ class Access:
             bindings=tuple(store.bindings),
             events=tuple(store.events),
             requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, _of_access(one.outcome), one.order)
-                for one in self._requests
+                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
+                for one in self._answers
             ),
         )
 
@@ -178,7 +156,7 @@ class Access:
         store.load(state.bindings, state.events, state.event_floor)
         machine = cls(store)
         for one in state.requests:
-            machine._requests_hash += machine._requests.remember(one.request_id, one.digest, one.outcome, one.order)
+            machine._answers.load(one.request_id, one.digest, one.outcome, one.order)
         return machine
 
 
@@ -189,8 +167,5 @@ def _told(event: AccessEvent) -> str:
     return f"{event.revision}: {event.actor} {verb} {event.subject} {role} on {place_text(event.project)}{why}"
 
 
-def _of_access(outcome: Outcome) -> AccessOutcome:
-    """The memory is the board's; every outcome in it was put there by this machine."""
-    if not isinstance(outcome, AccessOutcome):
-        raise TypeError(f"{type(outcome).__name__} is no answer of the machine of roles")
-    return outcome
+def _reused(revision: int, message: str) -> AccessOutcome:
+    return AccessOutcome(OutcomeKind.REQUEST_REUSED, revision, message=message, reason=Reason.REQUEST_REUSED)

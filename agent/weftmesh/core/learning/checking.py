@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from weftmesh.core.board.hashing import HASH_MASK, request_hash
-from weftmesh.core.board.requests import RequestMemory
+from weftmesh.core.board.state import RememberedRequest
 from weftmesh.core.learning.hashing import row_hash
 from weftmesh.core.learning.model import AbandonCause, Job, Limits, Round, RoundStage, UnmaskIntent, VersionStage
 from weftmesh.core.learning.retention import outlived
@@ -27,7 +29,7 @@ def check_store(store: Store) -> None:
     assert len(store.events) <= Limits.EVENTS_KEPT, "events are beyond their limit"
 
 
-def check_hash(store: Store, requests: RequestMemory, state_hash: int) -> None:
+def check_hash(store: Store, requests: Iterable[RememberedRequest], state_hash: int) -> None:
     """Asserts that the increments left the hash that all rows have."""
     total = sum(map(row_hash, store.rows())) + sum(map(row_hash, store.events)) + sum(map(request_hash, requests))
     assert state_hash == total & HASH_MASK, "the state hash is not that of the rows"

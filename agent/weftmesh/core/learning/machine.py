@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from weftmesh.core.board.commands import Header
+from weftmesh.core.board.first_answers import FirstAnswers
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
-from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import Refusal as ValueRefusal
-from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.board.validate import check_header
 from weftmesh.core.learning import job_plans, round_plans, version_plans
 from weftmesh.core.learning.checking import check_hash, check_store
@@ -60,25 +60,24 @@ class Learning:
 
     def __init__(self) -> None:
         self._store = Store()
-        self._requests = RequestMemory()
-        self._requests_hash = 0
+        self._answers = FirstAnswers(LearningOutcome, _reused)
 
     # Verbs
 
     def apply(self, command: Command) -> tuple[LearningOutcome, tuple[LearningEvent, ...]]:
         """Executes `command`; one event, of the next revision, and none when nothing changed. Never raises."""
         header = command.header
-        first = self._first_answer(header)
+        first = self._answers.first(header, self.revision)
         if first is not None:
             return first, ()
         plan, outcome = self._decide(command)
         events = (self._commit(plan, header),) if isinstance(plan, Change) else ()
-        self._remember(header, outcome)
+        self._answers.remember(header, outcome, self.revision)
         return outcome, events
 
     def preview(self, command: Command) -> LearningOutcome:
         """What `apply` would answer; nothing changes."""
-        first = self._first_answer(command.header)
+        first = self._answers.first(command.header, self.revision)
         return self._decide(command)[1] if first is None else first
 
     def next_deadline(self) -> None:
@@ -87,7 +86,7 @@ class Learning:
     def check(self) -> None:
         """Asserts every invariant; takes time in proportion to the state."""
         check_store(self._store)
-        check_hash(self._store, self._requests, self.hash_sum)
+        check_hash(self._store, self._answers, self.hash_sum)
 
     def story(self, key: str) -> str:
         """What happened to the job of this name, or to the round with this id in hexadecimal."""
@@ -98,19 +97,6 @@ class Learning:
             if one.id.hex() == key:
                 return round_story(self._store, one)
         return f"{key}: no such job or round at revision {self.revision}"
-
-    def _first_answer(self, header: Header) -> LearningOutcome | None:
-        first = self._requests.get(header.request_id)
-        if first is None:
-            return None
-        if first.digest == header.request_digest:
-            return _of_learning(first.outcome)
-        return LearningOutcome(
-            OutcomeKind.REQUEST_REUSED,
-            self.revision,
-            message=f"request id {header.request_id.hex()} was used for another request; send a new one",
-            reason=Reason.REQUEST_REUSED,
-        )
 
     def _decide(self, command: Command) -> tuple[Plan | None, LearningOutcome]:
         revision = self._store.revision
@@ -160,13 +146,6 @@ class Learning:
         store.append(event)
         return event
 
-    def _remember(self, header: Header, outcome: LearningOutcome) -> None:
-        if len(header.request_id) == HASH_BYTES:
-            self._requests_hash += self._requests.remember(
-                header.request_id, header.request_digest, outcome, outcome.revision
-            )
-        self._requests_hash -= self._requests.forget_old(self.revision)
-
     # Reads
 
     @property
@@ -177,7 +156,7 @@ class Learning:
     @property
     def hash_sum(self) -> int:
         """The state hash as a number: 0 for an empty machine, and it adds up with those of other machines."""
-        return (self._store.hash_sum + self._requests_hash) & HASH_MASK
+        return (self._store.hash_sum + self._answers.hash_sum) & HASH_MASK
 
     @property
     def state_hash(self) -> str:
@@ -251,8 +230,8 @@ class Learning:
             rows=tuple(self._store.rows()),
             events=tuple(self._store.events),
             requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, _of_learning(one.outcome), one.order)
-                for one in self._requests
+                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
+                for one in self._answers
             ),
         )
 
@@ -263,12 +242,9 @@ class Learning:
         learning._store = Store(state.revision)
         learning._store.load(state.rows, state.events, state.event_floor)
         for one in state.requests:
-            learning._requests_hash += learning._requests.remember(one.request_id, one.digest, one.outcome, one.order)
+            learning._answers.load(one.request_id, one.digest, one.outcome, one.order)
         return learning
 
 
-def _of_learning(outcome: Outcome) -> LearningOutcome:
-    """The memory is the board's; every outcome in it was put there by this machine."""
-    if not isinstance(outcome, LearningOutcome):
-        raise TypeError(f"{type(outcome).__name__} is no answer of the learning machine")
-    return outcome
+def _reused(revision: int, message: str) -> LearningOutcome:
+    return LearningOutcome(OutcomeKind.REQUEST_REUSED, revision, message=message, reason=Reason.REQUEST_REUSED)

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from hashlib import sha256
 
 from weftmesh.core.board.hashing import HASH_MASK, request_hash
-from weftmesh.core.board.requests import RequestMemory
+from weftmesh.core.board.state import RememberedRequest
 from weftmesh.core.trust.rows import AuthorityState, Limits
 from weftmesh.core.trust.store import Store, row_hash
 
@@ -29,7 +30,7 @@ def check_store(store: Store) -> None:
         assert not (one.serial and one.allowed_keys), "a key allowed for a serial"
 
 
-def check_hash(store: Store, requests: RequestMemory, state_hash: int) -> None:
+def check_hash(store: Store, requests: Iterable[RememberedRequest], state_hash: int) -> None:
     """Asserts that the increments left the hash that all rows have."""
     total = sum(map(row_hash, store.rows())) + sum(map(request_hash, requests))
     assert state_hash == total & HASH_MASK, "the state hash is not that of the rows"

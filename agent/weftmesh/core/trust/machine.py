@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from weftmesh.core.board.commands import Header
+from weftmesh.core.board.first_answers import FirstAnswers
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
-from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import Refusal as ValueRefusal
-from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.board.validate import check_header
 from weftmesh.core.trust.checking import check_hash, check_store
 from weftmesh.core.trust.commands import (
@@ -54,8 +53,7 @@ class Trust:
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store or Store()
-        self._requests = RequestMemory()
-        self._requests_hash = 0
+        self._answers = FirstAnswers(TrustOutcome, _reused)
         self.read: Final = Reading(self._store)
 
     # Verbs
@@ -63,18 +61,18 @@ class Trust:
     def apply(self, command: Command) -> TrustOutcome:
         """Executes `command`. Never raises."""
         header = command.header
-        first = self._first_answer(header)
+        first = self._answers.first(header, self.revision)
         if first is not None:
             return first
         plan, outcome = self._decide(command)
         if plan is not None and outcome.kind is OutcomeKind.APPLIED:
             self._commit(plan)
-        self._remember(header, outcome)
+        self._answers.remember(header, outcome, self.revision)
         return outcome
 
     def preview(self, command: Command) -> TrustOutcome:
         """What `apply` would answer; nothing changes."""
-        first = self._first_answer(command.header)
+        first = self._answers.first(command.header, self.revision)
         return self._decide(command)[1] if first is None else first
 
     def next_deadline(self) -> int | None:
@@ -84,24 +82,11 @@ class Trust:
     def check(self) -> None:
         """Asserts every invariant; takes time in proportion to the state."""
         check_store(self._store)
-        check_hash(self._store, self._requests, self.hash_sum)
+        check_hash(self._store, self._answers, self.hash_sum)
 
     def story(self, key: str) -> str:
         """What happened to the node, the serial or the authority of this name."""
         return story_of(self._store, key)
-
-    def _first_answer(self, header: Header) -> TrustOutcome | None:
-        first = self._requests.get(header.request_id)
-        if first is None:
-            return None
-        if first.digest == header.request_digest:
-            return _of_trust(first.outcome)
-        return TrustOutcome(
-            OutcomeKind.REQUEST_REUSED,
-            self.revision,
-            message=f"request id {header.request_id.hex()} was used for another request; send a new one",
-            reason=Reason.REQUEST_REUSED,
-        )
 
     def _decide(self, command: Command) -> tuple[Plan | None, TrustOutcome]:
         revision = self._store.revision
@@ -137,13 +122,6 @@ class Trust:
         for certificate in [one for one in store.certificates if one.not_after_ms < oldest_ms]:
             store.drop(certificate)
 
-    def _remember(self, header: Header, outcome: TrustOutcome) -> None:
-        if len(header.request_id) == HASH_BYTES:
-            self._requests_hash += self._requests.remember(
-                header.request_id, header.request_digest, outcome, outcome.revision
-            )
-        self._requests_hash -= self._requests.forget_old(self.revision)
-
     # State
 
     @property
@@ -154,7 +132,7 @@ class Trust:
     @property
     def hash_sum(self) -> int:
         """The state hash as a number: 0 for an empty machine, and it adds up with those of other machines."""
-        return (self._store.hash_sum + self._requests_hash) & HASH_MASK
+        return (self._store.hash_sum + self._answers.hash_sum) & HASH_MASK
 
     @property
     def state_hash(self) -> str:
@@ -168,7 +146,8 @@ class Trust:
             state_hash=self.hash_sum.to_bytes(HASH_BYTES, "big"),
             rows=tuple(self._store.rows()),
             requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, _of_trust(one.outcome), one.order) for one in self._requests
+                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
+                for one in self._answers
             ),
         )
 
@@ -180,12 +159,9 @@ class Trust:
             store.put(row)
         machine = cls(store)
         for one in state.requests:
-            machine._requests_hash += machine._requests.remember(one.request_id, one.digest, one.outcome, one.order)
+            machine._answers.load(one.request_id, one.digest, one.outcome, one.order)
         return machine
 
 
-def _of_trust(outcome: Outcome) -> TrustOutcome:
-    """The memory is the board's; every outcome in it was put there by this machine."""
-    if not isinstance(outcome, TrustOutcome):
-        raise TypeError(f"{type(outcome).__name__} is no answer of the machine of trust")
-    return outcome
+def _reused(revision: int, message: str) -> TrustOutcome:
+    return TrustOutcome(OutcomeKind.REQUEST_REUSED, revision, message=message, reason=Reason.REQUEST_REUSED)

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from weftmesh.core.board.hashing import HASH_MASK, request_hash
-from weftmesh.core.board.requests import RequestMemory
+from weftmesh.core.board.state import RememberedRequest
 from weftmesh.core.ola.replicated.hashing import chunk_hash, row_hash
 from weftmesh.core.ola.replicated.history import TIERS
 from weftmesh.core.ola.replicated.retention import (
@@ -44,7 +45,7 @@ def check_store(store: Store) -> None:
     assert revisions == sorted(revisions), "events are out of order"
 
 
-def check_hash(store: Store, requests: RequestMemory, state_hash: int) -> None:
+def check_hash(store: Store, requests: Iterable[RememberedRequest], state_hash: int) -> None:
     """Asserts that the increments left the hash that all rows have."""
     total = sum(map(row_hash, store.rows())) + sum(map(chunk_hash, store.history.chunks()))
     total += sum(map(row_hash, store.events)) + sum(map(request_hash, requests))

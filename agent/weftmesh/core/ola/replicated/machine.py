@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from weftmesh.core.board.commands import Header
+from weftmesh.core.board.first_answers import FirstAnswers
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
-from weftmesh.core.board.outcomes import Outcome, OutcomeKind
+from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import Refusal as ValueRefusal
-from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.board.validate import check_header
 from weftmesh.core.ola.replicated import agreement_plans, breach_plans, route_plans, window_plans
 from weftmesh.core.ola.replicated.checking import check_hash, check_store
@@ -69,8 +69,7 @@ class Agreements:
 
     def __init__(self, store: Store | None = None) -> None:
         self._store = store or Store()
-        self._requests = RequestMemory()
-        self._requests_hash = 0
+        self._answers = FirstAnswers(OlaOutcome, _reused)
         self.read: Final = Reading(self._store)
 
     # Verbs
@@ -78,17 +77,17 @@ class Agreements:
     def apply(self, command: Command) -> tuple[OlaOutcome, tuple[OlaEvent, ...]]:
         """Executes `command`; the events are of the next revision, and none when nothing changed. Never raises."""
         header = command.header
-        first = self._first_answer(header)
+        first = self._answers.first(header, self.revision)
         if first is not None:
             return first, ()
         plan, outcome = self._decide(command)
         events = self._commit(plan, header) if isinstance(plan, Change) else ()
-        self._remember(header, outcome)
+        self._answers.remember(header, outcome, self.revision)
         return outcome, events
 
     def preview(self, command: Command) -> OlaOutcome:
         """What `apply` would answer; nothing changes."""
-        first = self._first_answer(command.header)
+        first = self._answers.first(command.header, self.revision)
         return self._decide(command)[1] if first is None else first
 
     def next_deadline(self) -> None:
@@ -97,24 +96,11 @@ class Agreements:
     def check(self) -> None:
         """Asserts every invariant; takes time in proportion to the state."""
         check_store(self._store)
-        check_hash(self._store, self._requests, self.hash_sum)
+        check_hash(self._store, self._answers, self.hash_sum)
 
     def story(self, key: str) -> str:
         """What happened to the agreement or the route of this name."""
         return story_of(self._store, key)
-
-    def _first_answer(self, header: Header) -> OlaOutcome | None:
-        first = self._requests.get(header.request_id)
-        if first is None:
-            return None
-        if first.digest == header.request_digest:
-            return _of_agreements(first.outcome)
-        return OlaOutcome(
-            OutcomeKind.REQUEST_REUSED,
-            self.revision,
-            message=f"request id {header.request_id.hex()} was used for another request; send a new one",
-            reason=Reason.REQUEST_REUSED,
-        )
 
     def _decide(self, command: Command) -> tuple[Plan | None, OlaOutcome]:
         revision = self._store.revision
@@ -173,13 +159,6 @@ class Agreements:
             for row in outlived_weights(store):
                 store.drop(row)
 
-    def _remember(self, header: Header, outcome: OlaOutcome) -> None:
-        if len(header.request_id) == HASH_BYTES:
-            self._requests_hash += self._requests.remember(
-                header.request_id, header.request_digest, outcome, outcome.revision
-            )
-        self._requests_hash -= self._requests.forget_old(self.revision)
-
     # State
 
     @property
@@ -190,7 +169,7 @@ class Agreements:
     @property
     def hash_sum(self) -> int:
         """The state hash as a number: 0 for an empty machine, and it adds up with those of other machines."""
-        return (self._store.hash_sum + self._requests_hash) & HASH_MASK
+        return (self._store.hash_sum + self._answers.hash_sum) & HASH_MASK
 
     @property
     def state_hash(self) -> str:
@@ -209,8 +188,8 @@ class Agreements:
             chunks=tuple(store.history.chunks()),
             events=tuple(store.events),
             requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, _of_agreements(one.outcome), one.order)
-                for one in self._requests
+                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
+                for one in self._answers
             ),
         )
 
@@ -227,12 +206,9 @@ class Agreements:
         store.load(state.rows, state.chunks, state.events)
         machine = cls(store)
         for one in state.requests:
-            machine._requests_hash += machine._requests.remember(one.request_id, one.digest, one.outcome, one.order)
+            machine._answers.load(one.request_id, one.digest, one.outcome, one.order)
         return machine
 
 
-def _of_agreements(outcome: Outcome) -> OlaOutcome:
-    """The memory is the board's; every outcome in it was put there by this machine."""
-    if not isinstance(outcome, OlaOutcome):
-        raise TypeError(f"{type(outcome).__name__} is no answer of the machine of agreements")
-    return outcome
+def _reused(revision: int, message: str) -> OlaOutcome:
+    return OlaOutcome(OutcomeKind.REQUEST_REUSED, revision, message=message, reason=Reason.REQUEST_REUSED)
