@@ -15,6 +15,7 @@ from weftmesh.core.errors import ConfigError
 if TYPE_CHECKING:
     from weftmesh.client import Client
     from weftmesh.runtime.config import Config
+    from weftmesh.runtime.units import NodeCommands
 
 DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_CONFIG: Final = Path("/etc/weftmesh/weftmesh.toml")
@@ -44,6 +45,12 @@ class Session:
     def config_file(self) -> Path:
         """The configuration file in force."""
         return self.config_path or DEFAULT_CONFIG
+
+    def node_commands(self) -> NodeCommands:
+        """What starts and stops the node of the configuration in force."""
+        from weftmesh.runtime.units import NodeCommands
+
+        return NodeCommands.of_this_machine(self.config_file)
 
     def config(self) -> Config:
         """The configuration.

@@ -22,6 +22,7 @@ RETRYABLE: Final = (NodeUnreachableError, NoQuorumError, OverloadedError, Unknow
 REQUEST_ID_FIELD: Final = "request_id"
 """In the metadata of an error of unknown outcome: the id to ask again with."""
 
+DEV_UP: Final = "weftmesh dev up"
 LOST_WHILE_SENDING: Final = "Internal error from Core"
 """What grpc.aio says of a call that ended while a message was handed to it, before it knew why it ended."""
 
@@ -43,14 +44,21 @@ def from_call_error(error: grpc.aio.AioRpcError, target: str) -> WeftmeshError:
 
 def unreachable(target: str, why: str) -> NodeUnreachableError:
     """Nobody answers at `target`."""
+    from weftmesh.runtime.config import DEFAULT_PATH
+    from weftmesh.runtime.units import NodeCommands
+
+    here = NodeCommands.of_this_machine(DEFAULT_PATH)
     if target.endswith(ROUTER_SOCKET_NAME):
-        return NodeUnreachableError(
-            f"no router answers at {target} ({why}); start it (systemctl start weftmesh-router, or weftmesh dev up "
-            "--routers) or name another socket (--socket of its node, WEFTMESH_ROUTER_SOCKET)"
+        start = (
+            "systemctl start weftmesh-router" if here.has_unit else f"python -m weftmesh.router, or {DEV_UP} --routers"
         )
+        return NodeUnreachableError(
+            f"no router answers at {target} ({why}); start it ({start}) or name another socket (--socket of its node, "
+            "WEFTMESH_ROUTER_SOCKET)"
+        )
+    start = here.start if here.has_unit else f"weftmeshd, with --config where it has a file of its own, or {DEV_UP}"
     return NodeUnreachableError(
-        f"no node answers at {target} ({why}); start it (systemctl start weftmesh-agent) or name another socket "
-        "(--socket, WEFTMESH_SOCKET)"
+        f"no node answers at {target} ({why}); start it ({start}) or name another socket (--socket, WEFTMESH_SOCKET)"
     )
 
 

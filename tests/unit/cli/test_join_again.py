@@ -26,7 +26,7 @@ def test_a_node_that_runs_keeps_its_key(config: Path, capsys: pytest.CaptureFixt
         listener.bind(str(config.parent / "run/api.sock"))
         listener.listen()
         assert run(["--config", str(config), "join", "--again", *LINE]) is ExitCode.ERROR
-    assert "systemctl stop weftmesh-agent" in capsys.readouterr().err
+    assert f"Ctrl-C where weftmeshd --config {config} runs" in capsys.readouterr().err
 
 
 def test_one_that_is_stopped_calls_the_member(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

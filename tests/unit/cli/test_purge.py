@@ -69,7 +69,7 @@ def test_a_node_that_runs_is_not_purged(node: Path, capsys: pytest.CaptureFixtur
         listener.bind(str(node.parent / "run/api.sock"))
         listener.listen()
         assert purge(node, "--yes-erase", "edge-7") is ExitCode.ERROR
-    assert "systemctl disable --now weftmesh.target" in capsys.readouterr().err
+    assert f"weftmeshd --config {node}" in capsys.readouterr().err
     assert left(node) == EVERYTHING
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
-from weftmesh.client.errors import LOST_WHILE_SENDING, from_call_error, is_retryable
+from weftmesh.client.errors import LOST_WHILE_SENDING, from_call_error, is_retryable, unreachable
 from weftmesh.core.errors import NodeUnreachableError
+from weftmesh.runtime.units import SYSTEMD_RUNS
 
 
 def error(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
@@ -33,3 +34,10 @@ async def test_grpc_says_it_in_these_words() -> None:
         # What its own `write` does when the call ends under it.
         call._cython_call.set_internal_error("a message was not sent")
         assert (await call.code(), await call.details()) == (grpc.StatusCode.INTERNAL, LOST_WHILE_SENDING)
+
+
+@pytest.mark.parametrize("socket", ["/run/weftmesh/api.sock", "/run/weftmesh/router.sock"])
+def test_systemd_is_not_proposed_where_it_does_not_run(socket: str) -> None:
+    if SYSTEMD_RUNS.exists():
+        pytest.skip("systemd runs on this machine")
+    assert "systemctl" not in str(unreachable(socket, "connection refused"))

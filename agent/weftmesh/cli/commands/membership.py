@@ -57,7 +57,7 @@ def _settled(session: Session, options: dict[str, Any], dry_run: bool, *, again:
     return config, absent and not dry_run
 
 
-def _refuse_while_running(config: Config) -> None:
+def _refuse_while_running(session: Session, config: Config) -> None:
     """A daemon that runs would go on with the key that is about to be replaced.
 
     Raises:
@@ -69,7 +69,7 @@ def _refuse_while_running(config: Config) -> None:
     path = config.node.run_dir / SOCKET_NAME
     if somebody_listens(str(path)):
         raise PreconditionError(
-            f"the node runs, it listens on {path}; stop it first: systemctl stop weftmesh-agent. Nothing was changed",
+            f"the node runs, it listens on {path}; nothing was changed. Stop it first: {session.node_commands().stop}",
             reason="NODE_RUNS",
         )
 
@@ -85,7 +85,8 @@ def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_ru
     if dry_run:
         return
     session.output.note(f"configuration: {config}" + (" (new)" if written else ""))
-    session.output.note("next: systemctl enable --now weftmesh.target; then: weftmesh status")
+    commands = session.node_commands()
+    session.output.note(f"next: {commands.enable}; then: {commands.weftmesh('status')}")
 
 
 @command(None, "init")
@@ -109,7 +110,7 @@ def init(session: Session, cluster: str, dry_run: bool, **options: Any) -> None:
         record = found_cluster(config, cluster, config.node.name, config.mesh.advertise)
     _show(session, record, written, "founded the mesh", dry_run)
     if not dry_run:
-        session.output.note("then let others in: weftmesh token create")
+        session.output.note(f"then let others in: {session.node_commands().weftmesh('token create')}")
 
 
 @command(None, "join")
@@ -138,7 +139,7 @@ async def join(
     parsed = SeedLine.parse(pasted) or JoinLine.parse(pasted)
     config, written = _settled(session, options, dry_run, again=again)
     if again and not dry_run:
-        _refuse_while_running(config)
+        _refuse_while_running(session, config)
     if dry_run:
         where = f"at {parsed.address}"
         record = NodeRecord(where, config.node.name, config.mesh.advertise, founding=False, observer=observer)

@@ -30,7 +30,7 @@ def purge(session: Session, confirmed: str | None, dry_run: bool) -> None:
     remove the package. Refused while the node runs. Backups that were taken here are kept and named.
     """
     config = session.config()
-    _refuse_while_running(config.node.run_dir / SOCKET_NAME)
+    _refuse_while_running(config.node.run_dir / SOCKET_NAME, session.node_commands().disable)
     doomed = [path for path in _doomed(config, session.config_file) if path.exists() or path.is_symlink()]
     kept = [path for path in [_beside(config.node.data_dir, BACKUPS)] if path.exists()]
     if not dry_run and doomed:
@@ -61,16 +61,13 @@ def _beside(data_dir: Path, name: str) -> Path:
     return data_dir.with_name(f"{data_dir.name}-{name}")
 
 
-def _refuse_while_running(path: Path) -> None:
+def _refuse_while_running(path: Path, stop: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return
-    raise PreconditionError(
-        f"the node runs, it listens on {path}; stop it first: systemctl disable --now weftmesh.target weftmesh-agent",
-        reason="NODE_RUNS",
-    )
+    raise PreconditionError(f"the node runs, it listens on {path}; stop it first: {stop}", reason="NODE_RUNS")
 
 
 def _check_name(node: str, confirmed: str | None) -> None:

@@ -44,4 +44,5 @@ def restore(session: Session, path: Path, identity: Path, without_local: bool, d
     show_boards(session.output, boards)
     session.output.data(f"{path} {'would be' if dry_run else 'was'} restored onto {record.node} of {record.cluster}")
     if not dry_run:
-        session.output.note("next: systemctl enable --now weftmesh.target; then compare: weftmesh status")
+        commands = session.node_commands()
+        session.output.note(f"next: {commands.enable}; then compare: {commands.weftmesh('status')}")

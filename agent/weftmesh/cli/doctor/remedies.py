@@ -12,10 +12,8 @@ from typing import Final, Self
 from weftmesh.cli.doctor.available import has_program
 from weftmesh.cli.doctor.findings import Fix
 from weftmesh.cli.session import DEFAULT_CONFIG
+from weftmesh.runtime.units import AGENT_UNIT, NodeCommands
 
-AGENT_UNIT: Final = "weftmesh-agent.service"
-SYSTEMD_RUNS: Final = Path("/run/systemd/system")
-UNIT_DIRECTORIES: Final = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"))
 FOUNDER: Final = "the node with the mesh's authority"
 _SPECIAL_IN_PATTERN: Final = r"\/.*[]^$"
 _SPECIAL_IN_REPLACEMENT: Final = r"\/&"
@@ -39,23 +37,17 @@ class Remedies:
     @classmethod
     def of_this_machine(cls, config_file: Path) -> Self:
         """Those for the machine that this runs on."""
-        installed = any((directory / AGENT_UNIT).exists() for directory in UNIT_DIRECTORIES)
-        # The unit runs the node of the default configuration; another one was started in some other way.
-        return cls(config_file, has_unit=config_file == DEFAULT_CONFIG and installed and SYSTEMD_RUNS.exists())
+        return cls(config_file, has_unit=NodeCommands.of_this_machine(config_file).has_unit)
 
     def weftmesh(self, arguments: str) -> str:
         """Our command line with the configuration in force."""
-        if self.config_file == DEFAULT_CONFIG:
-            return f"weftmesh {arguments}"
-        return f"weftmesh --config {shlex.quote(str(self.config_file))} {arguments}"
+        return self._node.weftmesh(arguments)
 
     def start(self, node: str = "") -> Fix:
         """Start a node's agent; of another node's configuration nothing is known here."""
-        if self.has_unit:
-            return Fix(f"systemctl start {AGENT_UNIT}", node)
-        if node or self.config_file == DEFAULT_CONFIG:
-            return Fix("weftmeshd", node)
-        return Fix(f"weftmeshd --config {shlex.quote(str(self.config_file))}")
+        if node:
+            return Fix(NodeCommands(DEFAULT_CONFIG, self.has_unit).start, node)
+        return Fix(self._node.start)
 
     def restart(self, node: str = "") -> tuple[Fix, ...]:
         """Restart a node's agent; nothing where somebody started it by hand, who has to stop it too."""
@@ -64,6 +56,10 @@ class Remedies:
     def replace_hung(self, pid: int) -> tuple[Fix, ...]:
         """Restart this node's agent, which does not listen to a polite request any more."""
         return self.restart() or (Fix(f"kill -KILL {pid}"), self.start())
+
+    @property
+    def _node(self) -> NodeCommands:
+        return NodeCommands(self.config_file, self.has_unit)
 
     def token(self, options: str, founder: str, joins: str) -> Fix:
         """A token, which only the node with the authority makes, and the line that the node that joins has to run."""
