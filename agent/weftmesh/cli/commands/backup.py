@@ -22,7 +22,7 @@ BOARD_COLUMNS: Final = (
     Column("TASKS", right=True),
     Column("PROJECTS", right=True),
     Column("REVISION", right=True),
-    Column("STATE HASH"),
+    Column("BOARD HASH"),
 )
 
 

@@ -16,6 +16,11 @@ from weftmesh.mesh.v1 import audit_pb2
 AUDIT_TIMEOUT_S: Final = 600.0
 COLUMNS: Final = (Column("VOTER"), Column("RESULT", flexible=True), Column("MISSING", right=True), Column("STATE HASH"))
 
+HASH_NOTE: Final = (
+    "STATE HASH is of all that the log brought about: board, learning, agreements, roles, certificates; the board hash "
+    "that `status` and `backup` show is of the board alone"
+)
+
 
 @command(None, "verify")
 async def verify(session: Session) -> ExitCode:
@@ -41,6 +46,7 @@ def _show(output: Output, report: audit_pb2.AuditReport) -> None:
         f"{report.writes} acknowledged writes, revisions {report.first_revision} to {report.last_revision}; states "
         f"compared after entry {report.applied_index}; {took_s:.1f} s"
     )
+    output.note(HASH_NOTE)
     for voter in report.voters:
         for missing in voter.missing_writes:
             output.error(f"{voter.node} lacks request {missing}")
