@@ -12,7 +12,10 @@ import pytest
 import pytest_asyncio
 from tests.integration.command_line import Result, done, weftmesh
 
-from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
+from weftmesh.cli.dev_mesh import DevMesh, dev_mesh, free_ports
+from weftmesh.cli.dev_node import DevNode
+from weftmesh.runtime.config import load_config
+from weftmesh.runtime.identity.founding import found_cluster
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -55,3 +58,20 @@ async def test_evidence_follows_what_is_so(mesh: DevMesh) -> None:
     assert "user:root" in found["roles"]["value"]
     assert found["socket-permissions"]["state"] == "does_not_hold"
     assert found["audit-chain"]["state"] == "does_not_hold"
+
+
+async def test_the_own_port_is_looked_at_where_the_name_for_others_is_not_known(tmp_path: Path) -> None:
+    listen, enroll = (f"127.0.0.1:{port}" for port in free_ports(2))
+    node = DevNode("node1", tmp_path / "node1", listen, enroll)
+    node.write_config(fsync=True)
+    found_cluster(load_config(node.config_path, environment={}), "lab", "node1", "node1.invalid:7450")
+    node.start()
+    try:
+        await node.ready()
+        result = await weftmesh(node, "--config", str(node.config_path), "--json", "controls")
+    finally:
+        await node.stop()
+    found = {one["control"]: one for one in json.loads(result.out)["controls"]}
+    for control in ("mutual-tls", "tls13-only"):
+        assert found[control]["state"] == "holds", found[control]
+        assert listen in found[control]["command"]

@@ -42,6 +42,14 @@ def is_wildcard(address: str) -> bool:
         return False
 
 
+def local_address(listen: str) -> str:
+    """Where this machine itself reaches what listens on "host:port": over loopback where it listens everywhere."""
+    if not is_wildcard(listen):
+        return listen
+    host, port = split_address(listen)
+    return join_address("::1" if ":" in host else "127.0.0.1", port)
+
+
 def _is_host(host: str) -> bool:
     if host.startswith("[") and host.endswith("]"):
         try:

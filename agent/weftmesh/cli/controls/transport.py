@@ -10,6 +10,7 @@ from typing import Final
 from weftmesh.cli.controls.evidence import Evidence, State, Subject, unknown
 from weftmesh.cli.controls.handshakes import Handshake, shake_hands
 from weftmesh.core.errors import WeftmeshError
+from weftmesh.runtime.addresses import local_address
 from weftmesh.runtime.identity.founding import identity_store
 from weftmesh.runtime.identity.material import IdentityMaterial
 
@@ -20,7 +21,7 @@ _NEED_KEY: Final = "the node's own certificate and key, which root and the node'
 
 async def mutual_tls(subject: Subject) -> Evidence:
     """The server's chain is checked, and a client without a certificate is turned away."""
-    address = subject.status.listen_address
+    address = _own_port(subject)
     command = f"openssl s_client -connect {address} -alpn h2 </dev/null"
     try:
         own = await _shake(subject, with_certificate=True)
@@ -37,7 +38,7 @@ async def mutual_tls(subject: Subject) -> Evidence:
 
 async def tls13_only(subject: Subject) -> Evidence:
     """A client that speaks TLS 1.2 at most comes to no handshake, with a certificate that is taken otherwise."""
-    address = subject.status.listen_address
+    address = _own_port(subject)
     command = f"openssl s_client -connect {address} -tls1_2 </dev/null"
     try:
         newest = await _shake(subject, with_certificate=True)
@@ -94,11 +95,16 @@ async def _shake(
     material = await asyncio.to_thread(_material, subject)
     return await asyncio.to_thread(
         shake_hands,
-        subject.status.listen_address,
+        _own_port(subject),
         material,
         with_certificate=with_certificate,
         newest=newest,
     )
+
+
+def _own_port(subject: Subject) -> str:
+    """Where the node is reached from here: the name that it tells others need not be known on its own machine."""
+    return subject.status.listen_address if subject.config is None else local_address(subject.config.mesh.listen)
 
 
 def _material(subject: Subject) -> IdentityMaterial:

@@ -14,12 +14,11 @@ from weftmesh.cli.doctor.port_holder import holder_of
 from weftmesh.cli.doctor.probe import Answer, ask
 from weftmesh.cli.doctor.remedies import edit_line
 from weftmesh.cli.doctor.survey import Survey
-from weftmesh.runtime.addresses import is_wildcard, join_address, split_address
+from weftmesh.runtime.addresses import join_address, local_address, split_address
 from weftmesh.runtime.identity.founding import NodeRecord
 
 CHECK: Final = "ports"
 WILDCARD: Final = "0.0.0.0"  # noqa: S104, named to be compared and proposed
-_LOOPBACK: Final = {WILDCARD: "127.0.0.1", "::": "::1"}
 
 
 async def check_ports(patient: Patient) -> list[Finding]:
@@ -36,7 +35,7 @@ async def check_ports(patient: Patient) -> list[Finding]:
     if survey.not_asked:
         return [Finding(CHECK, Severity.SKIPPED, "the mesh port was not called", survey.not_asked)]
     record = NodeRecord.load(patient.data_dir)
-    here = await ask(patient.identity.directory, record.cluster, record.node, _dialled(mesh.listen))
+    here = await ask(patient.identity.directory, record.cluster, record.node, local_address(mesh.listen))
     if here.status is None:
         return [_silent(patient, here)]
     if cut_off := unreached_from(patient, survey):
@@ -101,8 +100,3 @@ def _silent(patient: Patient, here: Answer) -> Finding:
     evidence = f"{here.address}: {here.failed_step}: {here.error}"
     summary = "the agent runs, and its mesh port does not answer"
     return Finding(CHECK, Severity.FAILURE, summary, evidence, patient.remedies.restart())
-
-
-def _dialled(listen: str) -> str:
-    host, port = split_address(listen)
-    return join_address(_LOOPBACK.get(host, host), port) if is_wildcard(listen) else listen
