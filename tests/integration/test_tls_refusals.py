@@ -337,6 +337,17 @@ async def test_a_wrong_pin_is_found_before_anything_is_sent(mesh: Mesh) -> None:
     await enroll(line, "n2")
 
 
+@pytest.mark.parametrize(("off_days", "says"), [(-3, r"begins in 2\.0 days"), (9, r"ended 2\.0 days ago")])
+async def test_two_clocks_that_disagree_are_named_before_anything_is_sent(mesh: Mesh, off_days: int, says: str) -> None:
+    line = await mesh.join_line()
+
+    with pytest.raises(PreconditionError, match=says) as caught:
+        await enroll(line, "n2", clock=lambda: utc_now() + off_days * DAY)
+
+    assert caught.value.reason == "CLOCK_DISAGREES"
+    await enroll(line, "n2")
+
+
 async def test_an_impostor_that_shows_the_right_authority_gets_nothing(mesh: Mesh) -> None:
     """Its chain has the pinned certificate in it, but its own key is not certified by it."""
     impostor = Authority.create(CLUSTER, now=utc_now()).issue_enrollment(now=utc_now())

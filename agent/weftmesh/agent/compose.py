@@ -42,6 +42,7 @@ from weftmesh.agent.standing import Standing
 from weftmesh.agent.status import NodeFacts, StatusReporter
 from weftmesh.agent.trust.gate import Gate
 from weftmesh.agent.trust.interceptor import RevocationInterceptor
+from weftmesh.agent.trust.peer_clocks import PeerClocks
 from weftmesh.agent.trust.room import TrustRoom
 from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.clock import HybridClock
@@ -139,7 +140,8 @@ class Node:
         )
         self._checkpoint = Checkpoint(ground)
         trust = TrustLog(ground)
-        admission = Admission(self._config, self._store, self._identity, self._members, self._gate, trust)
+        clocks = PeerClocks(self._record.node, features.census, self._members)
+        admission = Admission(self._config, self._store, self._identity, self._members, self._gate, trust, clocks)
         admission.on_enrolment = self._checkpoint.note_enrolment
         revocations = RevocationInterceptor(self._gate)
         trusting = TrustRoom(ground, self._store, admission, trust, self._gate, revocations, transport.cut)

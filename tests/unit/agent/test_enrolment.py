@@ -49,9 +49,11 @@ class EnrolmentBench:
         self.clock = WallClock()
         self.authority = Authority.create("lab", now=self.clock.now)
         self.tokens = TokenStore(directory / "tokens.json", clock=self.clock)
+        self.doubt: PreconditionError | None = None
         self.servicer = EnrollmentServicer(
             self.authority,
             self.tokens,
+            check_clock=self._check_clock,
             seeds=lambda: [Seed(MEMBER, "192.0.2.1:7450")],
             is_member=lambda name: name == MEMBER,
             limiter=FailureLimiter(lambda: self.clock.now.timestamp()),
@@ -62,6 +64,10 @@ class EnrolmentBench:
             "127.0.0.1:0", lambda: "127.0.0.1", self.authority, self.tokens, self.servicer, clock=self.clock
         )
         self.registry = TokenRegistry(self.authority, self.tokens, self.listener)
+
+    async def _check_clock(self) -> None:
+        if self.doubt:
+            raise self.doubt
 
     def token(self, node: str = "") -> str:
         record, secret = self.tokens.create(node_name=node)
@@ -117,6 +123,15 @@ async def test_of_many_joiners_with_one_token_one_gets_in(bench: EnrolmentBench)
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, UnauthenticatedError)]
     assert [error.reason for error in refused] == ["TOKEN_EXHAUSTED"] * 7
+
+
+async def test_nobody_is_let_in_while_the_clock_is_doubted_and_the_token_stays_good(bench: EnrolmentBench) -> None:
+    token = bench.token()
+    bench.doubt = PreconditionError("another clock", reason="CLOCK_DISAGREES")
+    with pytest.raises(PreconditionError, match="another clock"):
+        await bench.enroll(token)
+    bench.doubt = None
+    assert (await bench.enroll(token)).cluster == "lab"
 
 
 @pytest.mark.parametrize(

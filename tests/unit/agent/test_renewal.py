@@ -166,3 +166,34 @@ async def test_a_certificate_whose_authority_issues_no_more_is_renewed_before_it
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert bench.asked_at == [bench.clock.now]
+
+
+async def test_a_certificate_that_is_not_in_force_yet_never_replaces_one_that_is(bench: RenewalBench) -> None:
+    before = bench.identity.material
+    bench.authority_clock = WallClock(bench.clock.now + timedelta(days=9))
+    task = RenewalTask(bench.identity, bench.store, bench.renew, clock=bench.clock)
+
+    with pytest.raises(PreconditionError, match=r"begins in 8\.0 days") as caught:
+        await task.renew_now()
+
+    assert caught.value.reason == "CLOCK_DISAGREES"
+    assert bench.identity.material == before == bench.store.load()
+
+
+async def test_one_from_a_clock_that_was_corrected_since_is_renewed_at_once(bench: RenewalBench) -> None:
+    bench.clock.advance(timedelta(days=-30))
+    begun = bench.clock.now
+
+    await bench.run_until(lambda: bench.identity.generation == 1)
+
+    assert bench.asked_at == [begun]
+    assert bench.identity.material.not_before < begun
+
+
+async def test_nothing_is_signed_by_a_clock_that_is_doubted(bench: RenewalBench) -> None:
+    async def doubt() -> None:
+        raise PreconditionError("another clock", reason="CLOCK_DISAGREES")
+
+    servicer = RenewalServicer(bench.authority, "lab", is_member=lambda _: True, check_clock=doubt, clock=bench.clock)
+    with pytest.raises(PreconditionError, match="another clock"):
+        await ask(servicer, bench, node_context("n1", "lab"))

@@ -13,6 +13,7 @@ from weftmesh.agent.enrolment.renewal import Renew, RenewalServicer, RenewalTask
 from weftmesh.agent.enrolment.service import EnrollmentServicer
 from weftmesh.agent.raft.engine import RaftStatus
 from weftmesh.agent.trust.gate import Gate
+from weftmesh.agent.trust.peer_clocks import PeerClocks
 from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.trust.rows import AuthorityState
@@ -36,6 +37,7 @@ class Admission:
         renewing: renews this node's own certificate.
         renewal: the servicer for the mesh port.
         on_enrolment: told of each attempt to enrol; see `EnrollmentServicer`.
+        clocks: asked before anything is dated by this node's clock.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class Admission:
         members: Callable[[], Sequence[Seed]],
         gate: Gate,
         trust: TrustLog,
+        clocks: PeerClocks,
     ) -> None:
         self.signers = authority = Signers(store) if store.has_authority and not config.tls.from_files else None
         self._trust = trust
+        self.clocks = clocks
         self.on_enrolment: Callable[[str, str, str, str], None] = lambda *_: None
         tokens = TokenStore(store.tokens_path)
         self._listener: EnrollmentListener | None = None
@@ -60,6 +64,7 @@ class Admission:
                 is_member=lambda name: _is_among(name, members()),
                 trusted=lambda: list(identity.material.trusted.values()),
                 readmit=trust.readmit,
+                check_clock=clocks.check,
                 notice=lambda *facts: self.on_enrolment(*facts),
             )
             host, _ = split_address(config.mesh.advertise)
@@ -74,6 +79,7 @@ class Admission:
             identity.cluster,
             is_member=lambda name: _is_among(name, members()),
             check=gate.check_certificate,
+            check_clock=clocks.check,
         )
         self.renewing = RenewalTask(identity, store, self._renew(identity, members), is_stale=self.is_stale)
 
@@ -83,7 +89,7 @@ class Admission:
 
         async def renew(signing_request_der: bytes) -> bytes:
             try:
-                return self.renewal.issue(identity.node, signing_request_der)
+                return await self.renewal.issue(identity.node, signing_request_der)
             except WeftmeshError as error:
                 if error.reason != "NO_AUTHORITY":
                     raise

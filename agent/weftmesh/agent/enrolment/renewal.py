@@ -10,6 +10,7 @@ from typing import Any, Final
 import grpc
 import structlog
 
+from weftmesh.agent.trust.peer_clocks import nobody_disagrees
 from weftmesh.core.errors import (
     ForbiddenError,
     PreconditionError,
@@ -20,6 +21,7 @@ from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from weftmesh.runtime.identity.certificates import to_der, to_pem, utc_now
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, peer_node
 from weftmesh.runtime.identity.enrolling import Seed
+from weftmesh.runtime.identity.in_force import check_in_force
 from weftmesh.runtime.identity.material import IdentityMaterial
 from weftmesh.runtime.identity.signers import Signer
 from weftmesh.runtime.identity.store import IdentityStore
@@ -45,6 +47,7 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
         cluster: this mesh.
         is_member: whether a name belongs to a member: a node that was removed keeps what it has and gets no more.
         check: raises what stands against a certificate, in PEM, before it is handed out.
+        check_clock: raises what stands against dating one by this node's clock.
         clock: the wall clock.
     """
 
@@ -55,12 +58,14 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
         *,
         is_member: Callable[[str], bool],
         check: Callable[[bytes], None] = lambda _pem: None,
+        check_clock: Callable[[], Awaitable[None]] = nobody_disagrees,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._authority = authority
         self._cluster = cluster
         self._is_member = is_member
         self._check = check
+        self._check_clock = check_clock
         self._clock = clock
 
     async def Renew(self, request: mesh_pb2.RenewRequest, context: Context) -> mesh_pb2.RenewResponse:  # noqa: N802
@@ -68,13 +73,13 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
         node = peer_node(context.auth_context(), self._cluster)
         if node is None:
             raise UnauthenticatedError("certificates are renewed over the mesh port, for nodes of this mesh")
-        return mesh_pb2.RenewResponse(certificate_der=self.issue(node, request.signing_request_der))
+        return mesh_pb2.RenewResponse(certificate_der=await self.issue(node, request.signing_request_der))
 
-    def issue(self, node: str, signing_request_der: bytes) -> bytes:
+    async def issue(self, node: str, signing_request_der: bytes) -> bytes:
         """Return a new certificate, in DER, for a node whose name is proven.
 
         Raises:
-            PreconditionError: the authority is on another node.
+            PreconditionError: NO_AUTHORITY: the authority is on another node; CLOCK_DISAGREES.
             ForbiddenError: the node is no member.
             UnauthenticatedError: its certificates are revoked.
             InvalidInputError: the signing request is not acceptable.
@@ -83,6 +88,7 @@ class RenewalServicer(mesh_pb2_grpc.RenewalServiceServicer):  # type: ignore[mis
             raise PreconditionError("the cluster's authority is not on this node", reason="NO_AUTHORITY")
         if not self._is_member(node):
             raise ForbiddenError(f"{node!r} is not a member of this mesh, or no longer", reason="NOT_A_MEMBER")
+        await self._check_clock()
         certificate = self._authority.issue(signing_request_der, node, now=self._clock())
         self._check(to_pem(certificate))
         log.info("certificate renewed for", node=node, serial=f"{certificate.serial_number:x}")
@@ -129,7 +135,7 @@ class RenewalTask:
         retry_s = RETRY_S_MIN
         while True:
             self._hurried.clear()
-            due_s = (renewal_due(self._identity.material) - self._clock()).total_seconds()
+            due_s = self._due_s(self._identity.material)
             if due_s > 0 and not self._is_stale(self._identity.material):
                 await self._pause(min(due_s, SLEEP_S_MAX))
             elif await self._try():
@@ -142,6 +148,7 @@ class RenewalTask:
         """Renew whether it is due or not; returns the identity that is in force then.
 
         Raises:
+            PreconditionError: CLOCK_DISAGREES: what came is not in force here; what was, stays.
             WeftmeshError: nobody renewed it.
             OSError: the disk does not take it.
         """
@@ -149,6 +156,7 @@ class RenewalTask:
             certificate_der = await self._renew(self._identity.material.signing_request())
             # Whom to trust may have changed meanwhile.
             renewed = self._identity.material.renewed(certificate_der)
+            check_in_force("the certificate that came", renewed.not_before, renewed.not_after, self._clock())
             await asyncio.to_thread(self._store.save_certificate, renewed)
             renewed = self._identity.material.renewed(certificate_der)
             self._identity.replace(renewed)
@@ -171,7 +179,12 @@ class RenewalTask:
             self._report(self._identity.material, error)
             return False
         # A certificate that is due for renewal at once would be renewed without end.
-        return renewal_due(renewed) > self._clock() and not self._is_stale(renewed)
+        return self._due_s(renewed) > 0 and not self._is_stale(renewed)
+
+    def _due_s(self, material: IdentityMaterial) -> float:
+        """One that is not in force yet is due now: it was made by a clock that has been corrected since."""
+        now = self._clock()
+        return (renewal_due(material) - now).total_seconds() if now >= material.not_before else 0.0
 
     def _report(self, material: IdentityMaterial, error: Exception) -> None:
         if self._clock() < material.not_after:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import grpc
 import structlog
 
+from weftmesh.agent.trust.peer_clocks import nobody_disagrees
 from weftmesh.core.errors import AlreadyExistsError, OverloadedError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from weftmesh.runtime.identity.certificates import key_sha256, requested_key, to_der, utc_now
@@ -76,6 +77,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         seeds: members to tell a joiner, asked for at each call.
         is_member: whether a name belongs to a member.
         trusted: the certificates in DER of all authorities that members trust; empty for the one that signs alone.
+        check_clock: raises what stands against dating a certificate by this node's clock.
         notice: told of each attempt with a token: the node, its host, and the certificate's serial number or why not.
         readmit: called with the node and the fingerprint of its new key before it gets a certificate.
         limiter: slows down guessing.
@@ -92,6 +94,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         is_member: Callable[[str], bool],
         trusted: Callable[[], Sequence[bytes]] = lambda: (),
         readmit: Callable[[str, str], Awaitable[None]] = _nobody_is_revoked,
+        check_clock: Callable[[], Awaitable[None]] = nobody_disagrees,
         notice: Callable[[str, str, str, str], None] = _unnoticed,
         limiter: FailureLimiter | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -103,6 +106,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         self._is_member = is_member
         self._trusted = trusted
         self._readmit = readmit
+        self._check_clock = check_clock
         self._notice = notice
         self._limiter = limiter or FailureLimiter()
         self._clock = clock
@@ -129,6 +133,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         check_name(node, what="the node")
         key = requested_key(request.signing_request_der)
         self._refuse_taken(node, record, request.keeps_log)
+        await self._check_clock()
         await self._readmit(node, key_sha256(key))
         await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
         certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())

@@ -35,7 +35,7 @@ class Rotating:
         """Go a step further, or say what stands in its way; returns where the rotation stands then.
 
         Raises:
-            PreconditionError: MEMBER_NOT_READY and others of the machine; NO_AUTHORITY; FROM_FILES.
+            PreconditionError: MEMBER_NOT_READY and others of the machine; NO_AUTHORITY; FROM_FILES; CLOCK_DISAGREES.
             WeftmeshError: as `TrustLog.write` does.
         """
         if self._from_files:
@@ -85,6 +85,7 @@ class Rotating:
             if self._log.trust.read.phase is not Phase.NONE:
                 raise PreconditionError("a rotation is under way already", reason="ROTATION_UNDER_WAY")
             return
+        await self._admission.clocks.check()
         coming = signers.prepare()
         make = partial(BeginRotation, present=signers.certificate_der, coming=coming.certificate_der)
         await self._log.write(make, call.caller.actor, call.remaining_s)
@@ -95,6 +96,7 @@ class Rotating:
         if wanted is None:
             raise _no_rotation()
         self._signers().check_held(wanted.sha256)
+        await self._admission.clocks.check()
         make = partial(SwitchIssuer, authority=wanted.sha256, members=self._members())
         await self._log.write(make, call.caller.actor, call.remaining_s, validate_only=request.validate_only)
 

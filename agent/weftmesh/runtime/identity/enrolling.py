@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import grpc
+from cryptography import x509
 
 from weftmesh.core.errors import ForbiddenError, NodeUnreachableError, UnknownOutcomeError, WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.identity.certificates import (
+    UNREADABLE,
     fingerprint,
     key_to_pem,
     make_key,
     make_signing_request,
+    utc_now,
 )
 from weftmesh.runtime.identity.credentials import open_enrollment_channel
+from weftmesh.runtime.identity.in_force import check_in_force
 from weftmesh.runtime.identity.join_line import JoinLine
 from weftmesh.runtime.identity.material import IdentityMaterial
 from weftmesh.runtime.names import check_name
@@ -46,12 +52,18 @@ class Enrolled:
 
 
 async def enroll(
-    line: JoinLine, node_name: str, *, keeps_log: bool = False, timeout_s: float = ENROLL_TIMEOUT_S
+    line: JoinLine,
+    node_name: str,
+    *,
+    keeps_log: bool = False,
+    timeout_s: float = ENROLL_TIMEOUT_S,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Enrolled:
     """Make a key here and have it certified; `keeps_log` says that this is a member whose certificate has expired.
 
     Raises:
         ForbiddenError: another authority answers; nothing was sent to it.
+        PreconditionError: CLOCK_DISAGREES: by this clock its certificate is not in force; nothing was sent to it.
         NodeUnreachableError: nobody answers there, or not as an enrolment port does.
         UnauthenticatedError: the token is unknown, used, expired or revoked.
         InvalidInputError: the name is not acceptable.
@@ -60,6 +72,8 @@ async def enroll(
     check_name(node_name, what="the node")
     offered = await asyncio.to_thread(offered_chain, line.address, timeout_s=timeout_s)
     authority_der = _pinned(offered, line)
+    for shown_der in (offered[0], authority_der):
+        _check_in_force(shown_der, line, clock())
     key = make_key()
     request = mesh_pb2.EnrollRequest(
         token=line.token,
@@ -85,6 +99,16 @@ async def enroll(
             reason="CERTIFICATE_INVALID",
         )
     return Enrolled(material, tuple(Seed(member.name, member.address) for member in response.seeds))
+
+
+def _check_in_force(shown_der: bytes, line: JoinLine, now: datetime) -> None:
+    """Of a handshake that fails, gRPC does not say why."""
+    try:
+        shown = x509.load_der_x509_certificate(shown_der)
+    except UNREADABLE:
+        return  # the handshake refuses it
+    what = f"a certificate that {line.address} shows"
+    check_in_force(what, shown.not_valid_before_utc, shown.not_valid_after_utc, now)
 
 
 def _pem(certificate_der: bytes) -> bytes:
