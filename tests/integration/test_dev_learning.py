@@ -88,3 +88,7 @@ async def test_a_mesh_without_learning_has_neither_coordinators_nor_learners(
     async with up(tmp_path, "--nodes", "1", *options, program=program) as said:
         assert ("learning is off: flwr not installed" in said) is is_told
         assert len(running(tmp_path)) == 1
+        for arguments in (("learn", "run", "effort"), ("learn", "status")):
+            result = await weftmesh(DevMesh.load(tmp_path).first, *arguments)
+            assert result.code == 0, result.err
+            assert "Install the package weftmesh-learner" in result.err

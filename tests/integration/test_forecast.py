@@ -132,7 +132,11 @@ async def test_people_ask_for_rounds_take_a_version_and_go_back(mesh: DevMesh) -
         node, "learn", "run", "effort", "--rounds", "5", "--dry-run"
     )
     assert (await weftmesh(node, "learn", "history", "effort")).code == 7
-    await done(node, "learn", "run", "effort", "--rounds", "5")
+    asked = await weftmesh(node, "learn", "run", "effort", "--rounds", "5")
+    assert asked.code == 0, asked.err
+    assert "versions 3 to 7: one of each training round" in asked.err
+    assert "version 1 is a seed and 2 the untrained model" in asked.err
+    assert "weftmesh-learner" not in asked.err + (await weftmesh(node, "learn", "status")).err
     assert "trained on to version 9" in await done(node, "learn", "run", "effort", "--rounds", "2")
     jobs = {one["name"]: one for one in (await weftmesh(node, "--json", "learn", "status")).json()["jobs"]}
     assert jobs["effort"]["spec"]["goal_version"] == 9

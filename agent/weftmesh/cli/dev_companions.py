@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from weftmesh.cli.session import LEARNER_SOCKET_NAME
+
 LEARNER_MODULE: Final = "weftmesh.learner"
 COORDINATOR_MODULE: Final = "weftmesh.coordinator"
 ROUTER_MODULE: Final = "weftmesh.router"
-LEARNER_SOCKET: Final = "learner.sock"
 ACTIVATOR: Final = Path(__file__).with_name("dev_activator.py")
 KEEPER: Final = Path(__file__).with_name("dev_keeper.py")
 
@@ -26,7 +27,7 @@ def start_activator(node_pid: int, socket: Path, state_dir: Path, log_path: Path
         log_path: of what both say.
     """
     learner = [sys.executable, "-m", LEARNER_MODULE, "--socket", str(socket), "--state-dir", str(state_dir)]
-    listening = ["--listen", str(socket.with_name(LEARNER_SOCKET))]
+    listening = ["--listen", str(socket.with_name(LEARNER_SOCKET_NAME))]
     return _start(ACTIVATOR, node_pid, [*listening, "--", *learner], log_path)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from weftmesh.cli.config_file import render
 from weftmesh.cli.dev_companions import start_activator, start_keeper, start_router
+from weftmesh.cli.session import LEARNER_SOCKET_NAME
 from weftmesh.client import Client, connect
 from weftmesh.core.errors import InvalidInputError, NodeUnreachableError
 from weftmesh.runtime.files import write_atomic
@@ -151,6 +152,8 @@ class DevNode:
 
     def _start_companions(self) -> None:
         """Start what is beside it; each of them ends with the node's process."""
+        if not self.learner:
+            self.socket.with_name(LEARNER_SOCKET_NAME).unlink(missing_ok=True)  # of an earlier start, and dead
         if self.learner:
             self._companions.append(
                 start_activator(self.pid, self.socket, self.learner_directory, self.learner_log_path)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DEFAULT_TIMEOUT_S: Final = 10.0
 DEFAULT_CONFIG: Final = Path("/etc/weftmesh/weftmesh.toml")
 SOCKET_NAME: Final = "api.sock"
+LEARNER_SOCKET_NAME: Final = "learner.sock"
+"""Beside it, where a learner is installed."""
 DEFAULT_SOCKET: Final = Path("/run/weftmesh") / SOCKET_NAME
 
 T = TypeVar("T")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from weftmesh.cli.commands.learn_change import _former, _new, _raised
-from weftmesh.cli.learning_text import learning_json, spec_of, stamp_text, word
+from weftmesh.cli.learning_text import goal_text, has_learner, learning_json, spec_of, stamp_text, word
 from weftmesh.core.clock import ms_to_stamp
 from weftmesh.core.errors import NotFoundError, PreconditionError
 from weftmesh.core.forecast.finish_averaging import ROUNDS
@@ -102,3 +105,22 @@ def test_what_a_newer_release_says_is_shown_as_a_number() -> None:
     assert word(Verb, int(Verb.VERSION_ROLLED_BACK)) == "version-rolled-back"
     assert spec_of(row_pb2.Job(spec=b"\xff\xff")) == learning_pb2.JobSpec()
     assert stamp_text(0) == ""
+
+
+def test_a_first_goal_says_which_versions_no_round_of_training_makes() -> None:
+    assert goal_text(0, 10).startswith("versions 3 to 10: one of each training round")
+    assert "version 1 is a seed and 2 the untrained model" in goal_text(0, 10)
+
+
+def test_a_later_goal_counts_on_from_where_the_job_is() -> None:
+    assert goal_text(10, 18).startswith("versions 11 to 18: one of each training round")
+    assert "seed" not in goal_text(10, 18)
+
+
+@pytest.mark.parametrize("scheme", ["", "unix:"])
+def test_a_learner_is_there_where_its_socket_is(tmp_path: Path, scheme: str) -> None:
+    target = f"{scheme}{tmp_path}/api.sock"
+    assert not has_learner(target)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "learner.sock"))
+        assert has_learner(target)

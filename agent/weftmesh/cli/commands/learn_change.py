@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from weftmesh.cli.encoding import to_json
-from weftmesh.cli.learning_text import spec_of
+from weftmesh.cli.learning_text import NO_LEARNER, STARTING_VERSIONS, goal_text, has_learner, spec_of
 from weftmesh.cli.noise_options import noise_options, policy
 from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import Session
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 ROUNDS_DEFAULT: Final[Mapping[str, int]] = {"effort": 60, "finish": finish_averaging.ROUNDS}
 """What a job may be made for; it has the same name. The rounds are those that docs/forecasts.md measures."""
 _DEFAULTS: Final = ", ".join(f"{rounds} for {head}" for head, rounds in ROUNDS_DEFAULT.items())
-STARTING_VERSIONS: Final = 2
-"""A job's first versions come before its first training round: what counting starts from, and the untrained model."""
 THRESHOLD_PERCENT: Final = 60
 VERSIONS_READ: Final = 100
 """More than are kept of one job."""
@@ -58,6 +56,9 @@ async def run(session: Session, job: str, rounds: int | None, dry_run: bool, **n
     goal = learning_pb2.JobSpec.FromString(define.spec).goal_version
     newest = view.jobs[0].newest_version if view.jobs else 0
     _show(session, answer, dry_run, f"job {job}", f"trained on to version {goal}; it is at {newest}")
+    session.output.note(goal_text(newest, goal))
+    if not has_learner(session.target()):
+        session.output.note(NO_LEARNER)
 
 
 @command(None, "promote")

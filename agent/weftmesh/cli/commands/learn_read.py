@@ -9,7 +9,7 @@ import click
 
 from weftmesh.cli.commands.privacy import size_text
 from weftmesh.cli.encoding import to_json
-from weftmesh.cli.learning_text import learning_json, spec_of, stamp_text, word
+from weftmesh.cli.learning_text import NO_LEARNER, has_learner, learning_json, spec_of, stamp_text, word
 from weftmesh.cli.noise_text import budget_text, is_spent
 from weftmesh.cli.options import command
 from weftmesh.cli.output import Output
@@ -45,6 +45,8 @@ async def status(session: Session) -> None:
         session.output.json(learning_json(view))
         return
     _show_jobs(session.output, view)
+    if view.jobs and not has_learner(session.target()):
+        session.output.note(NO_LEARNER)
 
 
 @command(None, "history")
