@@ -23,6 +23,7 @@ from weftmesh.core.features.levels import UnsupportedLevelError
 from weftmesh.runtime.config import Config, load_config
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
+from weftmesh.runtime.worker_threads import with_threads
 
 GC_THRESHOLDS: Final = (20_000, 20, 100)
 
@@ -79,7 +80,7 @@ def main() -> None:
     # A full collection walks every task: rarely, and never because a few requests came and went.
     gc.set_threshold(*GC_THRESHOLDS)
     try:
-        uvloop.run(run_node(config, read))
+        uvloop.run(run_node(config, read), loop_factory=with_threads(uvloop.new_event_loop))
     except WeftmeshError as error:
         structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
         sys.exit(EXIT_CONFIG if error.reason == UnsupportedLevelError.reason else EXIT_FAILED)

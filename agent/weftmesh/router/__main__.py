@@ -19,6 +19,7 @@ from weftmesh.runtime.data_formats import UnsupportedFormatError, check_formats
 from weftmesh.runtime.exclusive import only_one
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
+from weftmesh.runtime.worker_threads import with_threads
 
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
@@ -54,7 +55,7 @@ def main() -> None:
         with suppress(PermissionError):  # a sandbox may show it no more than its own directory
             check_formats(config.state_dir.parent)
         with only_one(config.state_dir, "router", "give this one a --state-dir of its own"):
-            uvloop.run(route(config))
+            uvloop.run(route(config), loop_factory=with_threads(uvloop.new_event_loop))
     except (WeftmeshError, OSError) as error:
         log.critical("the router stopped", why=str(error))
         sys.exit(EXIT_CONFIG if isinstance(error, ConfigError | UnsupportedFormatError) else EXIT_FAILED)

@@ -7,23 +7,31 @@ import asyncio
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from weftmesh.client import connect
 from weftmesh.coordinator.children import ChildProcess
 from weftmesh.coordinator.duty import Coordinator
 from weftmesh.coordinator.metrics import CoordinatorMeter
+from weftmesh.core.errors import WeftmeshError
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.metrics.beside import HELP as METRICS_HELP
 from weftmesh.runtime.metrics.beside import served_beside
 from weftmesh.runtime.notify import notify
 from weftmesh.runtime.telemetry import LEVELS, configure_logging
 from weftmesh.runtime.watchdog import keep_beating, watchdog_limit_s
+from weftmesh.runtime.worker_threads import with_threads
 
 CONNECT_TIMEOUT_S: Final = 10.0
+EXIT_FAILED: Final = 1
+
+log = structlog.get_logger("weftmesh.coordinator")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[ChildProcess, Path | None]:
@@ -65,7 +73,12 @@ def main() -> None:
     child, metrics = parse_arguments()
     configure_logging(child.log_level, "json" if child.log_format == "json" else "console")
     share_heaps()
-    asyncio.run(coordinate(child, metrics))
+    try:
+        with asyncio.Runner(loop_factory=with_threads(asyncio.new_event_loop)) as runner:
+            runner.run(coordinate(child, metrics))
+    except WeftmeshError as error:
+        log.critical("the coordinator stopped", why=str(error), reason=error.reason)
+        sys.exit(EXIT_FAILED)
 
 
 if __name__ == "__main__":

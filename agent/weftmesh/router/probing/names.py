@@ -10,12 +10,12 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeAlias
 
 from weftmesh.runtime.addresses import split_address
+from weftmesh.runtime.worker_threads import started_threads
 
-THREADS_MAX: Final = 4
+THREADS: Final = 4
 FRESH_S: Final = 30.0
 """A name is looked up again after so long; what was found before holds until an answer is there."""
 NAMES_MAX: Final = 10_000
@@ -42,7 +42,7 @@ class Names:
 
     def __init__(self, ask: Resolve = resolve) -> None:
         self._ask = ask
-        self._threads = ThreadPoolExecutor(THREADS_MAX, "names")
+        self._threads = started_threads(THREADS, "names")
         self._found: dict[str, tuple[Where, float]] = {}
         self._asking: dict[str, asyncio.Future[Where]] = {}
 

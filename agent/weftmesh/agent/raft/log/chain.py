@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from weftmesh.agent.raft.log.disk import Disk, SyncGate
 from weftmesh.agent.raft.log.format import Kind, key_of
 from weftmesh.agent.raft.log.recovery import Recovered
 from weftmesh.agent.raft.log.segment import CHUNK_BYTES, PREPARED_SUFFIX, Row, Segment, SegmentPreparer
+from weftmesh.runtime.worker_threads import started_threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class SegmentChain:
     """
 
     def __init__(self, directory: Path, disk: Disk, recovered: Recovered, *, segment_bytes: int, claims: bool) -> None:
-        self.writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wal")
+        self.writer = started_threads(1, "wal")
         """The only thread; its queue holds at most one sync, one claim, one piece of a segment and the removals."""
         self.gate = SyncGate(disk)
         self.segment_bytes = segment_bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from weftmesh.agent.raft.log.disk import Disk
@@ -54,7 +55,8 @@ class SnapshotTransfer:
         if self.offset - self._synced_bytes >= SYNC_BYTES and (self._sync is None or self._sync.done()):
             self._check_sync()
             self._synced_bytes = self.offset
-            self._sync = self._syncer.submit(self._disk.sync_data, self._fd)
+            with suppress(RuntimeError):  # no thread can be started: `finish` has more to sync then
+                self._sync = self._syncer.submit(self._disk.sync_data, self._fd)
 
     def finish(self) -> raft_pb2.SnapshotHeader:
         """Make the complete file durable and return its header.
