@@ -29,6 +29,7 @@ from weftmesh.runtime.identity.join_line import JoinLine
 
 CLUSTER: Final = "dev"
 NODES_MAX: Final = 15
+NODES_DEFAULT: Final = 3
 SETTLE_TIMEOUT_S: Final = 60.0
 _MESH_FILE: Final = "mesh.json"
 _PORTS: Final = range(20_000, 32_768)
@@ -106,8 +107,13 @@ class DevMesh:
             raise NotFoundError(f"there is no {name} in {self.directory}; there are {', '.join(self.nodes)}")
         return self.nodes[name]
 
-    async def up(self, count: int = 3) -> None:
+    async def up(self, count: int | None = None) -> None:
         """Make a mesh of `count` nodes, or start the one that is there; return when all vote and one leads.
+
+        A node that runs goes on; it gets a router if it has none and routers are wanted.
+
+        Args:
+            count: of nodes; None for as many as there are, or NODES_DEFAULT.
 
         Raises:
             InvalidInputError: the mesh that is there has another number of nodes.
@@ -115,16 +121,24 @@ class DevMesh:
             NoQuorumError: they did not agree on a leader in time.
         """
         if self.exists(self.directory):
-            self._take_over(DevMesh.load(self.directory))
+            found = DevMesh.load(self.directory)
+            if count not in (None, len(found.nodes)):
+                raise InvalidInputError(
+                    f"the mesh in {self.directory} has {len(found.nodes)} nodes, and not {count}; make another one in "
+                    "another --dir, or remove this one (weftmesh dev down --wipe)"
+                )
+            self._take_over(found)
             for node in self.nodes.values():
                 if not node.running:
                     node.learner, node.coordinator, node.router = self.learners, self.coordinators, self.routers
                     node.start()
+                elif self.routers:
+                    node.add_router()
             self.save()
             await asyncio.gather(*(node.ready() for node in self.nodes.values()))
             await self.settled()
         else:
-            await self._make(count)
+            await self._make(NODES_DEFAULT if count is None else count)
 
     async def _make(self, count: int) -> None:
         if not 1 <= count <= NODES_MAX:

@@ -161,9 +161,18 @@ class DevNode:
         if self.coordinator:
             self._companions.append(start_keeper(self.pid, self.socket, self.coordinator_log_path))
         if self.router:
-            self._companions.append(
-                start_router(self.pid, self.prefix, self.config_path, self.router_directory, self.router_log_path)
-            )
+            self._start_router()
+
+    def add_router(self) -> None:
+        """Start a router beside its process, which runs, unless it has one."""
+        if not self.router:
+            self.router = True
+            self._start_router()
+
+    def _start_router(self) -> None:
+        self._companions.append(
+            start_router(self.pid, self.prefix, self.config_path, self.router_directory, self.router_log_path)
+        )
 
     async def ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Return once its socket answers.

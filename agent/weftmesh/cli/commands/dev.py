@@ -15,7 +15,7 @@ from weftmesh.cli.encoding import enum_word
 from weftmesh.cli.options import command
 from weftmesh.cli.session import Session
 from weftmesh.cli.tables import Column
-from weftmesh.core.errors import NodeUnreachableError
+from weftmesh.core.errors import NodeUnreachableError, PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2
 
 STATUS_TIMEOUT_S = 2.0
@@ -37,15 +37,20 @@ def dev() -> None:
 
 @command(dev, "up")
 @_DIRECTORY
-@click.option("--nodes", type=click.IntRange(1, 15), default=3, show_default=True, help="How many, for a new mesh.")
+@click.option("--nodes", type=click.IntRange(1, 15), help="How many, for a new mesh.  [default: 3]")
 @click.option("--detach", is_flag=True, help="Return and leave it running; else it ends with this command.")
 @click.option("--no-fsync", is_flag=True, help="Acknowledge before the disk has it: faster, and less than the promise.")
 @click.option("--no-learning", is_flag=True, help="Without coordinators and learners: nobody trains.")
 @click.option("--routers", is_flag=True, help="A router beside each node: it probes, decides and answers.")
 async def up(
-    session: Session, directory: Path, nodes: int, detach: bool, no_fsync: bool, no_learning: bool, routers: bool
+    session: Session, directory: Path, nodes: int | None, detach: bool, no_fsync: bool, no_learning: bool, routers: bool
 ) -> None:
-    """Make a mesh in --dir, or start the one that is there."""
+    """Make a mesh in --dir, or start the one that is there.
+
+    Of nodes that run, nothing is changed but for a router that is added.
+    """
+    if DevMesh.exists(directory):
+        _refuse_what_is_settled(DevMesh.load(directory), no_fsync=no_fsync, no_learning=no_learning)
     missing = [name for name in LEARNING_NEEDS if find_spec(name) is None]
     learning = not missing and not no_learning
     mesh = DevMesh(directory, fsync=not no_fsync, learners=learning, coordinators=learning, routers=routers)
@@ -67,6 +72,21 @@ async def up(
         raise
     if not detach:
         await mesh.down()
+
+
+def _refuse_what_is_settled(mesh: DevMesh, *, no_fsync: bool, no_learning: bool) -> None:
+    """Say no to what would be passed over in silence.
+
+    Raises:
+        PreconditionError: an option that the mesh that is there cannot take any more.
+    """
+    if no_fsync and mesh.fsync:
+        raise PreconditionError(f"the mesh in {mesh.directory} was made with fsync; --no-fsync is for a new one")
+    learning = [name for name, node in mesh.nodes.items() if node.running and (node.learner or node.coordinator)]
+    if no_learning and learning:
+        raise PreconditionError(
+            f"{', '.join(learning)} run with learning; stop them first: weftmesh dev down --dir {mesh.directory}"
+        )
 
 
 async def _until_stopped() -> None:
