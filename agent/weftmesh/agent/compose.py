@@ -41,7 +41,6 @@ from weftmesh.agent.serving.servers import Servers
 from weftmesh.agent.standing import Standing
 from weftmesh.agent.status import NodeFacts, StatusReporter
 from weftmesh.agent.trust.gate import Gate
-from weftmesh.agent.trust.interceptor import RevocationInterceptor
 from weftmesh.agent.trust.peer_clocks import PeerClocks
 from weftmesh.agent.trust.room import TrustRoom
 from weftmesh.agent.trust.writing import TrustLog
@@ -51,6 +50,7 @@ from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.data_formats import note_formats
+from weftmesh.runtime.doors.cutting import RevocationInterceptor
 from weftmesh.runtime.files import make_private_directory
 from weftmesh.runtime.identity.certificate_files import present_identity
 from weftmesh.runtime.identity.certificates import utc_now

@@ -16,10 +16,10 @@ from tests.hostile import frames
 
 from weftmesh.agent.serving.call_limits import CallLimits
 from weftmesh.agent.serving.caller_keys import CallerKey, CallerKeys
-from weftmesh.agent.serving.doorkeeper import STRIKES, Connections
-from weftmesh.agent.serving.refusals import REASONS, Refusals
 from weftmesh.core.errors import InvalidInputError, OverloadedError, WeftmeshError
 from weftmesh.runtime.config import LimitsConfig, load_config
+from weftmesh.runtime.doors.doorkeeper import STRIKES, Connections
+from weftmesh.runtime.doors.refusals import REASONS, Refusals
 from weftmesh.runtime.rpc import ErrorInterceptor, channel_options, from_rpc_error, server_options
 from weftmesh.runtime.rpc_gate import GateInterceptor
 

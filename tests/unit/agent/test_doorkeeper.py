@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from weftmesh.agent.serving.doorkeeper import (
+from weftmesh.runtime.config import load_config
+from weftmesh.runtime.doors.doorkeeper import (
     CONNECTIONS_A_TURN,
     PROOF_S,
     STRIKES,
@@ -20,8 +21,7 @@ from weftmesh.agent.serving.doorkeeper import (
     Connections,
     Doorkeeper,
 )
-from weftmesh.agent.serving.refusals import Refusals
-from weftmesh.runtime.config import load_config
+from weftmesh.runtime.doors.refusals import Refusals
 
 LIMITS = replace(load_config(None, environment={}, host="n1").limits, connections=100, connections_per_address=100)
 

@@ -15,10 +15,10 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from weftmesh.agent.trust.gate import Gate
-from weftmesh.agent.trust.interceptor import RevocationInterceptor
 from weftmesh.core.board.commands import Header
 from weftmesh.core.trust.commands import BeginRotation, FinishRotation, Readmit, Revoke, SwitchIssuer
 from weftmesh.core.trust.machine import Trust
+from weftmesh.runtime.doors.cutting import RevocationInterceptor
 from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.certificates import key_to_pem, make_key, make_signing_request, to_pem
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, server_credentials

@@ -19,9 +19,9 @@ from weftmesh.agent.metrics.raft_metrics import RAFT_METRICS, LogMeter, RaftColl
 from weftmesh.agent.metrics.safety_metrics import SAFETY_METRICS, SafetyCollector
 from weftmesh.agent.privacy.ledger import EgressLedger
 from weftmesh.agent.rooms import Ground, Work
-from weftmesh.agent.serving.refusals import Refusals
 from weftmesh.agent.serving.services import Service
 from weftmesh.core.errors import PreconditionError
+from weftmesh.runtime.doors.refusals import Refusals
 from weftmesh.runtime.metrics.http_server import HttpServer
 from weftmesh.runtime.metrics.loop_lag import LOOP_LAG, LoopLag
 from weftmesh.runtime.metrics.model import Kind, Metric

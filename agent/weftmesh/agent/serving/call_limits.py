@@ -5,28 +5,22 @@ What peers say to each other in the log's own streams is never counted here.
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections import Counter
 from collections.abc import Callable
-from enum import Enum
 from typing import Final
 
 from weftmesh.agent.serving.caller_keys import CallerKey, CallerKeys
-from weftmesh.agent.serving.doorkeeper import Connections
-from weftmesh.agent.serving.refusals import Refusals
 from weftmesh.core.errors import OverloadedError
 from weftmesh.core.rate import Buckets, Rate
 from weftmesh.runtime.config import LimitsConfig
+from weftmesh.runtime.doors.doorkeeper import Connections
+from weftmesh.runtime.doors.holdings import CALL, WATCHER, WRITE_STREAM, Held, Holdings, too_often, uncounted
+from weftmesh.runtime.doors.refusals import Refusals
 from weftmesh.runtime.rpc_gate import Context, Ticket
-from weftmesh.runtime.rpc_status import RETRY_KEY
 
 BURST_S: Final = 4.0
 """After a rest a local caller may do as much at once as its rate allows in this time."""
 MEMBER_BURST_S: Final = 1.0
 """And a member: its calls stand in line before those of others, at 0.4 ms each."""
-ARRIVING_MAX: Final = 16
-"""Requests of one caller that arrive at the same time: gRPC makes room for a whole message of each, and of no other."""
 READING: Final = (
     *("Await", "Check", "DryRun", "Explain", "Fetch", "Forecast", "Get", "List", "ServerReflection"),
     *("Show", "Verify", "Watch", "WhoAmI"),
@@ -35,18 +29,8 @@ READING: Final = (
 PEER_SERVICE: Final = "/weftmesh.mesh.v1.RaftService/"
 WATCH: Final = "/weftmesh.board.v1.BoardService/Watch"
 WRITE: Final = "/weftmesh.board.v1.BoardService/Write"
-
-
-class Held(Enum):
-    """What a caller holds for as long as a call lasts: the reason of a refusal, and its name."""
-
-    CALL = "TOO_MANY_CALLS", "calls"
-    WATCHER = "TOO_MANY_WATCHERS", "watchers"
-    WRITE_STREAM = "TOO_MANY_WRITE_STREAMS", "write streams"
-
-    def __init__(self, reason: str, noun: str) -> None:
-        self.reason = reason
-        self.noun = noun
+SECTION: Final = "limits"
+"""Of the configuration."""
 
 
 class CallLimits:
@@ -73,14 +57,12 @@ class CallLimits:
         self._refusals = refusals
         self._clock = clock
         self._writes, self._reads, self._members = (Buckets(rate) for rate in _rates(limits))
-        self._most = _most(limits)
-        self._held: Counter[tuple[CallerKey, Held]] = Counter()
-        self._arriving: dict[CallerKey, asyncio.Semaphore] = {}
+        self._holdings = Holdings(_most(limits))
 
     def follow(self, limits: LimitsConfig) -> None:
         """Take over changed settings, from the next call on."""
         self._writes.rate, self._reads.rate, self._members.rate = _rates(limits)
-        self._most = _most(limits)
+        self._holdings.most = _most(limits)
 
     def enter(self, method: str, context: Context) -> Ticket:
         """See rpc_gate.Gate.
@@ -90,15 +72,15 @@ class CallLimits:
         """
         caller = self._keys.of(context)
         if caller is None:
-            return Ticket(asyncio.Semaphore(ARRIVING_MAX), _nothing)
+            return uncounted()
         if caller.node:
             self._connections.proven(context.peer())
         if method.startswith(PEER_SERVICE):
             self._connections.strike(context.peer())
-            return Ticket(asyncio.Semaphore(ARRIVING_MAX), _nothing)
+            return uncounted()
         try:
             self._take(caller, method)
-            return self._hold(caller, _held_by(method))
+            return self._holdings.take(caller, _held_by(method))
         except OverloadedError as error:
             self._refusals.count(error.reason, str(caller))
             self._connections.strike(context.peer())
@@ -116,7 +98,7 @@ class CallLimits:
         def take() -> None:
             if caller is not None and (wait_s := self._writes.take(caller, self._clock())):
                 self._refusals.count("RATE_LIMITED", str(caller))
-                raise _too_often(caller, "writes", self._writes.rate, wait_s)
+                raise too_often(caller, "writes", self._writes.rate, wait_s, SECTION)
 
         return take
 
@@ -124,46 +106,18 @@ class CallLimits:
         now_s = self._clock()
         if caller.node:
             if wait_s := self._members.take(caller, now_s):
-                raise _too_often(caller, "calls", self._members.rate, wait_s)
+                raise too_often(caller, "calls", self._members.rate, wait_s, SECTION)
             return
         is_reading = method.rpartition("/")[2].startswith(READING)
         buckets, noun = (self._reads, "reads") if is_reading else (self._writes, "writes")
         if wait_s := buckets.take(caller, now_s):
-            raise _too_often(caller, noun, buckets.rate, wait_s)
-
-    def _hold(self, caller: CallerKey, kinds: tuple[Held, ...]) -> Ticket:
-        held = self._held
-        for kind in kinds:
-            if held[caller, kind] >= self._most[kind]:
-                raise OverloadedError(
-                    f"{caller} has {self._most[kind]} {kind.noun} open at this node already; end some, or wait",
-                    reason=kind.reason,
-                )
-        for kind in kinds:
-            held[caller, kind] += 1
-        arriving = self._arriving.get(caller)
-        if arriving is None:
-            arriving = self._arriving[caller] = asyncio.Semaphore(ARRIVING_MAX)
-
-        def leave() -> None:
-            for kind in kinds:
-                held[caller, kind] -= 1
-                if not held[caller, kind]:
-                    del held[caller, kind]
-            if (caller, Held.CALL) not in held:
-                self._arriving.pop(caller, None)
-
-        return Ticket(arriving, leave)
-
-
-def _nothing() -> None:
-    """What a call that is not counted leaves behind."""
+            raise too_often(caller, noun, buckets.rate, wait_s, SECTION)
 
 
 def _held_by(method: str) -> tuple[Held, ...]:
     if method == WATCH:
-        return Held.CALL, Held.WATCHER
-    return (Held.CALL, Held.WRITE_STREAM) if method == WRITE else (Held.CALL,)
+        return CALL, WATCHER
+    return (CALL, WRITE_STREAM) if method == WRITE else (CALL,)
 
 
 def _rates(limits: LimitsConfig) -> tuple[Rate, Rate, Rate]:
@@ -179,17 +133,7 @@ def _rates(limits: LimitsConfig) -> tuple[Rate, Rate, Rate]:
 
 def _most(limits: LimitsConfig) -> dict[Held, int]:
     return {
-        Held.CALL: limits.calls_per_caller,
-        Held.WATCHER: limits.watchers_per_caller,
-        Held.WRITE_STREAM: limits.write_streams_per_caller,
+        CALL: limits.calls_per_caller,
+        WATCHER: limits.watchers_per_caller,
+        WRITE_STREAM: limits.write_streams_per_caller,
     }
-
-
-def _too_often(caller: CallerKey, noun: str, rate: Rate, wait_s: float) -> OverloadedError:
-    wait_ms = math.ceil(wait_s * 1000)
-    return OverloadedError(
-        f"{caller} makes more than {rate.per_s:g} {noun} a second at this node; nothing was done; "
-        f"try again in {wait_ms} ms, or raise the rate in [limits]",
-        reason="RATE_LIMITED",
-        metadata={RETRY_KEY: str(wait_ms)},
-    )

@@ -8,9 +8,9 @@ from typing import Final
 
 from weftmesh.agent.serving.call_limits import CallLimits
 from weftmesh.agent.serving.caller_keys import CallerKeys
-from weftmesh.agent.serving.doorkeeper import Connections, Doorkeeper
-from weftmesh.agent.serving.refusals import Refusals
 from weftmesh.runtime.config import LimitsConfig
+from weftmesh.runtime.doors.doorkeeper import Connections, Doorkeeper
+from weftmesh.runtime.doors.refusals import Refusals
 
 CONNECTIONS_BETWEEN_SWEEPS: Final = 4
 """How many times the allowed connections gRPC lets in before it closes further ones itself; changes with a restart."""

@@ -15,11 +15,11 @@ from weftmesh.agent.access.enforcing import Enforcement
 from weftmesh.agent.raft.peers.transport import SERVER_OPTIONS
 from weftmesh.agent.serving.guard import Guard
 from weftmesh.agent.serving.services import Door, Service
-from weftmesh.agent.trust.interceptor import RevocationInterceptor
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.errors import PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.config import Config
+from weftmesh.runtime.doors.cutting import RevocationInterceptor
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
 from weftmesh.runtime.rpc_gate import GateInterceptor

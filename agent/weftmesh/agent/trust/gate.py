@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final
 
-import grpc
-from cryptography import x509
-
-from weftmesh.core.errors import InvalidInputError, UnauthenticatedError
+from weftmesh.core.errors import UnauthenticatedError
 from weftmesh.core.trust.machine import Trust
-from weftmesh.core.trust.rows import Revocation
-from weftmesh.runtime.identity.certificates import key_sha256, node_of, serial_text
-from weftmesh.runtime.identity.chain import is_issued_by
-
-Context = grpc.aio.ServicerContext[Any, Any]
-
-CERTIFICATES_REMEMBERED: Final = 1_024
-"""Parsed once each: a call brings its certificate as text."""
-CERTIFICATE_REVOKED: Final = "CERTIFICATE_REVOKED"
-_PEER_CERTIFICATE: Final = "x509_pem_cert"
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a certificate says that a revocation may be about; `node` is empty when it names none."""
-
-    node: str
-    serial: str
-    key_sha256: str
+from weftmesh.runtime.identity.shown import (
+    CERTIFICATE_REVOKED,
+    Context,
+    certificates_of,
+    is_issued_by_any,
+    shown_by,
+    told_of_authority,
+    told_of_revocation,
+)
 
 
 class Gate:
@@ -51,7 +35,7 @@ class Gate:
         """
         read = self._trust().read
         if read.any_revoked or read.was_rotated:
-            for pem in context.auth_context().get(_PEER_CERTIFICATE, ()):
+            for pem in certificates_of(context):
                 self.check_certificate(pem)
 
     def check_certificate(self, pem: bytes) -> None:
@@ -63,42 +47,11 @@ class Gate:
         shown, read = shown_by(pem), self._trust().read
         # A connection outlives what its handshake went by.
         if read.was_rotated and not is_issued_by_any(pem, tuple(one.certificate for one in read.authorities())):
-            raise UnauthenticatedError(
-                f"certificate {shown.serial} of {shown.node or 'this caller'} is of an authority that this mesh trusts "
-                "no more; connect with the one that was renewed, or join again",
-                reason=CERTIFICATE_REVOKED,
-            )
+            raise UnauthenticatedError(told_of_authority(shown), reason=CERTIFICATE_REVOKED)
         revocation = read.revocation_of(shown.node, shown.serial, shown.key_sha256)
         if revocation is not None:
-            raise UnauthenticatedError(told_of(shown, revocation), reason=CERTIFICATE_REVOKED)
+            raise UnauthenticatedError(told_of_revocation(shown, revocation.why), reason=CERTIFICATE_REVOKED)
 
     def may_dial(self, node: str) -> bool:
         """Whether a node may be called: not while everything it had is revoked and it was given nothing since."""
         return not self._trust().read.is_shut_out(node)
-
-
-def told_of(shown: Shown, revocation: Revocation) -> str:
-    """What a caller with a revoked certificate is told."""
-    node = shown.node or "this node"
-    return (
-        f"certificate {shown.serial} of {node} is revoked ({revocation.why}); to let {node} in again make a token for "
-        f"it on a member: weftmesh token create --for {node}, and there: weftmesh join --again LINE"
-    )
-
-
-@lru_cache(maxsize=CERTIFICATES_REMEMBERED)
-def is_issued_by_any(pem: bytes, authorities_der: tuple[bytes, ...]) -> bool:
-    """Whether one of these authorities issued a certificate."""
-    certificate = x509.load_pem_x509_certificate(pem)
-    return any(is_issued_by(certificate, x509.load_der_x509_certificate(one)) for one in authorities_der)
-
-
-@lru_cache(maxsize=CERTIFICATES_REMEMBERED)
-def shown_by(pem: bytes) -> Shown:
-    """What a certificate says; TLS has verified it, so it is one."""
-    certificate = x509.load_pem_x509_certificate(pem)
-    try:
-        node, _ = node_of(certificate)
-    except InvalidInputError:
-        node = ""
-    return Shown(node, serial_text(certificate), key_sha256(certificate.public_key()))

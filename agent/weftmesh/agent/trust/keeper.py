@@ -12,11 +12,11 @@ import structlog
 
 from weftmesh.agent.enrolment.admission import Admission
 from weftmesh.agent.trust.gate import Gate
-from weftmesh.agent.trust.interceptor import RevocationInterceptor
 from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.trust.commands import ReportCertificate
 from weftmesh.core.trust.rows import AuthorityState, Phase
+from weftmesh.runtime.doors.cutting import RevocationInterceptor
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.store import IdentityStore

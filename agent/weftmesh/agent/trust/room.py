@@ -8,13 +8,14 @@ from weftmesh.agent.enrolment.admission import Admission, members_of
 from weftmesh.agent.rooms import Ground, Work
 from weftmesh.agent.serving.services import Door, Service, service
 from weftmesh.agent.trust.gate import Gate
-from weftmesh.agent.trust.interceptor import RevocationInterceptor
 from weftmesh.agent.trust.keeper import TrustKeeper
 from weftmesh.agent.trust.revoking import Revoking
+from weftmesh.agent.trust.roll_call import RollCall
 from weftmesh.agent.trust.rotating import Rotating
 from weftmesh.agent.trust.service import TrustServicer
 from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.mesh.v1 import trust_pb2, trust_pb2_grpc
+from weftmesh.runtime.doors.cutting import RevocationInterceptor
 from weftmesh.runtime.identity.store import IdentityStore
 
 
@@ -56,7 +57,8 @@ class TrustRoom:
         )
         mesh.machine.on_trust(self._keeper.note)
         mesh.machine.on_restored(self._keeper.note)
-        revoking = Revoking(identity, mesh.engine, log_, gate, admission, from_files=from_files)
+        roll = RollCall(identity, ground.dial)
+        revoking = Revoking(identity, mesh.engine, log_, roll, admission, from_files=from_files)
         rotating = Rotating(mesh.engine, log_, admission, from_files=from_files)
         self._servicer = TrustServicer(
             identity,
@@ -66,7 +68,7 @@ class TrustRoom:
             revoking,
             rotating,
             mesh.engine,
-            ground.dial,
+            roll,
             from_files=from_files,
         )
 

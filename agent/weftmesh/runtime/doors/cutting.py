@@ -7,23 +7,34 @@ import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import structlog
 
-from weftmesh.agent.trust.gate import Context, Gate
-from weftmesh.core.errors import NodeUnreachableError, UnauthenticatedError
+from weftmesh.core.errors import NodeUnreachableError, WeftmeshError
+from weftmesh.runtime.identity.shown import Context
 
 _Behavior = Callable[[Any, Any], Any]
 
 log = structlog.get_logger("weftmesh.trust")
 
 
-class RevocationInterceptor(grpc.aio.ServerInterceptor):
-    """Stands before every method of the mesh port, inside the interceptor that turns errors into statuses."""
+class CertificateGate(Protocol):
+    """Knows which certificates are good now."""
 
-    def __init__(self, gate: Gate) -> None:
+    def check_call(self, context: Context) -> None:
+        """Return if the caller's certificate is good, or if there is none to be looked at.
+
+        Raises:
+            WeftmeshError: it is not.
+        """
+
+
+class RevocationInterceptor(grpc.aio.ServerInterceptor):
+    """Stands before every method of a port, inside the interceptor that turns errors into statuses."""
+
+    def __init__(self, gate: CertificateGate) -> None:
         self._gate = gate
         self._open: dict[Context, asyncio.Task[Any]] = {}
         self._cut: set[Context] = set()
@@ -85,7 +96,7 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
 
     @contextmanager
     def _admitted(self, context: Context) -> Iterator[None]:
-        """Raises UnauthenticatedError for a certificate that is revoked, or that comes to be while the call goes on."""
+        """Raises what the gate says of a certificate that is revoked, or that comes to be while the call goes on."""
         self._gate.check_call(context)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101, handlers run in tasks
@@ -104,9 +115,9 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
             del self._open[context]
 
 
-def _is_refused(gate: Gate, context: Context) -> bool:
+def _is_refused(gate: CertificateGate, context: Context) -> bool:
     try:
         gate.check_call(context)
-    except UnauthenticatedError:
+    except WeftmeshError:
         return True
     return False

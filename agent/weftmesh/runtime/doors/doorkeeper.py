@@ -1,9 +1,9 @@
-"""Cuts connections on the node's ports that stand in the way of others.
+"""Cuts connections on a process's ports and local sockets that stand in the way of others.
 
-gRPC bounds what one connection may do, and how many there are in all. It does not know how many come from one address,
-which of them have shown a certificate and made a call, and which do nothing but get refused. It accepts by itself, too,
-so connections are looked at here once a second: through the process's own descriptors, which takes no privilege. One
-that has to go is shut down as if its peer had hung up, and gRPC closes it.
+gRPC bounds what one connection may do, and how many there are in all. It does not know how many come from one address
+or one user, which of them have shown a certificate and made a call, and which do nothing but get refused. It accepts by
+itself, too, so connections are looked at here once a second: through the process's own descriptors. One that has to go
+is shut down as if its peer had hung up, and gRPC closes it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import stat
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import unquote
 
-from weftmesh.agent.serving.refusals import Refusals
 from weftmesh.core.rate import Buckets, Rate
-from weftmesh.runtime.config import LimitsConfig
+from weftmesh.runtime.doors.descriptors import LOCAL, OVER_TCP, duplicate, named, own_descriptors, shut, user_of
+from weftmesh.runtime.doors.refusals import Refusals
 
 SWEEP_S: Final = 1.0
 SWEEP_PAUSE_S: Final = 0.1
@@ -37,6 +35,8 @@ STRIKES: Final = Rate(per_s=50.0, burst=200.0)
 a peer opens one stream a connection."""
 CONNECTIONS_A_TURN: Final = 64
 """Looked at before others get their turn on the event loop."""
+USERS_SHARE: Final = 0.75
+"""Of the connections to local sockets, what one user may have: the others shall find room."""
 
 OPEN_STATES: Final = frozenset({1, 8})
 """Of Linux's tcpi_state, the first byte of its struct tcp_info: established, and one that the peer has closed. A
@@ -46,23 +46,37 @@ _RECEIVED_AT_BYTES: Final = 128
 """tcpi_bytes_received in the same struct."""
 
 
+class ConnectionLimits(Protocol):
+    """How many connections a process takes; a section of the configuration."""
+
+    @property
+    def connections(self) -> int:
+        """On all ports together, and as many on all local sockets together."""
+
+    @property
+    def connections_per_address(self) -> int:
+        """Of those on ports, from one address."""
+
+
 @dataclass(slots=True)
 class Connection:
     """An accepted connection.
 
     Attributes:
         end: a descriptor of its own for the same connection.
-        peer: as `ServicerContext.peer` spells it.
-        host: the peer's address.
+        peer: as `ServicerContext.peer` spells it; on a local socket, the user.
+        whose: the peer's address, or the user.
         since_s: when it was first seen.
-        received_bytes: so far.
+        received_bytes: so far; 0 on a local socket, of which nobody knows.
+        is_local: whether it came over a local socket, whose mode has said who may come.
     """
 
     end: socket.socket
     peer: str
-    host: str
+    whose: str
     since_s: float
-    received_bytes: int
+    received_bytes: int = 0
+    is_local: bool = False
 
 
 class Connections:
@@ -92,7 +106,7 @@ class Connections:
 
 
 class Doorkeeper:
-    """Looks at the connections on some ports, once a second.
+    """Looks at the connections on some ports and local sockets, once a second.
 
     Args:
         ports: that this process listens on now.
@@ -100,17 +114,21 @@ class Doorkeeper:
         limits: the settings; see `follow`.
         refusals: counts.
         clock: monotonic seconds.
+        sockets: paths of local sockets whose connections are counted here, too.
     """
 
     def __init__(
         self,
         ports: Callable[[], set[int]],
         connections: Connections,
-        limits: LimitsConfig,
+        limits: ConnectionLimits,
         refusals: Refusals,
         clock: Callable[[], float],
+        sockets: Collection[str] = (),
     ) -> None:
         self._ports = ports
+        self._sockets = frozenset(sockets)
+        self._families = OVER_TCP | LOCAL if sockets else OVER_TCP
         self._connections = connections
         self._refusals = refusals
         self._clock = clock
@@ -118,7 +136,7 @@ class Doorkeeper:
         """When each connection, by its inode, was first seen."""
         self.follow(limits)
 
-    def follow(self, limits: LimitsConfig) -> None:
+    def follow(self, limits: ConnectionLimits) -> None:
         """Take over changed settings."""
         self._most, self._most_per_host = limits.connections, limits.connections_per_address
 
@@ -149,46 +167,62 @@ class Doorkeeper:
             condemned = self._condemned(found)
             for one, reason in condemned:
                 self._refusals.count(reason, one.peer)
-                _shut(one.end)
+                shut(one.end)
             return len(condemned)
         finally:
             for one in found:
                 one.end.close()
 
     def _accepted(self, seen_s: dict[int, float]) -> Iterator[Connection]:
-        """Every connection on the ports; `seen_s` gets when each was first seen."""
+        """Every connection at the doors; `seen_s` gets when each was first seen."""
         ports, now_s = self._ports(), self._clock()
-        for name in os.listdir("/proc/self/fd"):
-            end = _duplicate(int(name))
+        for descriptor in own_descriptors():
+            end = duplicate(descriptor, self._families)
             if end is None:
                 continue
             try:
                 inode = os.fstat(end.fileno()).st_ino
                 # One of our duplicates may have got a number that was free again when it was listed.
-                if inode in seen_s or end.getsockname()[1] not in ports:
-                    end.close()
-                    continue
-                info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT_BYTES + _RECEIVED.size)
-                if info[0] not in OPEN_STATES:
-                    end.close()
-                    continue
-                host, port = end.getpeername()[:2]
+                known = None if inode in seen_s else self._known(end, ports, self._seen_s.get(inode, now_s))
             except OSError:  # its peer is gone
+                known = None
+            if known is None:
                 end.close()
                 continue
-            seen_s[inode] = self._seen_s.get(inode, now_s)
-            host, peer = _named(host, port)
-            (received,) = _RECEIVED.unpack_from(info, _RECEIVED_AT_BYTES)
-            yield Connection(end, peer, host, seen_s[inode], received)
+            seen_s[inode] = known.since_s
+            yield known
+
+    def _known(self, end: socket.socket, ports: Collection[int], since_s: float) -> Connection | None:
+        """What there is to know of a connection; None for a socket that is no connection at one of these doors.
+
+        Raises:
+            OSError: it is gone.
+        """
+        if end.family == socket.AF_UNIX:
+            if end.getsockname() not in self._sockets or end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return None
+            user = f"user {user_of(end)}"
+            return Connection(end, user, user, since_s, is_local=True)
+        if end.getsockname()[1] not in ports:
+            return None
+        info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT_BYTES + _RECEIVED.size)
+        if info[0] not in OPEN_STATES:
+            return None
+        host, peer = named(*end.getpeername()[:2])
+        (received,) = _RECEIVED.unpack_from(info, _RECEIVED_AT_BYTES)
+        return Connection(end, peer, host, since_s, received)
 
     def _condemned(self, found: list[Connection]) -> list[tuple[Connection, str]]:
-        """Whom to cut, and why. Those that proved themselves the longest ago stay, then the newest of the others."""
+        """Whom to cut, and why."""
         misused, self._connections.misused_peers = self._connections.misused_peers, set()
-        now_s = self._clock()
-        out: list[tuple[Connection, str]] = []
+        remote = [one for one in found if not one.is_local]
+        return [*self._condemned_remote(remote, misused), *self._condemned_local(one for one in found if one.is_local)]
+
+    def _condemned_remote(self, found: list[Connection], misused: Collection[str]) -> Iterator[tuple[Connection, str]]:
+        """Those that proved themselves the longest ago stay, then the newest of the others."""
+        now_s, proven = self._clock(), self._connections.proven_peers
         by_host: Counter[str] = Counter()
         kept = 0
-        proven = self._connections.proven_peers
 
         def rank(one: Connection) -> tuple[bool, float]:
             return (False, one.since_s) if one.peer in proven else (True, -one.since_s)
@@ -196,50 +230,22 @@ class Doorkeeper:
         for one in sorted(found, key=rank):
             is_late = now_s - one.since_s > PROOF_S or one.received_bytes > UNPROVEN_BYTES_MAX
             if one.peer in misused:
-                out.append((one, "CONNECTION_MISUSED"))
+                yield one, "CONNECTION_MISUSED"
             elif one.peer not in proven and is_late:
-                out.append((one, "CONNECTION_UNPROVEN"))
-            elif by_host[one.host] >= self._most_per_host or kept >= self._most:
-                out.append((one, "TOO_MANY_CONNECTIONS"))
+                yield one, "CONNECTION_UNPROVEN"
+            elif by_host[one.whose] >= self._most_per_host or kept >= self._most:
+                yield one, "TOO_MANY_CONNECTIONS"
             else:
-                by_host[one.host] += 1
+                by_host[one.whose] += 1
                 kept += 1
-        return out
 
-
-def _duplicate(descriptor: int) -> socket.socket | None:
-    """A TCP socket of this process under another descriptor, which no other thread can close meanwhile.
-
-    What is behind `descriptor` may change at any time, and what is behind the other one never does: only that one is
-    asked what it is and acted upon.
-    """
-    try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-            return None
-        own = os.dup(descriptor)
-    except OSError:
-        return None
-    try:
-        end = socket.socket(fileno=own)
-    except OSError:  # the number was given to a file meanwhile
-        os.close(own)
-        return None
-    if end.family in (socket.AF_INET, socket.AF_INET6) and end.type == socket.SOCK_STREAM:
-        return end
-    end.close()
-    return None
-
-
-def _named(host: str, port: int) -> tuple[str, str]:
-    """An address, and how gRPC spells a peer there once `unquote` has been at it."""
-    address = ip_address(host)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(address), f"ipv6:[{address}]:{port}" if isinstance(address, IPv6Address) else f"ipv4:{address}:{port}"
-
-
-def _shut(end: socket.socket) -> None:
-    try:
-        end.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # its peer was quicker
+    def _condemned_local(self, found: Iterator[Connection]) -> Iterator[tuple[Connection, str]]:
+        """The oldest stay, and of one user no more than leave the others room."""
+        by_user: Counter[str] = Counter()
+        kept, most_per_user = 0, max(1, int(USERS_SHARE * self._most))
+        for one in sorted(found, key=lambda each: each.since_s):
+            if by_user[one.whose] >= most_per_user or kept >= self._most:
+                yield one, "TOO_MANY_CONNECTIONS"
+            else:
+                by_user[one.whose] += 1
+                kept += 1

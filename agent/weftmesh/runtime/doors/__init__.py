@@ -1,0 +1,1 @@
+"""What stands at the doors of every process that others call: connections, callers, certificates, refusals."""
