@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,19 +13,19 @@ from pathlib import Path
 from tests.platform.machine import Machine
 from tests.platform.root_system import root_system
 
-BRIDGE = "weftmesh-test"
 SETTLED_TIMEOUT_S = 120.0
 
 
 @contextmanager
 def bridge() -> Iterator[str]:
-    """A network of the machines alone."""
-    subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
+    """A network of the machines alone; a run that was killed left one of another name."""
+    name = f"weftmesh-{os.getpid() % 1_000_000}"  # the kernel's names have at most 15 characters
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
     try:
-        subprocess.run(["ip", "link", "set", BRIDGE, "up"], check=True)
-        yield BRIDGE
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        yield name
     finally:
-        subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
+        subprocess.run(["ip", "link", "delete", name], check=True)
 
 
 @contextmanager
