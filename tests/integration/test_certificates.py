@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -323,6 +324,38 @@ async def test_the_leader_can_be_revoked_and_a_mesh_refuses_to_lose_its_quorum(t
         last = trust_pb2.RevokeCertificatesRequest(node=others[1], reason="one too many")
         with pytest.raises(PreconditionError, match="1 of 3 voters are left"):
             await clients[others[0]].trust.revoke_certificates(last, timeout_s=30)
+
+
+async def test_the_first_revocations_of_a_mesh_are_judged_alike_by_serial_number_and_by_name(tmp_path: Path) -> None:
+    """Nobody has told the log of a certificate yet."""
+    async with dev_mesh(tmp_path, 3) as mesh, AsyncExitStack() as stack:
+        clients = await clients_of(mesh, stack)
+        shown = await serials(clients)
+        own = trust_pb2.RevokeCertificatesRequest(serial=shown[0], reason="a try")
+        with pytest.raises(PreconditionError, match="the node you talk to"):
+            await clients[0].trust.revoke_certificates(own, timeout_s=30)
+        os.kill(mesh.node("node3").pid, signal.SIGSTOP)
+        away = trust_pb2.RevokeCertificatesRequest(serial=shown[1], reason="a try")
+        with pytest.raises(PreconditionError, match=r"1 of 3 voters are left \(no answer from node3\)") as caught:
+            await clients[0].trust.revoke_certificates(away, timeout_s=30)
+        assert caught.value.reason == "QUORUM_AT_RISK"
+        os.kill(mesh.node("node3").pid, signal.SIGCONT)
+
+        async def node3_answers() -> bool:
+            members = await clients[0].mesh.list_members(timeout_s=10)
+            return all(one.connected or one.name == "node1" for one in members.members)
+
+        await until(node3_answers, "node3 did not come back")
+        first = await clients[0].trust.revoke_certificates(away, timeout_s=30)
+        assert (first.changed, first.node) == (True, "node2")
+        for second in (
+            trust_pb2.RevokeCertificatesRequest(serial=shown[2], reason="one too many"),
+            trust_pb2.RevokeCertificatesRequest(node="node3", reason="one too many"),
+        ):
+            with pytest.raises(PreconditionError, match="1 of 3 voters are left"):
+                await clients[0].trust.revoke_certificates(second, timeout_s=30)
+        task = board_pb2.CreateTaskRequest(parent=PROJECT, task=board_pb2.Task(title="goes on"))
+        await clients[0].write(task, timeout_s=30)
 
 
 async def test_a_line_of_before_the_switch_is_refused_and_a_rotation_that_has_begun_can_be_given_up(

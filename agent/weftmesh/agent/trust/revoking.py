@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -11,15 +11,15 @@ import structlog
 from cryptography import x509
 
 from weftmesh.agent.enrolment.admission import Admission
-from weftmesh.agent.raft.core.membership import quorum_size
+from weftmesh.agent.raft.core.membership import Voters, quorum_size
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.agent.serving.requests import Call
-from weftmesh.agent.trust.gate import Gate
+from weftmesh.agent.trust.roll_call import RollCall
 from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.errors import InvalidInputError, NotFoundError, PreconditionError
 from weftmesh.core.trust.commands import Readmit, Revoke
-from weftmesh.core.trust.rows import NodeCertificate
+from weftmesh.core.trust.quorum import Shows, believed_without
 from weftmesh.mesh.v1 import trust_pb2
 from weftmesh.runtime.identity.authority import CERTIFICATE_LIFETIME, CLOCK_SKEW
 from weftmesh.runtime.identity.certificates import UNREADABLE, key_sha256, node_of, utc_now
@@ -38,7 +38,7 @@ class Revoking:
         identity: NodeIdentity,
         engine: RaftEngine,
         log_: TrustLog,
-        gate: Gate,
+        roll: RollCall,
         admission: Admission,
         *,
         from_files: bool,
@@ -47,7 +47,7 @@ class Revoking:
         self._identity = identity
         self._engine = engine
         self._log = log_
-        self._gate = gate
+        self._roll = roll
         self._admission = admission
         self._from_files = from_files
         self._clock = clock
@@ -65,21 +65,29 @@ class Revoking:
         serial = request.serial.lower().replace(":", "").lstrip("0")
         if not serial and (request.serial or not request.node):
             raise InvalidInputError("name a node, or a serial number; `weftmesh cert show` lists both")
-        shown_by = self._whose(serial)
-        if request.node and shown_by not in ("", request.node):
+        await self._log.require()
+        status = self._engine.status()
+        members = {**status.observers, **status.voters}
+        shown = await self._roll.shown(members)
+        owner = self._owner(serial, shown)
+        if request.node and owner not in ("", request.node):
             raise InvalidInputError(
-                f"certificate {serial} is one of {shown_by}, not of {request.node}; see `weftmesh cert show`"
+                f"certificate {serial} is one of {owner}, not of {request.node}; see `weftmesh cert show`"
             )
-        node = request.node or shown_by
-        if not serial or serial == self._shown_serial(node):
-            self._check_stakes(node, request, by_serial=bool(serial))
+        node = request.node or owner
+        if not serial and node not in members and not request.force:
+            raise NotFoundError(f"{node} is no member; see `weftmesh members`, or use --force for one that was removed")
+        if not serial or owner == self._identity.node:
+            self._check_own(node, request)
+        if not request.force:
+            self._check_quorum(node, serial, shown, status.voters)
         make = partial(
             Revoke,
             node=node,
             serial=serial,
             why=request.reason or WHY_DEFAULT,
             expires_ms=round(self._end_of_certificates().timestamp() * 1000),
-            voters=() if request.force else tuple(sorted(self._engine.status().voters)),
+            voters=() if request.force else tuple(sorted(status.voters)),
         )
         outcome = await self._log.write(make, call.caller.actor, call.remaining_s, validate_only=request.validate_only)
         if not request.validate_only:
@@ -114,51 +122,48 @@ class Revoking:
         changed = outcome.kind is OutcomeKind.APPLIED
         return trust_pb2.ReadmitCertificateResponse(node=node, key_sha256=key, changed=changed)
 
-    def _whose(self, serial: str) -> str:
-        """The node that shows the certificate of a serial number; empty when nobody says so."""
-        if serial == self._identity.material.serial:
-            return self._identity.node
-        return next((one.node for one in self._log.trust.read.certificates() if one.serial == serial), "")
+    def _owner(self, serial: str, shown: Mapping[str, Shows]) -> str:
+        """The node that shows the certificate of a serial number, or last told so; empty when nobody does."""
+        told = {one.node: one.serial for one in self._log.trust.read.certificates()}
+        told |= {node: one.serial for node, one in shown.items()}
+        return next((node for node, its in sorted(told.items()) if its == serial), "")
 
-    def _shown_serial(self, node: str) -> str:
-        if node == self._identity.node:
-            return self._identity.material.serial
-        said: NodeCertificate | None = self._log.trust.read.certificate_of(node)
-        return said.serial if said is not None else ""
-
-    def _check_stakes(self, node: str, request: trust_pb2.RevokeCertificatesRequest, *, by_serial: bool) -> None:
-        status = self._engine.status()
-        if not by_serial and node not in {**status.voters, **status.observers} and not request.force:
-            raise NotFoundError(f"{node} is no member; see `weftmesh members`, or use --force for one that was removed")
-        if node == self._identity.node and not request.own:
+    def _check_own(self, node: str, request: trust_pb2.RevokeCertificatesRequest) -> None:
+        if node != self._identity.node:
+            return
+        if not request.own:
             raise PreconditionError(
                 f"{node} is the node you talk to: it would be cut off at once. Do this on another member, or use --yes",
                 reason="REVOKES_ITSELF",
             )
-        if request.force:
-            return
-        if node == self._identity.node and self._admission.signers is not None:
+        if not request.force and self._admission.signers is not None:
             raise PreconditionError(
                 f"{node} has the cluster's authority: cut off, it renews nobody's certificate. Move identity/ca.key to "
                 "another member first, or use --force",
                 reason="HAS_AUTHORITY",
             )
-        self._check_quorum(node)
 
-    def _check_quorum(self, node: str) -> None:
-        status = self._engine.status()
-        if node not in status.voters:
+    def _check_quorum(self, node: str, serial: str, shown: Mapping[str, Shows], voters: Voters) -> None:
+        """One rule for a node and for a serial number; one that nobody tells of may be that of a voter that is silent.
+
+        The log looks at nodes once more when it applies this: two may be asked for at the same moment.
+        """
+        if node and node not in voters:
             return
-        answering = {peer.name for peer in status.peers if peer.connected} | {self._identity.node}
-        left = {one for one in answering & status.voters.keys() if one != node and self._gate.may_dial(one)}
-        needed = quorum_size(status.voters)
-        if len(left) < needed:
-            raise PreconditionError(
-                f"without {node} {len(left)} of {len(status.voters)} voters are left, and {needed} are needed: nothing "
-                f"could be written any more. Add a voter first, or take {node} out with it: weftmesh cert revoke "
-                f"{node} --remove; --force revokes all the same",
-                reason="QUORUM_AT_RISK",
-            )
+        answering = {name: one for name, one in shown.items() if name in voters}
+        left = believed_without(self._log.trust.read, answering, node, serial)
+        needed = quorum_size(voters)
+        if len(left) >= needed:
+            return
+        named = f"certificate {serial}" if serial else node
+        silent = sorted(voters.keys() - shown.keys() - {node})
+        raise PreconditionError(
+            f"without {named} {len(left)} of {len(voters)} voters are left"
+            + (f" (no answer from {', '.join(silent)})" if silent else "")
+            + f", and {needed} are needed: nothing could be written any more. Add a voter first, or take the node out "
+            f"with it: weftmesh cert revoke {node or 'NODE'} --remove; --force revokes all the same",
+            reason="QUORUM_AT_RISK",
+        )
 
     def _end_of_certificates(self) -> datetime:
         """By when every certificate that exists now has expired."""

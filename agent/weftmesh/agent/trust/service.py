@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import grpc
-
 from weftmesh.agent.enrolment.admission import Admission
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.agent.serving.callers import Callers, Context
 from weftmesh.agent.serving.requests import Call, call_of
 from weftmesh.agent.trust.revoking import Revoking
+from weftmesh.agent.trust.roll_call import RollCall
 from weftmesh.agent.trust.rotating import Rotating
 from weftmesh.agent.trust.views import (
     authority_view,
@@ -24,7 +20,6 @@ from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.errors import NotFoundError, PreconditionError
 from weftmesh.mesh.v1 import trust_pb2, trust_pb2_grpc
 from weftmesh.runtime.identity.credentials import NodeIdentity
-from weftmesh.runtime.rpc import from_rpc_error
 
 
 class TrustServicer(trust_pb2_grpc.TrustServiceServicer):  # type: ignore[misc]  # generated, untyped
@@ -39,7 +34,7 @@ class TrustServicer(trust_pb2_grpc.TrustServiceServicer):  # type: ignore[misc] 
         revoking: Revoking,
         rotating: Rotating,
         engine: RaftEngine,
-        dial: Callable[[str, str], grpc.aio.Channel],
+        roll: RollCall,
         *,
         from_files: bool,
     ) -> None:
@@ -50,7 +45,7 @@ class TrustServicer(trust_pb2_grpc.TrustServiceServicer):  # type: ignore[misc] 
         self._revoking = revoking
         self._rotating = rotating
         self._engine = engine
-        self._dial = dial
+        self._roll = roll
         self._from_files = from_files
 
     async def GetCertificates(  # noqa: N802
@@ -75,15 +70,7 @@ class TrustServicer(trust_pb2_grpc.TrustServiceServicer):  # type: ignore[misc] 
         address = {**status.observers, **status.voters}.get(node)
         if address is None:
             raise NotFoundError(f"{node[:80]} is no member; see `weftmesh members`")
-        async with self._dial(node, address) as channel:
-            stub: Any = trust_pb2_grpc.TrustServiceStub(channel)
-            try:
-                answer: trust_pb2.CertificatesView = await stub.GetCertificates(
-                    trust_pb2.GetCertificatesRequest(), timeout=call.remaining_s
-                )
-            except grpc.aio.AioRpcError as error:
-                raise from_rpc_error(error) from error
-        return answer
+        return await self._roll.ask(node, address, call.remaining_s)
 
     async def RenewCertificate(  # noqa: N802
         self,

@@ -41,6 +41,14 @@ class TrustLog:
         """Whether every member can take these commands in."""
         return self._features.ready(Feature.TRUST)
 
+    async def require(self) -> None:
+        """Return if every member can take these commands in.
+
+        Raises:
+            PreconditionError: FEATURE_NOT_READY, which says who cannot.
+        """
+        await self._features.require(Feature.TRUST)
+
     async def write(
         self, make: Callable[[Header], Command], actor: str, timeout_s: float, *, validate_only: bool = False
     ) -> TrustOutcome:
@@ -55,7 +63,7 @@ class TrustLog:
         Raises:
             WeftmeshError: it was refused, a member cannot take it in, or the outcome is not known.
         """
-        await self._features.require(Feature.TRUST)
+        await self.require()
         header = Header(actor, self._clock.tick(wall_ms()), fresh_request_id())
         command = make(header)
         if validate_only:
