@@ -19,7 +19,7 @@ from weftmesh.agent.access.authorizing import Decision
 from weftmesh.agent.access.journal import Note
 from weftmesh.agent.audit_log.log import BATCH_NOTES_MAX, WAITING_MAX, AuditLog
 from weftmesh.agent.audit_log.reading import AuditQuery, read_all, read_newest
-from weftmesh.agent.audit_log.retention import US_PER_DAY, Retention
+from weftmesh.agent.audit_log.retention import OLD_FOR_S, US_PER_DAY, Retention
 from weftmesh.agent.audit_log.room import AUDIT
 from weftmesh.agent.chain.appending import Chain
 from weftmesh.agent.chain.checking import Verification
@@ -189,11 +189,33 @@ async def test_what_is_too_old_is_let_go(tmp_path: Path) -> None:
     await written(tmp_path, 12, SMALL_FILE_BYTES)
     old, *rest = AUDIT.paths(tmp_path)
     os.utime(old, ns=(0, (wall_us() - 3 * US_PER_DAY) * 1_000))
-    async with log_in(tmp_path, retention=Retention(2, 2**40), file_bytes_max=SMALL_FILE_BYTES) as log:
-        log.note(update(99))
-        assert (await verified(log)).passed
+    running_s = iter((0.0, 0.0, OLD_FOR_S, OLD_FOR_S))
+    retention = Retention(2, 2**40, lambda: next(running_s))
+    async with log_in(tmp_path, retention=retention, file_bytes_max=SMALL_FILE_BYTES) as log:
+        for number in (98, 99):
+            assert old in AUDIT.paths(tmp_path)
+            log.note(update(number))
+            assert (await verified(log)).passed
     assert old not in AUDIT.paths(tmp_path)
     assert rest[0] in AUDIT.paths(tmp_path)
+
+
+def test_a_clock_that_jumps_and_is_set_right_within_a_day_costs_no_file(tmp_path: Path) -> None:
+    running_s = 0.0
+    retention = Retention(2, 2**40, lambda: running_s)
+    chain = Chain.open(tmp_path, AUDIT, SystemDisk(), SMALL_FILE_BYTES)
+    for number in range(24):
+        chain.append([(wall_us(), Entry("ann@n1", "log", "x", target=str(number)))])
+    before, ahead_us = AUDIT.paths(tmp_path), wall_us() + 900 * US_PER_DAY
+    assert len(before) > 2
+    for hours, now_us in ((0, ahead_us), (23, ahead_us), (23.5, wall_us()), (47, ahead_us), (70, ahead_us)):
+        running_s = hours * 3_600.0
+        retention.apply(chain, now_us)
+        assert AUDIT.paths(tmp_path) == before
+    running_s = 71 * 3_600.0
+    retention.apply(chain, ahead_us)
+    assert len(AUDIT.paths(tmp_path)) == 1, "a clock that stays so is right"
+    chain.close()
 
 
 async def test_while_the_disk_refuses_notes_wait_and_a_strict_node_changes_nothing(tmp_path: Path) -> None:
