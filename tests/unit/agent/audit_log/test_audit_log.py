@@ -214,7 +214,7 @@ def test_a_clock_that_jumps_and_is_set_right_within_a_day_costs_no_file(tmp_path
         assert AUDIT.paths(tmp_path) == before
     running_s = 71 * 3_600.0
     retention.apply(chain, ahead_us)
-    assert len(AUDIT.paths(tmp_path)) == 1, "a clock that stays so is right"
+    assert before[0] not in AUDIT.paths(tmp_path), "a clock that stays so is right"
     chain.close()
 
 
