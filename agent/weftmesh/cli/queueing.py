@@ -11,12 +11,14 @@ from weftmesh.cli.encoding import to_json
 from weftmesh.cli.output import Output
 from weftmesh.cli.references import task_of
 from weftmesh.cli.session import Session
+from weftmesh.cli.shut_out import why_shut_out
 from weftmesh.client import Client
 from weftmesh.client.requests import prepared
 from weftmesh.core.errors import NoQuorumError, NotFoundError, UnknownOutcomeError, WeftmeshError
 
 ATTEMPT_SHARE: Final = 0.5
 """Of the time for a call: how long a write waits for a quorum before it is queued. An election takes some seconds."""
+MESH_IS_BACK: Final = "the mesh is back"
 WARNING: Final = "yellow"
 _WHY: Final[dict[type[WeftmeshError], str]] = {
     NoQuorumError: "no quorum",
@@ -68,28 +70,37 @@ async def carry_out(
         request: a write.
         no_queue: fail rather than queue.
         behind: queue without an attempt.
+
+    Raises:
+        NoQuorumError: this node is no member any more, so that what is queued here would never be replayed.
+        WeftmeshError: the write was refused.
     """
     if no_queue or request.validate_only:
         task: board_pb2.Task = await call(request, timeout_s=session.timeout_s)
         return task
     # The attempt and the queue have to send the very same request.
     request = prepared(request)
-    why = "earlier writes to this task wait"
+    why, until = "earlier writes to this task wait", MESH_IS_BACK
     if not behind:
         try:
             task = await call(request, timeout_s=session.timeout_s * ATTEMPT_SHARE)
         except (NoQuorumError, UnknownOutcomeError) as error:
             why = _WHY[type(error)]
+            turned_away = await why_shut_out(client, session.timeout_s)
+            if turned_away is not None:
+                if turned_away.for_good:
+                    raise turned_away.error() from error
+                why, until = turned_away.message, f"{turned_away.node} is let in again"
         else:
             return task
     queued = await client.board.queue_write(request, timeout_s=session.timeout_s)
     if queued.state == board_pb2.QUEUED_WRITE_STATE_APPLIED:
         return await client.board.get_task(board_pb2.GetTaskRequest(name=queued.applied.name))
-    _show_queued(session.output, queued, why)
+    _show_queued(session.output, queued, why, until)
     return None
 
 
-def _show_queued(output: Output, queued: board_pb2.QueuedWrite, why: str) -> None:
+def _show_queued(output: Output, queued: board_pb2.QueuedWrite, why: str, until: str) -> None:
     """Say where the write is: the task's name to stdout, so that a script has it, the rest to people."""
     if output.as_json:
         output.json({"queued": to_json(queued)})
@@ -97,6 +108,6 @@ def _show_queued(output: Output, queued: board_pb2.QueuedWrite, why: str) -> Non
     output.data(queued.task)
     node = queued.actor.rpartition("@")[2]
     output.error(
-        f"{why}: queued on {node} as {queued.name}; it is replayed when the mesh is back (see `weftmesh pending ls`)",
+        f"{why}: queued on {node} as {queued.name}; it is replayed when {until} (see `weftmesh pending ls`)",
         style=WARNING,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from weftmesh.cli.output import Output
-from weftmesh.core.errors import ConfigError
+from weftmesh.core.errors import ConfigError, NoQuorumError
 
 if TYPE_CHECKING:
     from weftmesh.client import Client
@@ -88,11 +88,20 @@ class Session:
 
         Raises:
             NodeUnreachableError: no node answers.
+            NoQuorumError: from the block; where the others turn this node away, it says so instead.
         """
         from weftmesh.client import connect
 
         async with connect(self.target(), timeout_s=self.timeout_s) as client:
-            yield client
+            try:
+                yield client
+            except NoQuorumError as error:
+                from weftmesh.cli.shut_out import why_shut_out
+
+                why = await why_shut_out(client, self.timeout_s)
+                if why is None:
+                    raise
+                raise why.error() from error
 
     @staticmethod
     def run(work: Coroutine[Any, Any, T]) -> T:

@@ -22,6 +22,18 @@ class TrustApi:
         )
         return result
 
+    async def ask_member(self, node: str, *, timeout_s: float) -> trust_pb2.CertificatesView:
+        """What another member shows, asked once by the node; how that member refuses the node is an error here, too.
+
+        Raises:
+            UnauthenticatedError: CERTIFICATE_REVOKED: the member takes the node's certificate no more.
+            ForbiddenError: NOT_A_MEMBER: the node is none, as the member knows it.
+            WeftmeshError: it was not reached, or did not answer.
+        """
+        request = trust_pb2.GetCertificatesRequest(node=node)
+        result: trust_pb2.CertificatesView = await self._calls.once(self._stub.GetCertificates, request, timeout_s)
+        return result
+
     async def renew_certificate(self, *, timeout_s: float | None = None) -> trust_pb2.ShownCertificate:
         """Renew the answering node's certificate now."""
         request = trust_pb2.RenewCertificateRequest()
