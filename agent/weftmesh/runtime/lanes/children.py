@@ -1,4 +1,9 @@
-"""Child processes that talk over a socket pair, and that end when their parent does."""
+"""Child processes that talk over a socket pair, and that end when their parent does.
+
+They are started by `subprocess` and not by the loop: uvloop copies the whole process for that, and runs in the copy
+what libraries registered for after a fork. gRPC did, its threads are not in the copy, and some copies crash or hang
+there before they are the child. `subprocess` calls vfork, which copies nothing and runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -22,7 +28,7 @@ END_TIMEOUT_S: Final = 2.0
 class Child:
     """A running child; its standard input is the other end of the streams."""
 
-    process: asyncio.subprocess.Process
+    process: subprocess.Popen[bytes]
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
@@ -31,14 +37,27 @@ class Child:
         self.writer.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                return await self.process.wait()
+                return await self._ended()
         self.kill()
-        return await self.process.wait()
+        return await self._ended()
 
     def kill(self) -> None:
         """End it at once."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self.process.kill()
+
+    async def _ended(self) -> int:
+        """Return the exit code once there is one."""
+        if (code := self.process.poll()) is not None:
+            return code
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        descriptor = os.pidfd_open(self.process.pid)
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+        return self.process.wait()
 
 
 async def start_child(module: str, *arguments: str) -> Child:
@@ -50,8 +69,8 @@ async def start_child(module: str, *arguments: str) -> Child:
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I" if sys.flags.isolated else "-P", "-m", module, *arguments), stdin=theirs.fileno()
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - not by the loop, see above; all words are ours
+                [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", module, *arguments], stdin=theirs.fileno()
             )
         reader, writer = await asyncio.open_connection(sock=ours)
     except BaseException:

@@ -154,7 +154,7 @@ class HeavyPool:
         while self._idle:
             child, timer = self._idle.pop()
             timer.cancel()
-            if child.process.returncode is None:
+            if child.process.poll() is None:
                 return child
             self._let_go(child)
         return await start_child(CHILD_MODULE, str(self._settings.nice), *self._modules)
