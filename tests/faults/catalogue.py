@@ -20,6 +20,7 @@ FAULTS = (
     Fault("split-in-two", partitions.split_in_two, Network, _NETWORK, nodes=5),
     Fault("cut-one-link", partitions.cut_one_link, Network, _NETWORK),
     Fault("cut-one-way", partitions.cut_one_way, Network, _NETWORK),
+    Fault("cut-one-link-one-way", partitions.cut_one_link_one_way, Network, _NETWORK),
     Fault("flapping-link", partitions.flap, Network, _NETWORK),
     Fault("lost-packets", partitions.lose_packets, Network, _NETWORK),
     Fault("slow-follower", slowness.slow_follower, Network, (*_NETWORK, needs.program("tc"))),

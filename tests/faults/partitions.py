@@ -79,6 +79,22 @@ async def cut_one_way(stage: Stage[Network]) -> None:
     await stage.leader()
 
 
+async def cut_one_link_one_way(stage: Stage[Network]) -> None:
+    """What a follower sends to the leader is lost, or what the leader sends to it, by turns; nobody else is touched."""
+    leader = await stage.leader()
+    follower = stage.random.choice(stage.others(leader))
+    if stage.round % 2 == 0:
+        stage.site.drop(leader, arriving_from=[follower])
+    else:
+        stage.site.drop(leader, leaving_to=[follower])
+    stage.strike(follower)
+    await _other_side_goes_on(stage, [follower])
+    stage.site.heal()
+    await stage.flowing()
+    if await stage.leader() != leader:
+        stage.notes.append("a link that was dead one way cost the leader its office")
+
+
 async def flap(stage: Stage[Network]) -> None:
     """A link goes down and up again and again: the leader's and a follower's by turns."""
     victim = await stage.leader() if stage.round % 2 == 0 else await stage.follower()

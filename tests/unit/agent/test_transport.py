@@ -221,31 +221,52 @@ async def test_a_peer_that_comes_back_is_found_and_gets_nothing_old() -> None:
         assert a.events.log == ["+b", "-b", "+b"]
 
 
-async def test_a_peer_that_falls_silent_is_noticed() -> None:
-    a, b = pair()
-    passing = asyncio.Event()
-    passing.set()
-    host, port = "127.0.0.1", 0
+class Link:
+    """A network between a caller and a peer, which keeps its connections and can lose what goes either way."""
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            await passing.wait()
-            writer.write(data)
+    def __init__(self, peer: Node) -> None:
+        self._peer = peer
+        self.lost: set[str] = set()
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer_reader, peer_writer = await asyncio.open_connection(host, int(b.address.split(":")[1]))
+    async def __aenter__(self) -> Link:
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer_reader, peer_writer = await asyncio.open_connection(*self._peer.address.split(":"))
         async with asyncio.TaskGroup() as both_ways:
-            both_ways.create_task(pump(reader, peer_writer))
-            both_ways.create_task(pump(peer_reader, writer))
+            both_ways.create_task(self._pump("there", reader, peer_writer))
+            both_ways.create_task(self._pump("back", peer_reader, writer))
 
-    async with nodes(a, b):
-        network = await asyncio.start_server(relay, host, port)
-        a.transport.set_peers({"b": f"{host}:{network.sockets[0].getsockname()[1]}"})
-        await until(lambda: a.transport.connected("b"))
-        passing.clear()
-        await until(lambda: a.events.log == ["+b", "-b"])
-        passing.set()
-        network.close()
+    async def _pump(self, way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if way not in self.lost:
+                writer.write(data)
+        writer.close()
+
+
+@pytest.mark.parametrize("talking", [True, False])
+async def test_a_link_that_is_dead_one_way_or_both_is_noticed_and_comes_back(talking: bool) -> None:
+    async def die(*ways: str) -> None:
+        a, b = pair()
+        async with nodes(a, b), Link(b) as link:
+            a.transport.set_peers({"b": link.address})
+            await until(lambda: a.events.log == ["+b"])
+            link.lost.update(ways)
+            while talking and a.transport.connected("b"):
+                a.transport.send("b", vote(1))
+                await asyncio.sleep(0.05)
+            await until(lambda: a.events.log == ["+b", "-b"])
+            link.lost.clear()
+            await until(lambda: a.events.log == ["+b", "-b", "+b"])
+
+    async with asyncio.TaskGroup() as all_ways:
+        for ways in (("there",), ("back",), ("there", "back")):
+            all_ways.create_task(die(*ways))
 
 
 @pytest.mark.slow
