@@ -66,7 +66,10 @@ class Server:
         self._thread.join()
 
     def stop_at_flush(self, timeout_s: float) -> bool:
-        """Answer no flush and nothing after it; returns whether one was asked for, and with it all that went before."""
+        """Answer no flush that has something to flush, and nothing after it; returns whether one was asked for.
+
+        What was written before it is on the disk then, and may be lost.
+        """
         self._no_flush.set()
         return self._stuck.wait(timeout_s)
 
@@ -107,7 +110,7 @@ class Server:
                 data = self._disk.read(offset, length)
             case Kind.WRITE:
                 self._disk.write(offset, _exactly(stream, length), durable=bool(flags & DURABLE))
-            case Kind.FLUSH if self._no_flush.is_set():
+            case Kind.FLUSH if self._no_flush.is_set() and self._disk.has_unflushed:
                 self._stuck.set()
                 stream.read()  # until it is killed
                 return False

@@ -36,9 +36,11 @@ def test_a_read_sees_the_last_write_among_what_was_there(disk: VolatileDisk) -> 
 def test_a_cut_loses_what_was_not_flushed_and_nothing_else(disk: VolatileDisk, image: Path) -> None:
     disk.write(0, FIRST, durable=False)
     disk.flush()
+    assert not disk.has_unflushed
     disk.write(0, SECOND, durable=False)
     disk.write(SECTOR_BYTES, SECOND, durable=True)
     disk.write(2 * SECTOR_BYTES, SECOND, durable=False)
+    assert disk.has_unflushed
     assert disk.cut(lambda _: 0) == Cut(unflushed=2, lost=2, older=0)
     assert image.read_bytes()[: 3 * SECTOR_BYTES] == FIRST + SECOND + NOTHING
 

@@ -35,6 +35,11 @@ class VolatileDisk:
         self.flushes = 0
         self._cached: dict[int, list[bytes]] = {}
 
+    @property
+    def has_unflushed(self) -> bool:
+        """Whether a cut would have something to lose."""
+        return bool(self._cached)
+
     def close(self) -> None:
         """Let the image go; what is cached is lost."""
         os.close(self._image)
