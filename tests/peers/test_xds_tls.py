@@ -17,11 +17,13 @@ from tests.peers.test_xds_grpc import TARGET, bootstrapped
 from tests.peers.xds_lab import Endpoints, Heard, calling, endpoints, serving
 
 from weftmesh.client.xds_bootstrap import RemoteRouter
+from weftmesh.core.errors import ForbiddenError
 from weftmesh.router.xds.discovery import SERVICE as DISCOVERY
 from weftmesh.router.xds.kinds import Kind
 from weftmesh.router.xds.server import XdsServer
-from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.identity.credentials import NodeIdentity, peer_node
 from weftmesh.runtime.identity.material import IdentityMaterial
+from weftmesh.runtime.identity.shown import Context
 from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.xds.v3 import discovery_pb2
 
@@ -33,11 +35,22 @@ def material(one: NodeCertificate) -> IdentityMaterial:
     return IdentityMaterial.assemble(authority_pem=one.ca_pem, certificate_pem=one.certificate_pem, key_pem=one.key_pem)
 
 
+class Admitted:
+    """Takes the certificates of the nodes that are named."""
+
+    def __init__(self, nodes: set[str]) -> None:
+        self._nodes = nodes
+
+    def check_call(self, context: Context) -> None:
+        if (node := peer_node(context.auth_context(), CLUSTER)) not in self._nodes:
+            raise ForbiddenError(f"{node} is not let in")
+
+
 @asynccontextmanager
 async def listening(authority: CertificateAuthority, found: Endpoints, admitted: set[str]) -> AsyncIterator[XdsServer]:
     """A server with a certificate, and an even table."""
     identity = NodeIdentity(material(authority.node(ROUTER)))
-    server = XdsServer(Heard(), listen="127.0.0.1:0", identity=identity, admits=admitted.__contains__)
+    server = XdsServer(Heard(), listen="127.0.0.1:0", identity=identity, gate=Admitted(admitted))
     async with serving(server):
         await server.set_routes(found.table((0.0, 0.5, 0.5)))
         yield server
@@ -90,7 +103,7 @@ async def test_a_node_that_is_no_longer_admitted_is_told_nothing_more(tmp_path: 
             await stream.write(discovery_pb2.DiscoveryRequest(type_url=Kind.CLUSTER.value))
             assert isinstance(await stream.read(), discovery_pb2.DiscoveryResponse)
             admitted.clear()
-            await server.set_routes({})
+            server.recheck()
             assert await stream.code() is grpc.StatusCode.PERMISSION_DENIED
         assert not server.clients()
 

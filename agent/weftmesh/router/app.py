@@ -23,6 +23,7 @@ from weftmesh.router.following.applying import Applying
 from weftmesh.router.following.certificate import Certificate
 from weftmesh.router.following.contact import Contact
 from weftmesh.router.following.following import Following
+from weftmesh.router.following.standing import Standing
 from weftmesh.router.metrics import RouterCollector, RouterMeter
 from weftmesh.router.probing.health import HealthProber
 from weftmesh.router.probing.http import HttpProber
@@ -37,6 +38,7 @@ from weftmesh.router.routes.keeping import Keeping
 from weftmesh.router.routes.last_table import LastTable
 from weftmesh.router.routes.tables import Tables
 from weftmesh.router.samples import Sample
+from weftmesh.router.serving.guard import Guard
 from weftmesh.router.serving.lane_views import lanes_view
 from weftmesh.router.serving.reports import Reports
 from weftmesh.router.serving.server import Serving
@@ -46,6 +48,7 @@ from weftmesh.router.serving.watching import Watching
 from weftmesh.router.xds.server import XdsServer
 from weftmesh.router.xds_feed import XdsFeed
 from weftmesh.routing.v1 import routing_pb2
+from weftmesh.runtime.doors.metrics import RefusalCollector
 from weftmesh.runtime.lanes.cooperative import Lanes
 from weftmesh.runtime.metrics.beside import served_beside
 from weftmesh.runtime.notify import notify
@@ -74,6 +77,8 @@ class Router:
         self._tables = Tables(self._clock, rng, self._decision_log)
         self._agreements = Agreements()
         self._contact = Contact(self._clock)
+        self._certificate = Certificate(config.identity) if config.xds and config.identity is not None else None
+        self._standing = self._standing_of_callers()
         self._keeping = Keeping(LastTable(config.state_dir), self._agreements, self._tables, self._contact)
         self._following = Following(
             lambda: connect(config.socket, timeout_s=CONNECT_TIMEOUT_S, wait=True),
@@ -81,6 +86,7 @@ class Router:
             self._contact.heard,
             rng,
             self._keeping.restore(),
+            self._standing,
         )
         store = WindowStore(config.state_dir / "windows")
         self._counting = Counting(store.open_counts())
@@ -94,8 +100,10 @@ class Router:
         self._probing = ProbingInLane(probing, self, config.probe_ca) if config.critical_lane else probing
         self._tickets = Tickets(self._abandon)
         self._deciding = Deciding(self._tables, self._tickets, self._lanes, self._clock)
-        self._serving = Serving(config.listen, config.group, self._service())
-        self._certificate = Certificate(config.identity) if config.xds and config.identity is not None else None
+        cluster = self._certificate.identity.cluster if self._certificate is not None else None
+        sockets = (config.listen, config.xds_socket)
+        self._guard = Guard(config.limits, cluster, lambda: {self._xds.port} - {0}, sockets)
+        self._serving = Serving(config.listen, config.group, self._service(), self._guard)
         self._xds = self._xds_server()
         self._applying = Applying(self._agreements, self._tables, self._probing, self._counting, self._burning)
         if self._agreements.revision:
@@ -114,10 +122,12 @@ class Router:
             _log.info("the router answers", socket=str(self._config.listen), routes=len(self._tables.names()))
             notify("READY=1")
             told = RouterCollector(self._tables, self._contact, self._decision_log, self._lanes)
-            async with served_beside(self._config.metrics, (told, self._meter)), asyncio.TaskGroup() as tasks:
+            refused = RefusalCollector(self._guard.refusals)
+            async with served_beside(self._config.metrics, (told, self._meter, refused)), asyncio.TaskGroup() as tasks:
                 tasks.create_task(keep_beating(watchdog_limit_s(os.environ)), name="Watchdog")
                 for part in (self._following, self._probing, self._deciding, self._keeping, self._windows, feed):
                     tasks.create_task(part.run(), name=type(part).__name__)
+                tasks.create_task(self._guard.doorkeeper.run(), name="Doorkeeper")
                 tasks.create_task(self._recalibrate(), name="Burning")
                 if self._certificate is not None:
                     tasks.create_task(self._certificate.run(), name="Certificate")
@@ -157,16 +167,28 @@ class Router:
         if live is not None:
             live.abandoned(endpoint)
 
+    def _standing_of_callers(self) -> Standing | None:
+        certificate = self._certificate
+        if certificate is None:
+            return None
+        return Standing(self._config.state_dir, lambda: certificate.identity.material)
+
     def _xds_server(self) -> XdsServer:
         config = self._config
-        return XdsServer(
+        server = XdsServer(
             self,
+            guard=self._guard,
             socket=config.xds_socket,
             group=config.group,
             listen=config.xds or None,
             identity=self._certificate.identity if self._certificate is not None else None,
-            admits=self._following.admits,
+            gate=self._standing,
         )
+        if self._standing is not None:
+            self._standing.on_change(server.recheck)
+        if self._certificate is not None:
+            self._certificate.changed = server.recheck
+        return server
 
     def _service(self) -> RoutingService:
         return RoutingService(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from weftmesh.core.errors import ConfigError, InvalidInputError
 from weftmesh.runtime.addresses import split_address
-from weftmesh.runtime.config import Config, load_config
+from weftmesh.runtime.config import Config, RouterLimitsConfig, load_config
+from weftmesh.runtime.config_schema import KEYS
 from weftmesh.runtime.metrics.beside import HELP as METRICS_HELP
 from weftmesh.runtime.telemetry import LEVELS
 
@@ -19,6 +20,11 @@ NODE_SOCKET: Final = "api.sock"
 ROUTER_SOCKET: Final = "router.sock"
 XDS_SOCKET: Final = "xds.sock"
 STATE_DIRECTORY: Final = "router"
+
+
+def default_limits() -> RouterLimitsConfig:
+    """What a router takes on that reads no configuration."""
+    return RouterLimitsConfig(**{key.name: key.default("") for key in KEYS.values() if key.section == "router"})  # type: ignore[arg-type]  # all of them are integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class RouterConfig:
         log_level: one of `telemetry.LEVELS`.
         log_format: console or json.
         metrics: a Unix socket to serve them on; None for nowhere.
+        limits: what callers may ask of it.
     """
 
     socket: str
@@ -50,6 +57,7 @@ class RouterConfig:
     log_level: str = "info"
     log_format: str = "console"
     metrics: Path | None = None
+    limits: RouterLimitsConfig = field(default_factory=default_limits)
 
     @property
     def xds_socket(self) -> Path:
@@ -87,6 +95,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> RouterConfig:
         found.log_level or (node.log.level if node else "info"),
         found.log_format or (node.log.format if node else "console"),
         found.metrics,
+        node.router if node else default_limits(),
     )
 
 

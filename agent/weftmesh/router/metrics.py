@@ -10,6 +10,7 @@ from weftmesh.router.following.contact import Contact
 from weftmesh.router.routes.decision_log import DecisionLog
 from weftmesh.router.routes.tables import Tables
 from weftmesh.router.samples import Sample, Source
+from weftmesh.runtime.doors.metrics import CALLS_REFUSED
 from weftmesh.runtime.lanes.cooperative import Lanes
 from weftmesh.runtime.metrics.beside import COMMON_METRICS
 from weftmesh.runtime.metrics.histogram import Histogram
@@ -44,7 +45,7 @@ LATE: Final = Metric(
 )
 ROUTER_METRICS: Final = (
     *COMMON_METRICS,
-    *(ROUTES, ENDPOINTS, STALE, DECISIONS, LEFT_OUT, RESOLVE, PROBES, REQUESTS, LATE),
+    *(ROUTES, ENDPOINTS, STALE, DECISIONS, LEFT_OUT, RESOLVE, PROBES, REQUESTS, LATE, CALLS_REFUSED),
 )
 """All that a router exports."""
 RESOLVE_BOUNDS_S: Final = (0.000005, 0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)

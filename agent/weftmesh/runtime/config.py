@@ -84,6 +84,20 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterLimitsConfig:
+    """What the router beside the node takes on at most."""
+
+    max_message_bytes: int
+    watchers: int
+    writes_per_s: int
+    member_calls_per_s: int
+    calls_per_caller: int
+    watchers_per_caller: int
+    connections: int
+    connections_per_address: int
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsConfig:
     """Where metrics are served ("host:port"); empty for nowhere."""
 
@@ -126,6 +140,7 @@ class Config:
     tls: TlsConfig
     raft: RaftConfig
     limits: LimitsConfig
+    router: RouterLimitsConfig
     metrics: MetricsConfig
     audit: AuditConfig
     log: LogConfig
@@ -269,6 +284,7 @@ def _build(settings: Mapping[tuple[str, str], Setting]) -> Config:
         tls=TlsConfig(**section("tls")),
         raft=RaftConfig(**section("raft")),
         limits=LimitsConfig(**section("limits")),
+        router=RouterLimitsConfig(**section("router")),
         metrics=MetricsConfig(**section("metrics")),
         audit=AuditConfig(**section("audit")),
         log=LogConfig(**section("log")),

@@ -163,6 +163,7 @@ def _rows() -> Iterator[Key]:
     yield Key("limits", "max_pending_writes", _integer(1, 1_000_000), lambda _: 20_000, live=True)
     yield Key("limits", "watchers", _integer(1, 10_000), lambda _: 256, live=True)
     yield from _limits_of_callers()
+    yield from _limits_of_the_router()
     yield Key("metrics", "listen", _address_or_none(), lambda _: "")
     yield Key("audit", "keep_days", _integer(1, 36_500), lambda _: 400)
     yield Key("audit", "keep_mib", _integer(2, 1_048_576), lambda _: 256)
@@ -185,6 +186,22 @@ def _limits_of_callers() -> Iterator[Key]:
     }
     for name, default in most.items():
         yield Key("limits", name, _integer(1, 1_000_000), lambda _, default=default: default, live=True)  # type: ignore[misc]  # mypy knows no lambda with a default
+
+
+def _limits_of_the_router() -> Iterator[Key]:
+    """The same of the router beside the node, where thousands of clients follow its tables."""
+    yield Key("router", "max_message_bytes", _integer(65_536, 64 * MIB), lambda _: 4 * MIB)
+    most = {
+        "watchers": 4_096,
+        "writes_per_s": 10_000,
+        "member_calls_per_s": 2_000,
+        "calls_per_caller": 2_560,
+        "watchers_per_caller": 1_024,
+        "connections": 4_096,
+        "connections_per_address": 1_024,
+    }
+    for name, default in most.items():
+        yield Key("router", name, _integer(1, 1_000_000), lambda _, default=default: default)  # type: ignore[misc]  # as above
 
 
 KEYS: Final = {(key.section, key.name): key for key in _rows()}

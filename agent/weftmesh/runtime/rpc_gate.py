@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import grpc
@@ -17,6 +17,7 @@ import grpc
 from weftmesh.core.errors import InvalidInputError, OverloadedError
 from weftmesh.core.records import record
 from weftmesh.runtime.rpc import METADATA_BYTES_ABSOLUTE_MAX
+from weftmesh.runtime.rpc_memo import HandlerMemo
 from weftmesh.runtime.rpc_server import end_call
 
 ARRIVAL_S: Final = 30.0
@@ -39,11 +40,11 @@ class Ticket:
     """A call that was let in.
 
     Attributes:
-        arriving: held while its request arrives, which bounds the memory that halves of requests take.
+        arriving: entered while its request arrives; a semaphore bounds the memory that halves of requests take.
         leave: called when the call has ended.
     """
 
-    arriving: asyncio.Semaphore
+    arriving: AbstractAsyncContextManager[object]
     leave: Callable[[], None]
 
 
@@ -76,6 +77,7 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, gate: Gate, arrival_s: float = ARRIVAL_S) -> None:
         self._gate = gate
         self._arrival_s = arrival_s
+        self._wrapped = HandlerMemo(self._wrap)
 
     async def intercept_service(
         self, continuation: _Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -87,6 +89,9 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return grpc.stream_unary_rpc_method_handler(self._unknown(method))
+        return self._wrapped.of(method, handler)
+
+    def _wrap(self, method: str, handler: _Handler) -> _Handler:
         answers = handler.response_serializer
         if handler.unary_unary is not None:
             return grpc.stream_unary_rpc_method_handler(self._unary_unary(method, handler), None, answers)

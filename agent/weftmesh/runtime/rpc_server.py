@@ -15,6 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
+from weftmesh.runtime.rpc_memo import HandlerMemo
 from weftmesh.runtime.rpc_status import to_status, to_trailers
 
 SLOW_CALL_S: Final = 1.0
@@ -49,6 +50,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, slow_call_s: float = SLOW_CALL_S) -> None:
         self._slow_call_s = slow_call_s
+        self._wrapped = HandlerMemo(self._wrap)
 
     async def intercept_service(
         self,
@@ -57,9 +59,9 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap the method's handler; None for a method that nobody serves."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
+        return None if handler is None else self._wrapped.of(handler_call_details.method, handler)
+
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         parse = handler.request_deserializer and _tolerant(handler.request_deserializer)
         serialize = handler.response_serializer
         if handler.unary_unary is not None:

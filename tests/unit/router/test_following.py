@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,18 +12,24 @@ from pathlib import Path
 import grpc
 
 from weftmesh.client import connect
-from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, trust_pb2, trust_pb2_grpc
 from weftmesh.ola.v1 import ola_pb2, ola_pb2_grpc
 from weftmesh.router.following.following import Following
+from weftmesh.router.following.standing import FILE_NAME, Standing
 
 WAIT_S = 30.0
 
 
-class Node(ola_pb2_grpc.OlaServiceServicer, mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # generated, untyped
+class Node(
+    ola_pb2_grpc.OlaServiceServicer,  # type: ignore[misc]  # these are generated, and untyped
+    mesh_pb2_grpc.MeshServiceServicer,  # type: ignore[misc]
+    trust_pb2_grpc.TrustServiceServicer,  # type: ignore[misc]
+):
     """Says what it is told to say."""
 
     def __init__(self) -> None:
         self.status = mesh_pb2.NodeStatus(quorum=True, commit_index=5, applied_index=5)
+        self.certificates = trust_pb2.CertificatesView()
         self.revision = 9
         self.asked: list[int] = []
 
@@ -38,6 +45,11 @@ class Node(ola_pb2_grpc.OlaServiceServicer, mesh_pb2_grpc.MeshServiceServicer): 
         self, request: mesh_pb2.GetStatusRequest, context: object
     ) -> mesh_pb2.NodeStatus:
         return self.status
+
+    async def GetCertificates(  # noqa: N802
+        self, request: trust_pb2.GetCertificatesRequest, context: object
+    ) -> trust_pb2.CertificatesView:
+        return self.certificates
 
 
 class Listener:
@@ -58,6 +70,7 @@ async def served(node: Node, path: Path) -> AsyncIterator[None]:
     server = grpc.aio.server()
     ola_pb2_grpc.add_OlaServiceServicer_to_server(node, server)
     mesh_pb2_grpc.add_MeshServiceServicer_to_server(node, server)
+    trust_pb2_grpc.add_TrustServiceServicer_to_server(node, server)
     server.add_insecure_port(f"unix:{path}")
     await server.start()
     try:
@@ -67,13 +80,16 @@ async def served(node: Node, path: Path) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def following(path: Path, listener: Listener, known_revision: int = 0) -> AsyncIterator[Following]:
+async def following(
+    path: Path, listener: Listener, known_revision: int = 0, standing: Standing | None = None
+) -> AsyncIterator[Following]:
     one = Following(
         lambda: connect(str(path), timeout_s=5.0, wait=True),
         listener.take,
         listener.heard.set,
         random.Random(1),
         known_revision,
+        standing,
     )
     task = asyncio.create_task(one.run())
     try:
@@ -112,12 +128,22 @@ async def test_a_node_that_is_back_is_asked_for_what_is_new(tmp_path: Path) -> N
     assert node.asked == [0, 9]
 
 
-async def test_only_members_are_admitted_once_they_are_known(tmp_path: Path) -> None:
+async def test_whose_certificates_are_good_is_heard_with_the_status(tmp_path: Path) -> None:
     node, listener, path = Node(), Listener(), tmp_path / "api.sock"
     node.status.members.add(name="node1")
-    async with following(path, listener) as one:
-        assert one.admits("node2"), "nothing is known yet"
-        async with served(node, path):
-            await asyncio.wait_for(listener.heard.wait(), WAIT_S)
-            assert one.admits("node1")
-            assert not one.admits("node2")
+    node.certificates.revocations.add(node="node2", reason="lost")
+    heard = Heard(tmp_path)
+    async with served(node, path), following(path, listener, standing=heard):
+        await asyncio.wait_for(heard.some.wait(), WAIT_S)
+    kept = json.loads((tmp_path / FILE_NAME).read_bytes())
+    assert kept["members"] == ["node1"]
+    assert [one["node"] for one in kept["revoked"]] == ["node2"]
+
+
+class Heard(Standing):
+    """Says when it has heard."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.some = asyncio.Event()
+        self.on_change(self.some.set)

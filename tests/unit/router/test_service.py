@@ -17,7 +17,9 @@ from weftmesh.client.target import open_channel
 from weftmesh.core.errors import ConfigError, NotFoundError, PreconditionError
 from weftmesh.core.ola.model import RouteMode
 from weftmesh.core.ola.replicated.rows import OverrideKind
+from weftmesh.router.config import default_limits
 from weftmesh.router.following.contact import Contact
+from weftmesh.router.serving.guard import Guard
 from weftmesh.router.serving.reports import Reports
 from weftmesh.router.serving.server import Serving
 from weftmesh.router.serving.service import RoutingService
@@ -49,7 +51,7 @@ async def served(bench: Bench, directory: Path) -> AsyncIterator[RoutingApi]:
         lambda route, after: [one for one in bench.tables.decisions(route) if one.number > after],
     )
     path = directory / "router.sock"
-    serving = Serving(path, "", service)
+    serving = Serving(path, "", service, Guard(default_limits(), None, set, ()))
     try:
         await serving.start()
         async with connect_router(str(path)) as router:
@@ -158,7 +160,7 @@ async def test_a_group_that_is_not_there_is_a_problem_of_the_configuration(tmp_p
         routing_pb2.Lanes,
         lambda _route, _after: [],
     )
-    serving = Serving(tmp_path / "router.sock", "no-such-group-here", service)
+    serving = Serving(tmp_path / "router.sock", "no-such-group-here", service, Guard(default_limits(), None, set, ()))
     with pytest.raises(ConfigError, match="no-such-group-here"):
         await serving.start()
     await serving.stop()

@@ -74,6 +74,7 @@ def revocation_view(revocation: Revocation) -> trust_pb2.RevocationView:
         time=_time(stamp_to_ms(revocation.stamp)),
         expire_time=_time(revocation.expires_ms),
         readmitted=bool(revocation.allowed_keys),
+        allowed_keys=revocation.allowed_keys,
     )
 
 

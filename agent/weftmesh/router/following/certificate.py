@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ class Certificate:
 
     Attributes:
         identity: in force.
+        changed: called when it was replaced.
 
     Raises:
         WeftmeshError: there is no identity in the directory.
@@ -33,6 +35,7 @@ class Certificate:
     def __init__(self, directory: Path) -> None:
         self._store = IdentityStore(directory)
         self.identity = NodeIdentity(self._store.load())
+        self.changed: Callable[[], object] = lambda: None
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -49,3 +52,4 @@ class Certificate:
             return
         if found != self.identity.material:
             self.identity.replace(found)
+            self.changed()

@@ -13,6 +13,7 @@ import structlog
 from weftmesh.client import Client
 from weftmesh.core.errors import NodeUnreachableError, WeftmeshError
 from weftmesh.ola.v1 import ola_pb2
+from weftmesh.router.following.standing import Standing
 
 PAUSE_S: Final = 0.1
 PAUSE_MAX_S: Final = 2.0
@@ -31,6 +32,7 @@ class Following:
         heard: called when the node says that it follows a leader.
         rng: for pauses.
         known_revision: of what an earlier life of the process kept.
+        standing: told whose certificates are good; None where nobody shows one.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Following:
         heard: Callable[[], None],
         rng: random.Random,
         known_revision: int = 0,
+        standing: Standing | None = None,
     ) -> None:
         self._open_client = open_client
         self._take = take
@@ -47,14 +50,10 @@ class Following:
         self._rng = rng
         self._revision = 0
         self._known = known_revision
+        self._standing = standing
         self._followed = asyncio.Event()
-        self._members: frozenset[str] = frozenset()
         self.client: Client | None = None
         """While the node is connected."""
-
-    def admits(self, node: str) -> bool:
-        """Whether a node belongs to the mesh and is believed, as far as is known; its certificate may outlive both."""
-        return not self._members or node in self._members
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -102,10 +101,11 @@ class Following:
         while True:
             try:
                 status = await client.mesh.get_status(timeout_s=STATUS_TIMEOUT_S)
+                if self._standing is not None:
+                    self._standing.hear(status, await client.trust.get_certificates(timeout_s=STATUS_TIMEOUT_S))
             except WeftmeshError as error:
                 _log.debug("the node does not answer", why=str(error))
             else:
-                self._members = frozenset(one.name for one in status.members if not one.revoked)
                 if status.quorum:
                     self._heard()
             await asyncio.sleep(STATUS_S)

@@ -10,8 +10,8 @@ import grpc
 import structlog
 from google.protobuf.message import Message
 
-from weftmesh.core.errors import OverloadedError
-from weftmesh.router.xds.admission import Admission, Context
+from weftmesh.router.serving.call_limits import Paces
+from weftmesh.router.xds.admission import Admission
 from weftmesh.router.xds.catalog import EMPTY, Catalog
 from weftmesh.router.xds.clients import Client, Clients
 from weftmesh.router.xds.delta import DeltaStream
@@ -19,11 +19,10 @@ from weftmesh.router.xds.receipts import Receipts, Verdict
 from weftmesh.router.xds.wire import delta_request, delta_response, world_request, world_response
 from weftmesh.router.xds.world import WorldStream
 from weftmesh.runtime.rpc import waits
+from weftmesh.runtime.rpc_gate import Context
 from weftmesh.xds.v3 import discovery_pb2
 
 SERVICE: Final = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-STREAMS_MAX: Final = 1_024
-"""Clients that one router serves at a time."""
 
 _log = structlog.stdlib.get_logger("weftmesh.xds")
 
@@ -50,11 +49,18 @@ class Machine(Protocol[RequestIn, ResponseOut]):
 
 
 class Discovery:
-    """Tells each client what it subscribed to, whenever that changes. Belongs to one event loop."""
+    """Tells each client what it subscribed to, whenever that changes. Belongs to one event loop.
 
-    def __init__(self, admission: Admission, clock: Callable[[], float]) -> None:
+    Args:
+        admission: who may subscribe.
+        paces: bounds how fast clients ask.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, admission: Admission, paces: Paces, clock: Callable[[], float]) -> None:
         self.clients = Clients()
         self._admission = admission
+        self._paces = paces
         self._clock = clock
         self._catalog = EMPTY
         self._knows_any = False
@@ -113,10 +119,9 @@ class Discovery:
     ) -> AsyncIterator[Told]:
         """Serve one stream until the client ends it."""
         client = Client(self._admission.subject(context), isinstance(machine, DeltaStream), machine.receipts)
-        if len(self._wakes) >= STREAMS_MAX:
-            raise OverloadedError(f"{STREAMS_MAX} clients follow this router already; end some of them")
         wake = asyncio.Event()
-        reading = asyncio.create_task(self._read(machine, requests, client, parse, wake))
+        paced = self._paces.paced(requests, context)
+        reading = asyncio.create_task(self._read(machine, paced, client, parse, wake))
         reading.add_done_callback(lambda _: wake.set())
         self._wakes.add(wake)
         with self.clients.following(client):
@@ -124,7 +129,6 @@ class Discovery:
                 while not reading.done():
                     await wake.wait()
                     wake.clear()
-                    self._admission.subject(context)
                     if self._knows_any:
                         for response in machine.due(self._catalog, self._clock()):
                             yield render(response)

@@ -13,23 +13,21 @@ from typing import Final
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from weftmesh.core.errors import OverloadedError
 from weftmesh.router.samples import Sample, Samples, Source
-from weftmesh.router.xds.admission import Admission, Context
+from weftmesh.router.serving.call_limits import Paces
+from weftmesh.router.xds.admission import Admission
 from weftmesh.router.xds.catalog import Catalog
 from weftmesh.router.xds.resources import REGION
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.lanes.slicing import unhurried
 from weftmesh.runtime.rpc import waits
+from weftmesh.runtime.rpc_gate import Context
 from weftmesh.xds.v3 import loads_pb2
 
 SERVICE: Final = "envoy.service.load_stats.v3.LoadReportingService"
 REPORT_INTERVAL_S: Final = 1
 REQUESTS_MAX: Final = 100_000_000
 """One report counts no more requests of an endpoint than these; more is a mistake of the client's."""
-
-STREAMS_MAX: Final = 1_024
-"""Clients that report to one router at a time."""
 
 EndpointId = tuple[str, str]
 """Route and endpoint."""
@@ -40,19 +38,25 @@ class Loads:
 
     Args:
         admission: who may report.
+        paces: bounds how fast clients report.
         catalog: the routes of now; what is reported of others is dropped.
         samples: takes one sample for the successes and one for the errors of an endpoint, where there are any.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, admission: Admission, catalog: Callable[[], Catalog], samples: Samples, clock: Callable[[], float]
+        self,
+        admission: Admission,
+        paces: Paces,
+        catalog: Callable[[], Catalog],
+        samples: Samples,
+        clock: Callable[[], float],
     ) -> None:
         self._admission = admission
+        self._paces = paces
         self._catalog = catalog
         self._samples = samples
         self._clock = clock
-        self._streams = 0
         self._in_progress: dict[object, dict[EndpointId, int]] = {}
 
     def in_progress(self) -> Counter[EndpointId]:
@@ -76,14 +80,10 @@ class Loads:
         self, requests: AsyncIterator[loads_pb2.LoadStatsRequest], context: Context
     ) -> AsyncIterator[loads_pb2.LoadStatsResponse]:
         self._admission.subject(context)
-        if self._streams >= STREAMS_MAX:
-            raise OverloadedError(f"{STREAMS_MAX} clients report to this router already; end some of them")
-        self._streams += 1
         stream = object()
         asked = False
         try:
-            async for request in requests:
-                self._admission.subject(context)
+            async for request in self._paces.paced(requests, context):
                 if not asked:
                     asked = True
                     yield loads_pb2.LoadStatsResponse(
@@ -91,7 +91,6 @@ class Loads:
                     )
                 self._in_progress[stream] = await self._take(request.cluster_stats)
         finally:
-            self._streams -= 1
             self._in_progress.pop(stream, None)
 
     async def _take(self, clusters: Iterable[loads_pb2.ClusterStats]) -> dict[EndpointId, int]:

@@ -12,20 +12,28 @@ import grpc
 import structlog
 
 from weftmesh.core.errors import ConfigError, PreconditionError
+from weftmesh.router.config import default_limits
 from weftmesh.router.samples import Samples
 from weftmesh.router.serving import sockets
-from weftmesh.router.xds.admission import Admission, Admits, every_node
+from weftmesh.router.serving.guard import Guard
+from weftmesh.router.xds.admission import Admission, EveryNode
 from weftmesh.router.xds.catalog import next_catalog
 from weftmesh.router.xds.clients import ClientState
 from weftmesh.router.xds.discovery import Discovery
 from weftmesh.router.xds.loads import EndpointId, Loads
 from weftmesh.router.xds.snapshot import RouteSnapshot
+from weftmesh.runtime.doors.cutting import CertificateGate, RevocationInterceptor
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.lanes.slicing import returned
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options
+from weftmesh.runtime.rpc_gate import GateInterceptor
 
 RESPONSE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The first response about clusters lists all of them."""
+STREAMS_MAX: Final = 100
+"""Calls under way on one connection: a client needs two, and a proxy some more."""
+CALLS_BESIDE_MAX: Final = 1_024
+"""Calls under way beside those that follow and those that report; each of them is about to be refused."""
 STOP_GRACE_S: Final = 0.5
 """Streams stay open until they are cut; clients keep what they have and come back."""
 
@@ -41,7 +49,8 @@ class XdsServer:
         group: that may use the socket; empty for the process's own.
         listen: host:port for everybody else, under mutual TLS 1.3; port 0 takes a free one.
         identity: this node's, for `listen`.
-        admits: whether a node may follow the tables over `listen`, asked again with each change.
+        guard: bounds callers and connections; by default as the configuration does, with nobody to sweep.
+        gate: whose certificates are good on `listen`; `recheck` when that changes.
         clock: monotonic seconds.
     """
 
@@ -49,11 +58,12 @@ class XdsServer:
         self,
         samples: Samples,
         *,
+        guard: Guard | None = None,
         socket: Path | None = None,
         group: str = "",
         listen: str | None = None,
         identity: NodeIdentity | None = None,
-        admits: Admits = every_node,
+        gate: CertificateGate | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if socket is None and listen is None:
@@ -65,9 +75,13 @@ class XdsServer:
         self._listen = listen
         self._identity = identity
         self._clock = clock
-        admission = Admission(identity.cluster if identity is not None else None, admits)
-        self._discovery = Discovery(admission, clock)
-        self._loads = Loads(admission, lambda: self._discovery.catalog, samples, clock)
+        cluster = identity.cluster if identity is not None else None
+        self._guard = guard or Guard(default_limits(), cluster, set, ())
+        gate = gate or EveryNode()
+        self._revocations = RevocationInterceptor(gate)
+        admission = Admission(cluster, gate)
+        self._discovery = Discovery(admission, self._guard.xds, clock)
+        self._loads = Loads(admission, self._guard.xds, lambda: self._discovery.catalog, samples, clock)
         self._refused: frozenset[str] = frozenset()
         """Why routes cannot be told; each reason is logged once while it lasts."""
         self._server: grpc.aio.Server | None = None
@@ -82,8 +96,17 @@ class XdsServer:
             ConfigError: the socket cannot be made.
         """
         # A server that was stopped cannot be started again.
-        options = dict(server_options()) | {"grpc.max_send_message_length": RESPONSE_BYTES_MAX}
-        server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=list(options.items()))
+        limits = self._guard.limits
+        options = dict(server_options(limits.max_message_bytes)) | {
+            "grpc.max_send_message_length": RESPONSE_BYTES_MAX,
+            "grpc.max_concurrent_streams": STREAMS_MAX,
+            "grpc.max_allowed_incoming_connections": self._guard.connections_max,
+        }
+        server = grpc.aio.server(
+            interceptors=[GateInterceptor(self._guard.xds), ErrorInterceptor(), self._revocations],
+            options=list(options.items()),
+            maximum_concurrent_rpcs=2 * limits.watchers + CALLS_BESIDE_MAX,
+        )
         server.add_generic_rpc_handlers((self._discovery.handler(), self._loads.handler()))
         if self._socket is not None:
             sockets.bind(server, self._socket, self._group)
@@ -96,6 +119,10 @@ class XdsServer:
                 ) from error
         await server.start()
         self._server = server
+
+    def recheck(self) -> None:
+        """Cut whoever follows or reports with a certificate that is no longer good."""
+        self._revocations.cut()
 
     async def set_routes(self, routes: Mapping[str, RouteSnapshot]) -> None:
         """Tell all clients. Routes that are absent are gone. One call at a time.
