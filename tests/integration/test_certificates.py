@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -21,6 +22,7 @@ import grpc
 import pytest
 from tests.integration.command_line import weftmesh
 
+from weftmesh.access.v1 import audit_log_pb2
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.client import Client
@@ -203,6 +205,7 @@ async def revoke_under_load(mesh: DevMesh, clients: Sequence[Client]) -> tuple[s
         await until(lambda: has_lost_the_quorum(clients[2]), "node3 still hears the others")
         listed = await clients[1].mesh.list_members(timeout_s=10)
         assert [member.name for member in listed.members if member.revoked] == ["node3"]
+        await until(lambda: has_noted_the_revoked(clients[1]), "node2's audit log says nothing of what node3 tried")
     assert out_s < OUT_WITHIN_S
     return f"answered after {said_s:.3f} s, its watch cut after {watch_s:.3f} s, no link after {out_s:.3f} s", load
 
@@ -214,6 +217,12 @@ async def read_to_the_end(watch: Any) -> grpc.StatusCode:
     except grpc.aio.AioRpcError as error:
         return error.code()
     return await watch.code()  # type: ignore[no-any-return]  # generated, untyped
+
+
+async def has_noted_the_revoked(client: Client) -> bool:
+    request = audit_log_pb2.ReadAuditLogRequest(actor="node:node3", denied_only=True)
+    records = [json.loads(one.payload) async for one in client.audit_log.read(request, timeout_s=30)]
+    return any((one["reason"], one["method"]) == ("CERTIFICATE_REVOKED", "BoardService/GetProject") for one in records)
 
 
 async def has_no_link(client: Client) -> bool:

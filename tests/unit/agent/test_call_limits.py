@@ -14,7 +14,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]  # it carries no py.typed
 from tests.hostile import frames
 
-from weftmesh.agent.serving.call_limits import CallLimits
+from weftmesh.agent.serving.call_limits import WRITE, CallLimits
 from weftmesh.agent.serving.caller_keys import CallerKey, CallerKeys
 from weftmesh.core.errors import InvalidInputError, OverloadedError, WeftmeshError
 from weftmesh.runtime.config import LimitsConfig, load_config
@@ -119,6 +119,20 @@ async def test_a_caller_beyond_the_rate_is_told_how_long_to_wait(tmp_path: Path)
         assert bench.refusals.by_reason["RATE_LIMITED"] == 1
         bench.now_s += retry.retry_delay.ToMilliseconds() / 1000
         assert await ask(channel, "GetTask") == b"hi"
+
+
+async def test_whoever_listens_hears_of_each_call_and_each_streamed_write_too_many(tmp_path: Path) -> None:
+    bench = Bench(replace(LIMITS, writes_per_s=1))
+    heard: list[tuple[str, str]] = []
+    bench.limits.on_refusal = lambda method, _context, error: heard.append((method, error.reason))
+    async with bench.served(tmp_path) as channel:
+        for _ in range(4):
+            await ask(channel, "UpdateTask")
+        await refused(channel, "UpdateTask")
+    charge = bench.limits.stream_writes(CallOf())  # type: ignore[arg-type]  # what is asked of a context here
+    with pytest.raises(OverloadedError):
+        charge()
+    assert heard == [(f"{BOARD}/UpdateTask", "RATE_LIMITED"), (WRITE, "RATE_LIMITED")]
 
 
 async def test_reads_writes_and_callers_have_buckets_of_their_own(tmp_path: Path) -> None:

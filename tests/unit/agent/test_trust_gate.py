@@ -48,10 +48,12 @@ class Served:
     authority: Authority = field(default_factory=authority)
     trust: Trust = field(default_factory=Trust)
     port: int = 0
+    refused: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate = Gate(lambda: self.trust)
         self.interceptor = RevocationInterceptor(self.gate)
+        self.interceptor.on_refusal = lambda method, _context, _error: self.refused.append(method)
         self.identity = NodeIdentity(material(self.authority, "n1"))
 
     def dial(self, caller: IdentityMaterial) -> grpc.aio.Channel:
@@ -106,6 +108,7 @@ async def test_a_stream_is_cut_when_its_certificate_is_revoked_and_others_go_on(
             assert not honest.done()
             assert await answer(of_other) == "OK"
             assert here.interceptor.cut() == 0
+            assert here.refused == ["/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/Check"]
 
 
 async def test_a_caller_hears_that_it_was_cut_however_often_trust_changes_meanwhile() -> None:

@@ -25,6 +25,7 @@ from weftmesh.core.errors import ForbiddenError, NotFoundError, UnauthenticatedE
 from weftmesh.runtime.clock import wall_us
 
 _DENIALS: Final = (ForbiddenError, UnauthenticatedError, NotFoundError)
+_NOBODY: Final = Caller("unknown", "", "")
 _Behavior = Callable[[Any, Any], Any]
 if TYPE_CHECKING:  # grpc's own class takes no parameters at run time
     _Handler = grpc.RpcMethodHandler[Any, Any]
@@ -194,8 +195,16 @@ class Enforcement(grpc.aio.ServerInterceptor):
                 return caller, self._authorizer.admit_write(caller, case, getattr(request, case or "", None))
             return caller, self._authorizer.admit(rule, request, caller)
         except _DENIALS as error:
-            self._note(method, caller or Caller("unknown", "", ""), context, request, error=error)
+            self._note(method, caller or _NOBODY, context, request, error=error)
             raise
+
+    def note_refusal(self, method: str, context: Context, error: WeftmeshError) -> None:
+        """Note that a door before this gate turned a call away: a limit, or for a certificate no longer good."""
+        try:
+            caller = self._callers.of_anybody_enrolled(context)
+        except UnauthenticatedError:
+            caller = _NOBODY
+        self._note(method, caller, context, None, error=error)
 
     def _note(
         self,

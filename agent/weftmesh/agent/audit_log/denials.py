@@ -9,9 +9,12 @@ from typing import Final
 from weftmesh.agent.access.journal import Note
 from weftmesh.agent.audit_log.describing import entry_of, target_of
 from weftmesh.core.audit_log.entries import Entry
+from weftmesh.core.errors import OverloadedError
 
 WINDOW_US: Final = 10_000_000
 """The same refusal is written down once in this time."""
+LIMIT_WINDOW_US: Final = 60_000_000
+"""And what a caller is refused for asking too much, whatever he asked: he can do that as fast as he can call."""
 KINDS_PER_CALLER_MAX: Final = 20
 """Different refusals of one caller in that time; what else he is refused is counted together."""
 CALLERS_MAX: Final = 1_024
@@ -26,21 +29,22 @@ _OTHER_KINDS: Final[_Kind] = ("", "")
 class _Counted:
     """One refusal that may repeat; of its repetitions no request is kept."""
 
-    __slots__ = ("count", "entry", "last_us", "since_us")
+    __slots__ = ("count", "entry", "last_us", "since_us", "window_us")
 
-    def __init__(self, since_us: int) -> None:
+    def __init__(self, since_us: int, window_us: int) -> None:
         self.since_us = since_us
+        self.window_us = window_us
         self.last_us = since_us
         self.count = 0
         self.entry: Entry | None = None
 
     def is_over(self, now_us: int) -> bool:
         """Whether its window has passed, or the clock was set back."""
-        return not 0 <= now_us - self.since_us < WINDOW_US
+        return not 0 <= now_us - self.since_us < self.window_us
 
 
 class Denials:
-    """Counts refusals of the same caller, method and target."""
+    """Counts refusals of the same caller, method and target; by limits, of the same caller and limit."""
 
     def __init__(self) -> None:
         self._known: dict[_Caller, dict[_Kind, _Counted]] = {}
@@ -53,14 +57,16 @@ class Denials:
     def is_repeated(self, note: Note) -> bool:
         """Whether the same was refused just now; then it is counted, and told later."""
         kinds = self._kinds_of((note.caller.actor, note.caller.uid), note.time_us)
-        kind = (note.method, target_of(note.request))
+        kind, window_us = (note.method, target_of(note.request)), WINDOW_US
+        if isinstance(note.error, OverloadedError):
+            kind, window_us = ("", note.error.reason), LIMIT_WINDOW_US
         if kind not in kinds and len(kinds) >= KINDS_PER_CALLER_MAX:
             _forget(kinds, note.time_us)
             if len(kinds) >= KINDS_PER_CALLER_MAX:
                 kind = _OTHER_KINDS
         known = kinds.get(kind)
         if known is None or known.is_over(note.time_us):
-            kinds[kind] = counted = _Counted(note.time_us)
+            kinds[kind] = counted = _Counted(note.time_us, window_us)
             if known is not None:  # of the window before; told with those of this one
                 counted.count, counted.entry = known.count, known.entry
             return False

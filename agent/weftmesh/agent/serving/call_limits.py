@@ -42,6 +42,9 @@ class CallLimits:
         connections: is told who proved itself, and who misuses his connection.
         refusals: counts.
         clock: monotonic seconds.
+
+    Attributes:
+        on_refusal: called with the method, the call and the error of each call, or write of a stream, too many.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class CallLimits:
         refusals: Refusals,
         clock: Callable[[], float],
     ) -> None:
+        self.on_refusal: Callable[[str, Context, OverloadedError], None] = _unheard
         self._keys = keys
         self._connections = connections
         self._refusals = refusals
@@ -84,6 +88,7 @@ class CallLimits:
         except OverloadedError as error:
             self._refusals.count(error.reason, str(caller))
             self._connections.strike(context.peer())
+            self.on_refusal(method, context, error)
             raise
 
     def bloated(self, context: Context) -> None:
@@ -98,7 +103,9 @@ class CallLimits:
         def take() -> None:
             if caller is not None and (wait_s := self._writes.take(caller, self._clock())):
                 self._refusals.count("RATE_LIMITED", str(caller))
-                raise too_often(caller, "writes", self._writes.rate, wait_s, SECTION)
+                error = too_often(caller, "writes", self._writes.rate, wait_s, SECTION)
+                self.on_refusal(WRITE, context, error)
+                raise error
 
         return take
 
@@ -112,6 +119,10 @@ class CallLimits:
         buckets, noun = (self._reads, "reads") if is_reading else (self._writes, "writes")
         if wait_s := buckets.take(caller, now_s):
             raise too_often(caller, noun, buckets.rate, wait_s, SECTION)
+
+
+def _unheard(_method: str, _context: Context, _error: OverloadedError) -> None:
+    """Nobody has asked to be told."""
 
 
 def _held_by(method: str) -> tuple[Held, ...]:

@@ -35,7 +35,7 @@ def audit() -> None:
 
 def _filters(function: Any) -> Any:
     for option in (
-        click.option("--denied", is_flag=True, help="Only what was refused for want of a right."),
+        click.option("--denied", is_flag=True, help="Only what was refused."),
         click.option("--project", default="", metavar="ID", help="Only about this project."),
         click.option("--actor", default="", metavar="NAME", help="Only of this one, such as ann@node1 or node:node2."),
     ):
@@ -51,9 +51,13 @@ async def ls(session: Session, newest: int, since: timedelta | None, actor: str,
     """Show the newest records; with --json one object a line, as they are stored."""
     request = _request(since, actor, project, denied)
     request.newest = newest
+    found = False
     async with session.client() as client:
         async for record in client.audit_log.read(request, timeout_s=READ_TIMEOUT_S):
             show_record(session.output, record)
+            found = True
+    if not found:
+        session.output.note("the audit log of this node has no record that fits")
 
 
 @command(audit, "tail")

@@ -32,9 +32,14 @@ class CertificateGate(Protocol):
 
 
 class RevocationInterceptor(grpc.aio.ServerInterceptor):
-    """Stands before every method of a port, inside the interceptor that turns errors into statuses."""
+    """Stands before every method of a port, inside the interceptor that turns errors into statuses.
+
+    Attributes:
+        on_refusal: called with the method, the call and the error of each that is refused or cut.
+    """
 
     def __init__(self, gate: CertificateGate) -> None:
+        self.on_refusal: Callable[[str, Context, WeftmeshError], None] = _unheard
         self._gate = gate
         self._open: dict[Context, asyncio.Task[Any]] = {}
         self._cut: set[Context] = set()
@@ -59,30 +64,32 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
+        method = handler_call_details.method
         parse, serialize = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._answering(handler.unary_unary), parse, serialize)
+            return grpc.unary_unary_rpc_method_handler(self._answering(method, handler.unary_unary), parse, serialize)
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(handler.unary_stream), parse, serialize)
+            return grpc.unary_stream_rpc_method_handler(self._streaming(method, handler.unary_stream), parse, serialize)
         if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(self._answering(handler.stream_unary), parse, serialize)
+            return grpc.stream_unary_rpc_method_handler(self._answering(method, handler.stream_unary), parse, serialize)
         if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream), parse, serialize)
+            behavior = self._streaming(method, handler.stream_stream)
+            return grpc.stream_stream_rpc_method_handler(behavior, parse, serialize)
         return handler
 
-    def _answering(self, behavior: _Behavior) -> _Behavior:
+    def _answering(self, method: str, behavior: _Behavior) -> _Behavior:
         @functools.wraps(behavior)
         async def answer(request: Any, context: Context) -> Any:
-            with self._admitted(context):
+            with self._admitted(method, context):
                 response = behavior(request, context)
                 return await response if isawaitable(response) else response
 
         return answer
 
-    def _streaming(self, behavior: _Behavior) -> _Behavior:
+    def _streaming(self, method: str, behavior: _Behavior) -> _Behavior:
         @functools.wraps(behavior)
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            with self._admitted(context):
+            with self._admitted(method, context):
                 responses = behavior(request, context)
                 if isawaitable(responses):
                     # The handler answers through context.write.
@@ -95,9 +102,9 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         return stream
 
     @contextmanager
-    def _admitted(self, context: Context) -> Iterator[None]:
+    def _admitted(self, method: str, context: Context) -> Iterator[None]:
         """Raises what the gate says of a certificate that is revoked, or that comes to be while the call goes on."""
-        self._gate.check_call(context)
+        self._check(method, context)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101, handlers run in tasks
         self._open[context] = task
@@ -107,12 +114,23 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
             if context not in self._cut:
                 raise
             task.uncancel()
-            self._gate.check_call(context)
+            self._check(method, context)
             # Its node was let in again meanwhile, as in a replay. gRPC sends no status for a cancelled handler.
             raise NodeUnreachableError("this call was cut, and its certificate is good again; call again") from None
         finally:
             self._cut.discard(context)
             del self._open[context]
+
+    def _check(self, method: str, context: Context) -> None:
+        try:
+            self._gate.check_call(context)
+        except WeftmeshError as error:
+            self.on_refusal(method, context, error)
+            raise
+
+
+def _unheard(_method: str, _context: Context, _error: WeftmeshError) -> None:
+    """Nobody has asked to be told."""
 
 
 def _is_refused(gate: CertificateGate, context: Context) -> bool:

@@ -27,7 +27,7 @@ from weftmesh.agent.raft.log.disk import SystemDisk
 from weftmesh.agent.serving.callers import Caller
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.audit_log.entries import Content, Entry, Lost
-from weftmesh.core.errors import ForbiddenError, PreconditionError, WeftmeshError
+from weftmesh.core.errors import ForbiddenError, OverloadedError, PreconditionError, WeftmeshError
 from weftmesh.core.hash_chain import Head, Pruned
 from weftmesh.runtime.clock import wall_us
 
@@ -77,6 +77,10 @@ def update(number: int, *, error: WeftmeshError | None = None, decision: Decisio
     request = board_pb2.UpdateTaskRequest(task=task, request_id=f"r{number}")
     request.update_mask.paths.extend(["title", "description"])
     return Note(wall_us(), ANN, b"", "/weftmesh.board.v1.BoardService/UpdateTask", request, None, error, decision)
+
+
+def replace_error(note: Note, error: WeftmeshError) -> Note:
+    return note._replace(error=error, decision=None)
 
 
 @asynccontextmanager
@@ -258,6 +262,22 @@ async def test_a_refusal_that_repeats_is_written_once_and_counted(tmp_path: Path
         entries = [one for one in await contents(log) if isinstance(one, Entry)]
     assert len(entries) == 3
     assert sum(1 + one.repeats for one in entries) == 1_001
+    assert {one.outcome.value for one in entries} == {"denied"}
+
+
+async def test_whoever_asks_too_much_is_written_once_a_minute_whatever_he_asks(tmp_path: Path) -> None:
+    begun_us = wall_us() - 100_000_000
+    too_much = replace_error(update(0), OverloadedError("too often", reason="RATE_LIMITED"))
+    async with log_in(tmp_path) as log:
+        for number in range(3_000):  # over 75 s
+            log.note(too_much._replace(time_us=begun_us + number * 25_000, method=f"/a.B/M{number}"))
+        log.note(replace_error(too_much, OverloadedError("too many", reason="TOO_MANY_CALLS")))
+    async with log_in(tmp_path) as log:
+        entries = [one for one in await contents(log) if isinstance(one, Entry)]
+    limited = [one for one in entries if one.reason == "RATE_LIMITED"]
+    assert sum(1 + one.repeats for one in limited) == 3_000
+    assert len(limited) <= 4
+    assert [one.reason for one in entries if one not in limited] == ["TOO_MANY_CALLS"]
     assert {one.outcome.value for one in entries} == {"denied"}
 
 
