@@ -224,14 +224,16 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
             state=board_pb2.QUEUED_WRITE_STATE_PENDING,
         )
         if isinstance(write, board_pb2.CreateTaskRequest):
-            queued.task = f"{write.parent}/tasks/{write.task_id}"
+            queued.task, queued.project = f"{write.parent}/tasks/{write.task_id}", write.parent
+        elif isinstance(write, board_pb2.CreateProjectRequest):
+            queued.project = f"projects/{write.project_id}"
         else:
             queued.task = self.find(write.task.name if request.HasField("update_task") else write.name).name
             self.tasks[queued.task].pending_writes += 1
         return self.queued.setdefault(write.request_id, queued)
 
     async def ListQueuedWrites(self, request: Any, context: Any) -> board_pb2.ListQueuedWritesResponse:  # noqa: N802
-        writes = [write for write in self.queued.values() if request.parent in ("", write.task)]
+        writes = [write for write in self.queued.values() if request.parent in ("", write.task, write.project)]
         return board_pb2.ListQueuedWritesResponse(writes=writes, freshness=self.freshness())
 
     async def RetryQueuedWrite(self, request: Any, context: Any) -> board_pb2.QueuedWrite:  # noqa: N802
@@ -365,6 +367,7 @@ class FakeMesh(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # gene
             state_hash="00ff",
             fsync=True,
             members=self.members,
+            queued_writes=len(self._board.queued),
         )
         status.sync_latency.samples = 10
         status.sync_latency.promise_kept = True

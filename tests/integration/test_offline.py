@@ -153,6 +153,20 @@ async def test_a_lone_node_keeps_writes_through_a_kill_and_merges_them_later(mes
     assert [bool(write["stored_conflict"]) for write in applied] == [False, False, False, True, True, False]
 
 
+@pytest.mark.slow
+async def test_a_project_that_was_made_alone_gets_its_tasks_later(mesh: DevMesh) -> None:
+    alone = mesh.node("node3")
+    await isolate(mesh, alone)
+    assert await queued(alone, "project", "add", "LATER", "--title", "made while alone") == "LATER"
+    task = await queued(alone, "task", "add", "LATER", "in a project that waits")
+
+    for name in ("node1", "node2"):
+        await mesh.restart(name)
+    await mesh.settled()
+    await drained(mesh, alone)
+    assert (await shown(mesh.first, "LATER-1"))["task"]["name"] == task
+
+
 async def test_a_write_of_unknown_outcome_is_queued_and_applied_once(mesh: DevMesh) -> None:
     """The leader loses its followers under a write that is in its log."""
     await mesh.settled()

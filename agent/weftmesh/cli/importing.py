@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,9 +13,10 @@ from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.cli.options import dry_run_option
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
-from weftmesh.core.errors import WeftmeshError
+from weftmesh.core.errors import NoQuorumError, WeftmeshError
 
 if TYPE_CHECKING:
+    from weftmesh.client import Client
     from weftmesh.client.exchange.importer import ImportReport, Progress
     from weftmesh.client.exchange.sources import ImportSource
     from weftmesh.core.exchange.problems import Problem
@@ -43,7 +45,7 @@ async def carry_out(session: Session, file: Path, source: ImportSource, options:
     chosen = ImportOptions(dry_run=options["dry_run"], skip_bad=options["skip_bad"], rules=rules)
     tokens: list[ImportToken] = []
     try:
-        async with session.client() as client:
+        async with session.client() as client, never_queued(session, client, "an import"):
             with session.output.progress("importing") as bar:
                 progress = _progress(bar)
                 report = await run_import(ClientGateway(client), file, source, chosen, progress, tokens.append)
@@ -52,6 +54,22 @@ async def carry_out(session: Session, file: Path, source: ImportSource, options:
         raise
     show_report(session.output, report)
     return ExitCode.ERROR if report.problems else ExitCode.OK
+
+
+@asynccontextmanager
+async def never_queued(session: Session, client: Client, what: str) -> AsyncIterator[None]:
+    """Say before and after that many writes at once, unlike a single one, do not wait on this node for a quorum.
+
+    Raises:
+        NoQuorumError: as the block, with what to do.
+    """
+    if not (await client.mesh.get_status(timeout_s=session.timeout_s)).quorum:
+        session.output.note(f"no quorum now: {what} waits for one for a minute")
+    try:
+        yield
+    except NoQuorumError as error:
+        why = f"{error}; {what} is never queued: give it again when `weftmesh status` shows a quorum"
+        raise NoQuorumError(why, reason=error.reason, metadata=error.metadata) from error
 
 
 def show_way_back(output: Output, tokens: Sequence[ImportToken]) -> None:

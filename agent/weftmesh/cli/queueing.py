@@ -15,6 +15,7 @@ from weftmesh.cli.shut_out import why_shut_out
 from weftmesh.client import Client
 from weftmesh.client.requests import prepared
 from weftmesh.core.errors import NoQuorumError, NotFoundError, UnknownOutcomeError, WeftmeshError
+from weftmesh.core.ids import parse_project_name
 
 ATTEMPT_SHARE: Final = 0.5
 """Of the time for a call: how long a write waits for a quorum before it is queued. An election takes some seconds."""
@@ -58,10 +59,19 @@ async def _any_waits(client: Client, name: str, timeout_s: float) -> bool:
     return any(write.state != board_pb2.QUEUED_WRITE_STATE_FAILED for write in listed.writes)
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A write that the node keeps."""
+
+    write: board_pb2.QueuedWrite
+    why: str
+    until: str
+
+
 async def carry_out(
     session: Session, client: Client, call: Callable[..., Any], request: Any, *, no_queue: bool, behind: bool = False
 ) -> board_pb2.Task | None:
-    """Write, or queue the write; None when it was queued, which has been said then.
+    """Write to a task, or queue the write; None when it was queued, which has been said then.
 
     Args:
         session: says how long it may take.
@@ -75,15 +85,47 @@ async def carry_out(
         NoQuorumError: this node is no member any more, so that what is queued here would never be replayed.
         WeftmeshError: the write was refused.
     """
+    written: board_pb2.Task | Queued = await _written_or_queued(
+        session, client, call, request, no_queue=no_queue, behind=behind
+    )
+    if not isinstance(written, Queued):
+        return written
+    if written.write.state == board_pb2.QUEUED_WRITE_STATE_APPLIED:
+        return await client.board.get_task(board_pb2.GetTaskRequest(name=written.write.applied.name))
+    _show_queued(session.output, written, written.write.task)
+    return None
+
+
+async def carry_out_project(
+    session: Session, client: Client, call: Callable[..., Any], request: Any, *, no_queue: bool
+) -> board_pb2.Project | None:
+    """Write to a project, or queue the write; as `carry_out`."""
+    written: board_pb2.Project | Queued = await _written_or_queued(session, client, call, request, no_queue=no_queue)
+    if not isinstance(written, Queued):
+        return written
+    if written.write.state == board_pb2.QUEUED_WRITE_STATE_APPLIED:
+        return await client.board.get_project(board_pb2.GetProjectRequest(name=written.write.applied.name))
+    _show_queued(session.output, written, parse_project_name(written.write.project))
+    return None
+
+
+async def _written_or_queued(
+    session: Session, client: Client, call: Callable[..., Any], request: Any, *, no_queue: bool, behind: bool = False
+) -> Any:
+    """What `call` returns, or the write in the queue."""
     if no_queue or request.validate_only:
-        task: board_pb2.Task = await call(request, timeout_s=session.timeout_s)
-        return task
+        return await call(request, timeout_s=session.timeout_s)
     # The attempt and the queue have to send the very same request.
     request = prepared(request)
     why, until = "earlier writes to this task wait", MESH_IS_BACK
     if not behind:
         try:
-            task = await call(request, timeout_s=session.timeout_s * ATTEMPT_SHARE)
+            return await call(request, timeout_s=session.timeout_s * ATTEMPT_SHARE)
+        except NotFoundError:
+            project = _project_of(request)
+            if not project or not await _any_waits(client, project, session.timeout_s):
+                raise
+            why = "its project waits"
         except (NoQuorumError, UnknownOutcomeError) as error:
             why = _WHY[type(error)]
             turned_away = await why_shut_out(client, session.timeout_s)
@@ -91,23 +133,30 @@ async def carry_out(
                 if turned_away.for_good:
                     raise turned_away.error() from error
                 why, until = turned_away.message, f"{turned_away.node} is let in again"
-        else:
-            return task
-    queued = await client.board.queue_write(request, timeout_s=session.timeout_s)
-    if queued.state == board_pb2.QUEUED_WRITE_STATE_APPLIED:
-        return await client.board.get_task(board_pb2.GetTaskRequest(name=queued.applied.name))
-    _show_queued(session.output, queued, why, until)
-    return None
+    return Queued(await client.board.queue_write(request, timeout_s=session.timeout_s), why, until)
 
 
-def _show_queued(output: Output, queued: board_pb2.QueuedWrite, why: str, until: str) -> None:
-    """Say where the write is: the task's name to stdout, so that a script has it, the rest to people."""
+def _project_of(request: Any) -> str:
+    """The project that has to be there for a write; empty for one that makes it, or is about a task that is there."""
+    match request:
+        case board_pb2.CreateTaskRequest():
+            return str(request.parent)
+        case board_pb2.UpdateProjectRequest():
+            return str(request.project.name)
+        case board_pb2.DeleteProjectRequest() | board_pb2.UndeleteProjectRequest():
+            return str(request.name)
+    return ""
+
+
+def _show_queued(output: Output, queued: Queued, name: str) -> None:
+    """Say where the write is: what it writes to goes to stdout, so that a script has it, the rest to people."""
     if output.as_json:
-        output.json({"queued": to_json(queued)})
+        output.json({"queued": to_json(queued.write)})
         return
-    output.data(queued.task)
-    node = queued.actor.rpartition("@")[2]
+    output.data(name)
+    node = queued.write.actor.rpartition("@")[2]
     output.error(
-        f"{why}: queued on {node} as {queued.name}; it is replayed when {until} (see `weftmesh pending ls`)",
+        f"{queued.why}: queued on {node} as {queued.write.name}; it is replayed when {queued.until} (see `weftmesh "
+        "pending ls`)",
         style=WARNING,
     )

@@ -76,7 +76,8 @@ def _revoked(node: str, by: str, error: WeftmeshError, *, from_files: bool) -> s
 
 def _removed(node: str, by: str) -> str:
     return (
-        f"{node} is not a member of this mesh, or no longer: {by} says so (`weftmesh members` there), and turns it away. "
-        "A node that joins waits until it is taken in. One that was removed reaches nobody: note what `weftmesh pending "
-        "ls` shows, stop it, `weftmesh purge`, and join it anew (`weftmesh token create` where the authority is)"
+        f"{node} is not a member of this mesh, or no longer: {by} says so (`weftmesh members` there) and refuses it. "
+        "A node that joins waits until it is taken in. One that was removed reaches nobody any more: note what "
+        "`weftmesh pending ls` shows, stop it, `weftmesh purge`, and join it anew (`weftmesh token create` where the "
+        "authority is)"
     )

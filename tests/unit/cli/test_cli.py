@@ -97,7 +97,7 @@ async def board(weftmesh: Weftmesh) -> Weftmesh:
 )
 async def test_exit_statuses(server: BoardServer, board: Weftmesh, error: WeftmeshError, code: ExitCode) -> None:
     server.board.faults.refuse.extend([error] * 50)
-    ran = await board("--json", "--timeout", "0.3", "project", "rm", "PROJ")
+    ran = await board("--json", "--timeout", "0.3", "project", "rm", "PROJ", "--no-queue")
     assert ran.code == code
     failure = ran.json["error"]
     assert set(failure) == {"code", "reason", "message", "details"}

@@ -14,6 +14,8 @@ from tests.fakes.board_server import BoardServer, board_server
 
 from weftmesh.cli.__main__ import run
 from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.cli.importing import never_queued
+from weftmesh.cli.session import Session
 from weftmesh.core.errors import NoQuorumError, UnknownOutcomeError, WeftmeshError
 
 
@@ -124,3 +126,47 @@ async def test_a_queued_write_is_discarded_by_the_beginning_of_its_id(server: Bo
     assert (ran.code, waiting()) == (ExitCode.OK, [])
     assert "was discarded" in ran.err
     assert (await weftmesh("pending", "retry", "0000")).code == ExitCode.NOT_FOUND
+
+
+async def test_a_project_is_queued_and_tasks_in_it_behind_it(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    ran = await weftmesh("project", "add", "OPS", "--title", "Operations")
+    server.board.faults.refuse.clear()
+    assert (ran.code, ran.out) == (ExitCode.QUEUED, "OPS\n"), ran.err
+
+    ran = await weftmesh("task", "add", "OPS", "in a project that waits")
+    assert ran.code == ExitCode.QUEUED, ran.err
+    assert "its project waits" in ran.err
+    kinds = [write.write.WhichOneof("write") for write in server.board.queued.values()]
+    assert kinds == ["create_project", "create_task"]
+
+
+async def test_a_project_that_nobody_knows_is_not_found(server: BoardServer, weftmesh: Weftmesh) -> None:
+    assert (await weftmesh("task", "add", "NOBODY", "x")).code == ExitCode.NOT_FOUND
+    assert server.board.queued == {}
+
+
+async def test_a_project_s_write_fails_where_it_may_not_wait(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    assert (await weftmesh("project", "set", "PROJ", "--title", "x", "--no-queue")).code == ExitCode.NO_QUORUM
+    assert server.board.queued == {}
+
+
+async def test_a_node_does_not_leave_with_writes_that_nobody_else_has(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    await weftmesh("task", "add", "PROJ", "second")
+    server.board.faults.refuse.clear()
+
+    refused = await weftmesh("leave")
+    assert refused.code == ExitCode.ERROR
+    assert "1 writes wait on fake" in refused.err
+    assert "left the mesh" in (await weftmesh("leave", "--force")).out
+
+
+async def test_an_import_says_that_it_is_never_queued(server: BoardServer) -> None:
+    session = Session()
+    session.socket = str(server.socket)
+    async with session.client() as client:
+        with pytest.raises(NoQuorumError, match="alone; an import is never queued: give it again when"):
+            async with never_queued(session, client, "an import"):
+                raise NoQuorumError("alone")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.cli.importing import never_queued
 from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
@@ -32,7 +33,7 @@ async def undo(session: Session, token: str, force: bool, dry_run: bool) -> Exit
     from weftmesh.core.exchange.tokens import ImportToken
 
     parsed = ImportToken.parse(token)
-    async with session.client() as client:
+    async with session.client() as client, never_queued(session, client, "an undo"):
         report = await undo_import(ClientGateway(client), parsed, dry_run=dry_run, force=force)
     _show(session.output, report)
     return ExitCode.CONFLICT if report.kept else ExitCode.OK

@@ -12,6 +12,7 @@ from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import Session
 
 if TYPE_CHECKING:
+    from weftmesh.mesh.v1 import mesh_pb2
     from weftmesh.runtime.config import Config
     from weftmesh.runtime.identity.founding import NodeRecord
 
@@ -159,14 +160,37 @@ async def join(
     _show(session, record, written, "joined the mesh", dry_run)
 
 
+def _refuse_to_lose_writes(status: mesh_pb2.NodeStatus) -> None:
+    """What is in the queue of a node that has left is replayed by nobody.
+
+    Raises:
+        PreconditionError: there is something in it.
+    """
+    from weftmesh.core.errors import PreconditionError
+
+    if status.queued_writes or status.failed_queued_writes:
+        raise PreconditionError(
+            f"{status.queued_writes} writes wait on {status.node} and {status.failed_queued_writes} were refused (see "
+            "`weftmesh pending ls`); nothing was changed. Wait until they are replayed, retry or discard the refused "
+            "ones, or give them up with --force",
+            reason="WRITES_QUEUED",
+        )
+
+
 @command(None, "leave")
+@click.option("--force", is_flag=True, help="Also where writes wait on this node: the mesh never gets them.")
 @dry_run_option
-async def leave(session: Session, dry_run: bool) -> None:
-    """Take this node out of its mesh, handing over leadership first. Its data stays on disk."""
+async def leave(session: Session, force: bool, dry_run: bool) -> None:
+    """Take this node out of its mesh, handing over leadership first. Its data stays on disk.
+
+    Refused while writes wait on this node for a quorum, or were refused when they were replayed.
+    """
     from weftmesh.cli.encoding import to_json
     from weftmesh.mesh.v1 import mesh_pb2
 
     async with session.client() as client:
+        if not force:
+            _refuse_to_lose_writes(await client.mesh.get_status(timeout_s=session.timeout_s))
         request = mesh_pb2.LeaveRequest(validate_only=dry_run)
         member = await client.mesh.leave(request, timeout_s=session.timeout_s)
     if session.output.as_json:

@@ -7,8 +7,10 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.encoding import to_json
-from weftmesh.cli.options import command, dry_run_option
+from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.cli.options import command, dry_run_option, no_queue_option
 from weftmesh.cli.output import Output
+from weftmesh.cli.queueing import carry_out_project
 from weftmesh.cli.references import project_of
 from weftmesh.cli.session import Session
 from weftmesh.cli.tables import Column
@@ -27,12 +29,15 @@ def _id(found: board_pb2.Project) -> str:
     return found.name.rpartition("/")[2]
 
 
-def _show_written(output: Output, written: board_pb2.Project, verb: str, dry_run: bool) -> None:
+def _said(output: Output, written: board_pb2.Project | None, verb: str, dry_run: bool) -> ExitCode:
+    if written is None:
+        return ExitCode.QUEUED
     if output.as_json:
         output.json({"project": to_json(written), "dry_run": dry_run})
-        return
-    output.data(_id(written))
-    output.note(f"{'would be ' if dry_run else ''}{verb}: {written.title}")
+    else:
+        output.data(_id(written))
+        output.note(f"{'would be ' if dry_run else ''}{verb}: {written.title}")
+    return ExitCode.OK
 
 
 @command(project, "add")
@@ -41,7 +46,10 @@ def _show_written(output: Output, written: board_pb2.Project, verb: str, dry_run
 @click.option("--home", default="mesh", show_default=True, help="mesh, or node:NAME for tasks that never leave a node.")
 @click.option("--merge-policy", type=click.Choice(MERGE_POLICIES), default="ask", show_default=True, help=POLICY_HELP)
 @dry_run_option
-async def add(session: Session, project_id: str, title: str, home: str, merge_policy: str, dry_run: bool) -> None:
+@no_queue_option
+async def add(
+    session: Session, project_id: str, title: str, home: str, merge_policy: str, dry_run: bool, no_queue: bool
+) -> ExitCode:
     """Make PROJECT: 2 to 16 of A-Z, 0-9 and _, a letter first; it begins the keys of its tasks."""
     name = project_of(project_id).rpartition("/")[2]
     request = board_pb2.CreateProjectRequest(
@@ -50,8 +58,8 @@ async def add(session: Session, project_id: str, title: str, home: str, merge_po
         validate_only=dry_run,
     )
     async with session.client() as client:
-        made = await client.board.create_project(request, timeout_s=session.timeout_s)
-    _show_written(session.output, made, "added", dry_run)
+        made = await carry_out_project(session, client, client.board.create_project, request, no_queue=no_queue)
+    return _said(session.output, made, "added", dry_run)
 
 
 @command(project, "ls")
@@ -106,7 +114,10 @@ async def show(session: Session, project_id: str) -> None:
 @click.option("--title", help="For people.")
 @click.option("--merge-policy", type=click.Choice(MERGE_POLICIES), help=POLICY_HELP)
 @dry_run_option
-async def set_(session: Session, project_id: str, title: str | None, merge_policy: str | None, dry_run: bool) -> None:
+@no_queue_option
+async def set_(
+    session: Session, project_id: str, title: str | None, merge_policy: str | None, dry_run: bool, no_queue: bool
+) -> ExitCode:
     """Change PROJECT's title or merge policy."""
     changed = board_pb2.Project(name=project_of(project_id))
     paths = []
@@ -120,27 +131,29 @@ async def set_(session: Session, project_id: str, title: str | None, merge_polic
         raise click.UsageError("nothing to change; pass --title or --merge-policy")
     request = board_pb2.UpdateProjectRequest(project=changed, update_mask=FieldMask(paths=paths), validate_only=dry_run)
     async with session.client() as client:
-        written = await client.board.update_project(request, timeout_s=session.timeout_s)
-    _show_written(session.output, written, "set", dry_run)
+        written = await carry_out_project(session, client, client.board.update_project, request, no_queue=no_queue)
+    return _said(session.output, written, "set", dry_run)
 
 
 @command(project, "rm")
 @click.argument("project_id", metavar="PROJECT")
 @dry_run_option
-async def rm(session: Session, project_id: str, dry_run: bool) -> None:
+@no_queue_option
+async def rm(session: Session, project_id: str, dry_run: bool, no_queue: bool) -> ExitCode:
     """Delete PROJECT and its tasks; `undelete` brings both back."""
     request = board_pb2.DeleteProjectRequest(name=project_of(project_id), validate_only=dry_run)
     async with session.client() as client:
-        deleted = await client.board.delete_project(request, timeout_s=session.timeout_s)
-    _show_written(session.output, deleted, "deleted", dry_run)
+        deleted = await carry_out_project(session, client, client.board.delete_project, request, no_queue=no_queue)
+    return _said(session.output, deleted, "deleted", dry_run)
 
 
 @command(project, "undelete")
 @click.argument("project_id", metavar="PROJECT")
 @dry_run_option
-async def undelete(session: Session, project_id: str, dry_run: bool) -> None:
+@no_queue_option
+async def undelete(session: Session, project_id: str, dry_run: bool, no_queue: bool) -> ExitCode:
     """Bring the deleted PROJECT and its tasks back."""
     request = board_pb2.UndeleteProjectRequest(name=project_of(project_id), validate_only=dry_run)
     async with session.client() as client:
-        back = await client.board.undelete_project(request, timeout_s=session.timeout_s)
-    _show_written(session.output, back, "brought back", dry_run)
+        back = await carry_out_project(session, client, client.board.undelete_project, request, no_queue=no_queue)
+    return _said(session.output, back, "brought back", dry_run)
