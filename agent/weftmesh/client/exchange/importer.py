@@ -128,25 +128,42 @@ async def import_table(
     """
     options = options or ImportOptions()
     plan = await _plan(gateway, table, source, file, options.rules)
-    problems = table.problems + plan.problems
-    notes = table.notes + plan.notes
-    bad_rows = table.bad_rows + len(plan.problems)
-    report = ImportReport(
-        options.dry_run, False, (), 0, 0, 0, bad_rows, problems, notes, vanished=plan.vanished, drift=plan.drift
-    )
+    report = _compared(table, plan, dry_run=options.dry_run)
     if options.dry_run:
-        updated = sum(not update.of_new for update in plan.update)
-        counts = replace(report, created=len(plan.create), restored=len(plan.restore), updated=updated)
-        return replace(counts, unchanged=plan.unchanged, changes=tuple(_changes(plan)))
-    if problems and not options.skip_bad:
-        return replace(report, vanished=0)
+        return report
+    if report.problems and not options.skip_bad:
+        return replace(report, created=0, restored=0, updated=0, unchanged=0, vanished=0, changes=())
     if not (plan.create or plan.restore or plan.update or plan.projects_to_create):
-        return replace(report, written=True, unchanged=plan.unchanged)
+        return replace(report, written=True)
     token = ImportToken.new(await gateway.revision(), secrets.SystemRandom())
     if on_token is not None:
         on_token(token)
     run = ImportRun(gateway, file, plan, token, on_progress or (lambda _done, _total: None))
     await run.carry_out()
+    return _written(report, plan, run, token)
+
+
+def _compared(table: Table, plan: ImportPlan, *, dry_run: bool) -> ImportReport:
+    """What the plan comes to if the board takes all of it."""
+    return ImportReport(
+        dry_run,
+        written=False,
+        projects=(),
+        created=len(plan.create),
+        updated=sum(not update.of_new for update in plan.update),
+        unchanged=plan.unchanged,
+        skipped=table.bad_rows + len(plan.problems),
+        problems=table.problems + plan.problems,
+        notes=table.notes + plan.notes,
+        restored=len(plan.restore),
+        vanished=plan.vanished,
+        drift=plan.drift,
+        changes=tuple(_changes(plan)),
+    )
+
+
+def _written(report: ImportReport, plan: ImportPlan, run: ImportRun, token: ImportToken) -> ImportReport:
+    """What the board took of it."""
     return replace(
         report,
         written=True,
@@ -155,10 +172,9 @@ async def import_table(
         restored=run.restored,
         updated=run.updated,
         unchanged=plan.unchanged + run.unchanged,
-        skipped=bad_rows + len(run.refused),
-        problems=(*problems, *run.refused),
+        skipped=report.skipped + len(run.refused),
+        problems=(*report.problems, *run.refused),
         undo=str(token),
-        changes=tuple(_changes(plan)),
     )
 
 

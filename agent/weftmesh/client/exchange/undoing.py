@@ -105,39 +105,49 @@ async def undo_import(
         WeftmeshError: the board cannot be reached; what was taken back stays so, and the next run goes on.
     """
     report = UndoReport(str(token), dry_run)
-    touched: list[_Touched] = []
-    projects: set[str] = set()
-    for project in await gateway.list_projects():
-        if not project.HasField("delete_time"):
-            project_id = project.name.removeprefix("projects/")
-            try:
-                found, live = await _touched(gateway, project, token, force)
-            except PreconditionError as error:
-                if error.reason != _ELSEWHERE:
-                    raise
-                report.elsewhere.append(project_id)
-                continue
-            touched += found
-            if found and live <= sum(one.verdict.action is Action.DELETE for one in found):
-                projects.add(project_id)
+    touched, emptied = await _everywhere(gateway, token, force, report)
     if not touched:
         raise NotFoundError(
             f"no task bears a trace of the import {token}: it wrote nothing, was made on another board or in a project "
             "that is deleted now or has its home on another node, or the board was restored from an older backup"
         )
-    requests: list[board_pb2.WriteRequest] = []
-    writes: list[_Touched] = []
-    before = await _before(gateway, touched)
-    for one in touched:
-        request = _request(one, before, token, report)
-        if request is not None:
-            requests.append(request)
-            writes.append(one)
-    if not dry_run:
-        await write_batches(gateway, requests, _counting(report, writes))
+    await _take_back(gateway, touched, token, report)
     if not report.kept:
-        report.empty_projects = sorted(projects)
+        report.empty_projects = sorted(emptied)
     return report
+
+
+async def _everywhere(
+    gateway: BoardGateway, token: ImportToken, force: bool, report: UndoReport
+) -> tuple[list[_Touched], set[str]]:
+    """What the import wrote to, and the projects where no other task lives; `report` notes where nobody could look."""
+    touched: list[_Touched] = []
+    emptied: set[str] = set()
+    for project in await gateway.list_projects():
+        if project.HasField("delete_time"):
+            continue
+        project_id = project.name.removeprefix("projects/")
+        try:
+            found, live = await _touched(gateway, project, token, force)
+        except PreconditionError as error:
+            if error.reason != _ELSEWHERE:
+                raise
+            report.elsewhere.append(project_id)
+            continue
+        touched += found
+        if found and live <= sum(one.verdict.action is Action.DELETE for one in found):
+            emptied.add(project_id)
+    return touched, emptied
+
+
+async def _take_back(gateway: BoardGateway, touched: list[_Touched], token: ImportToken, report: UndoReport) -> None:
+    """Write what takes the tasks back, and count it; in a dry run only count."""
+    before = await _before(gateway, touched)
+    planned = [(one, _request(one, before, token, report)) for one in touched]
+    writes = [(one, request) for one, request in planned if request is not None]
+    if not report.dry_run:
+        requests = [request for _, request in writes]
+        await write_batches(gateway, requests, _counting(report, [one for one, _ in writes]))
 
 
 async def _touched(
