@@ -90,11 +90,11 @@ class RealLog(WriteAheadLog):
         directory.mkdir(exist_ok=True)
         disk = CrashingDisk(directory, node)
         chain: Any = wal_chain
-        threads, chain.ThreadPoolExecutor = chain.ThreadPoolExecutor, lambda **_: SimulatedWriter(node)
+        threads, chain.started_threads = chain.started_threads, lambda *_: SimulatedWriter(node)
         try:
             log = cls.open(directory, on_failure=node.fatal, segment_bytes=SEGMENT_BYTES, disk=disk)
         finally:
-            chain.ThreadPoolExecutor = threads
+            chain.started_threads = threads
         log._node, log._disk, log._home, log._life = node, disk, home, life
         log._voted = (log.term, log.vote)
         return log
