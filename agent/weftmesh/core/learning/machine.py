@@ -14,7 +14,7 @@ from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.board.plans import Refusal as ValueRefusal
 from weftmesh.core.board.validate import check_header
-from weftmesh.core.learning import job_plans, round_plans, version_plans
+from weftmesh.core.learning import intent_plans, job_plans, round_plans, version_plans
 from weftmesh.core.learning.checking import check_hash, check_store
 from weftmesh.core.learning.commands import (
     AbandonRound,
@@ -45,7 +45,7 @@ _PLANNERS: Final[Mapping[type[Any], Callable[[Store, Any], Plan]]] = {
     SetOptOut: job_plans.plan_set_opt_out,
     OpenRound: round_plans.plan_open_round,
     FixRoster: round_plans.plan_fix_roster,
-    CommitIntent: round_plans.plan_commit_intent,
+    CommitIntent: intent_plans.plan_commit_intent,
     AbandonRound: round_plans.plan_abandon_round,
     AddVersion: version_plans.plan_add_version,
     RecordEvaluation: version_plans.plan_record_evaluation,

@@ -1,16 +1,12 @@
-"""Rounds from their opening to their intent: what keeps two sums from telling one contributor's part.
-
-Two unmasked sums over the same model by different sets of contributors differ by what one of them sent. So a base
-version gets one intent for each kind of round, whoever leads and whatever is retried.
-"""
+"""Rounds: opened, their roster fixed, abandoned. What ends a round in a sum is in `intent_plans`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from weftmesh.core.board.outcomes import OutcomeKind
-from weftmesh.core.learning.commands import AbandonRound, CommitIntent, FixRoster, OpenRound
-from weftmesh.core.learning.model import AbandonCause, Job, Round, RoundKind, RoundStage, Row, UnmaskIntent
+from weftmesh.core.learning.commands import AbandonRound, FixRoster, OpenRound
+from weftmesh.core.learning.model import AbandonCause, Job, Round, RoundKind, RoundStage, Row
 from weftmesh.core.learning.outcomes import Reason, Verb
 from weftmesh.core.learning.plans import (
     Change,
@@ -30,9 +26,7 @@ from weftmesh.core.learning.round_rules import (
     check_enough,
     check_moment,
     check_not_closed,
-    check_sets,
     check_willing,
-    closed,
     node_names,
 )
 from weftmesh.core.learning.store import Store
@@ -41,28 +35,10 @@ from weftmesh.core.learning.validate import check_coordinator, check_round_id, c
 
 def plan_open_round(store: Store, command: OpenRound) -> Plan:
     """A new round, and the end of one without an intent that an earlier term left behind."""
-    check_coordinator(command.coordinator)
-    check_round_id(command.round_id)
-    if command.kind not in list(RoundKind):
-        raise invalid(f"kind: {int(command.kind)} is none of 1 (training), 2 (evaluation), 3 (statistics)")
-    if command.roster_sha256:
-        check_sha256(command.roster_sha256, "roster_sha256")
-    contributors = node_set(command.contributors, "contributors")
+    contributors = _checked(command)
     before = job_named(store, command.job)
     job = heeded(before, command.coordinator)
-    opened = Round(
-        command.round_id,
-        job.name,
-        command.kind,
-        command.base_version,
-        command.coordinator,
-        contributors,
-        command.roster_sha256,
-        RoundStage.OPEN,
-        store.revision + 1,
-        command.header.stamp,
-        as_of_s=command.as_of_s,
-    )
+    opened = _opened(store, job, command, contributors)
     known = store.rounds.get(command.round_id)
     if known is not None:
         return _opened_before(known, opened)
@@ -79,6 +55,33 @@ def plan_open_round(store: Store, command: OpenRound) -> Plan:
         node=command.coordinator.node,
         note=taken,
         current_version=opened.base_version,
+    )
+
+
+def _checked(command: OpenRound) -> tuple[str, ...]:
+    """Its contributors, once its values are right by themselves."""
+    check_coordinator(command.coordinator)
+    check_round_id(command.round_id)
+    if command.kind not in list(RoundKind):
+        raise invalid(f"kind: {int(command.kind)} is none of 1 (training), 2 (evaluation), 3 (statistics)")
+    if command.roster_sha256:
+        check_sha256(command.roster_sha256, "roster_sha256")
+    return node_set(command.contributors, "contributors")
+
+
+def _opened(store: Store, job: Job, command: OpenRound, contributors: tuple[str, ...]) -> Round:
+    return Round(
+        command.round_id,
+        job.name,
+        command.kind,
+        command.base_version,
+        command.coordinator,
+        contributors,
+        command.roster_sha256,
+        RoundStage.OPEN,
+        store.revision + 1,
+        command.header.stamp,
+        as_of_s=command.as_of_s,
     )
 
 
@@ -160,65 +163,6 @@ def plan_fix_roster(store: Store, command: FixRoster) -> Plan:
         note=f"{len(roster)} contributors",
         current_version=fixed.base_version,
     )
-
-
-def plan_commit_intent(store: Store, command: CommitIntent) -> Plan:
-    """The one intent of its base version, paid for."""
-    check_coordinator(command.coordinator)
-    active, dead = node_set(command.active, "active"), node_set(command.dead, "dead")
-    job = heeded(job_named(store, command.job), command.coordinator)
-    present = round_of(store, job, command.round_id)
-    if present.base_version != command.base_version:
-        raise Refusal(
-            Reason.ROSTER_DIFFERS,
-            f"round {present.id.hex()} is on version {present.base_version}, not {command.base_version}; "
-            "unmask nothing",
-        )
-    known = store.intents.get((job.name, present.kind, present.base_version))
-    if known is not None:
-        return _committed_before(known, command, active, dead)
-    require_stage(present, RoundStage.OPEN, "unmask nothing; open another round")
-    check_sets(job, present, command.roster_sha256, active, dead)
-    if not job.enabled:
-        raise Refusal(Reason.JOB_DISABLED, f"job {job.name} was disabled meanwhile; unmask nothing, abandon the round")
-    check_willing(store, job, active, "count them as dead, or abandon the round")
-    cost_nano_rho = check_budget(job)
-    base = version_of(store, job, present.base_version)
-    refuse_retired(base, "unmask nothing, abandon the round")
-    intent = UnmaskIntent(
-        job.name,
-        present.kind,
-        present.base_version,
-        present.id,
-        present.roster_sha256,
-        active,
-        dead,
-        command.coordinator,
-        base.sha256,
-        cost_nano_rho,
-    )
-    # A moment counts from here: before, no sum as of it can have been unmasked.
-    newest_s = max(job.as_of_s, present.as_of_s)
-    job = replace(job, spent_nano_rho=job.spent_nano_rho + cost_nano_rho, as_of_s=newest_s)
-    return Change(
-        Verb.INTENT_COMMITTED,
-        job.name,
-        (job, replace(present, stage=RoundStage.INTENT), intent),
-        round_id=present.id,
-        version=present.base_version,
-        node=command.coordinator.node,
-        note=f"{len(active)} active, {len(dead)} dead",
-        current_version=present.base_version,
-    )
-
-
-def _committed_before(
-    known: UnmaskIntent, command: CommitIntent, active: tuple[str, ...], dead: tuple[str, ...]
-) -> Plan:
-    asked = (command.round_id, command.roster_sha256, active, dead)
-    if (known.round_id, known.roster_sha256, known.active, known.dead) == asked:
-        return Unchanged(known.job, known.base_version)
-    raise closed(known)
 
 
 def plan_abandon_round(store: Store, command: AbandonRound) -> Plan:
