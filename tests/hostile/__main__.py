@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.hostile.assault import assault
 from tests.hostile.campaign import attack
+from tests.hostile.inputs import ROUTERS
 from tests.hostile.report import report
 
 
@@ -18,6 +19,7 @@ def main() -> None:
     parser.set_defaults(part="run", inputs=200, seed=1)
     parser.add_argument("--inputs", type=int, help="how many attacks; default 200")
     parser.add_argument("--seed", type=int, help="of all that is left to chance; default 1")
+    parser.add_argument("--router", action="store_true", help="attack the router's doors alone")
     parts = parser.add_subparsers(dest="part")
     attacking = parts.add_parser("attack", help="the attackers alone; for the run itself")
     attacking.add_argument("plan", type=Path)
@@ -27,8 +29,9 @@ def main() -> None:
     if arguments.part == "attack":
         attack(arguments.plan, arguments.count, arguments.seed)
         return
+    at = ROUTERS if arguments.router else ()
     with tempfile.TemporaryDirectory(prefix="weftmesh-hostile-") as directory:
-        print(report(asyncio.run(assault(Path(directory), arguments.inputs, arguments.seed))))
+        print(report(asyncio.run(assault(Path(directory), arguments.inputs, arguments.seed, at))))
 
 
 if __name__ == "__main__":

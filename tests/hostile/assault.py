@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from tests.hostile.campaign import row_of
 from tests.hostile.honest import honest, quantile
+from tests.hostile.routed import routed
 from tests.hostile.site import Site, site
 
 QUIET_S: Final = 4.0
@@ -106,6 +107,9 @@ class Result:
         failures: honest calls that failed.
         leaders: that the mesh had, in order.
         took_s: the attacks as a whole.
+        routed_quiet_s: what the router's honest answers took before, sorted.
+        routed_attacked_s: and during the attacks.
+        tables: that the router told its honest follower during the attacks.
     """
 
     tallies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -115,6 +119,9 @@ class Result:
     failures: list[str] = field(default_factory=list)
     leaders: list[tuple[str, int]] = field(default_factory=list)
     took_s: float = 0.0
+    routed_quiet_s: list[float] = field(default_factory=list)
+    routed_attacked_s: list[float] = field(default_factory=list)
+    tables: int = 0
 
     @property
     def inputs(self) -> int:
@@ -126,10 +133,22 @@ class Result:
         return quantile(self.quiet_s, 0.99), quantile(self.attacked_s, 0.99)
 
 
-async def assault(directory: Path, count: int, seed: int) -> Result:
-    """Attack a mesh in `directory` with about `count` inputs."""
+async def assault(directory: Path, count: int, seed: int, at: Collection[str] = ()) -> Result:
+    """Attack a mesh in `directory` with about `count` inputs.
+
+    Args:
+        directory: for the mesh; short, as sockets are in it.
+        count: how many inputs.
+        seed: of all that is left to chance.
+        at: names of the doors that are attacked; empty for all.
+    """
     result = Result()
-    async with site(directory) as place, honest(place.victim, place.honest) as callers:
+    async with (
+        site(directory) as place,
+        honest(place.victim, place.honest) as callers,
+        routed(place.victim, place.honest, place.router_socket, place.xds) as followers,
+    ):
+        place.doors = [door for door in place.doors if not at or door.name in at]
         result.processes = [
             Process(f"node ({place.victim.name}, leads)", place.victim.pid, place.victim.log_path),
             Process("router", place.router.pid, place.router_log),
@@ -137,17 +156,23 @@ async def assault(directory: Path, count: int, seed: int) -> Result:
         if place.mesh.first is not place.victim:
             result.processes.append(Process("node with the authority", place.mesh.first.pid, place.mesh.first.log_path))
         await callers.measured(1.0)
-        result.quiet_s = await callers.measured(QUIET_S)
+        result.quiet_s, result.routed_quiet_s = await asyncio.gather(
+            callers.measured(QUIET_S), followers.measured(QUIET_S)
+        )
         result.leaders.append(await _leader(place))
         for process in result.processes:
             process.begin()
         async with _watched(result.processes):
             callers.took_s.clear()
+            followers.took_s.clear()
+            told_before = followers.tables
             began_s = time.monotonic()
             result.tallies = await _attacked(directory, place, count, seed)
             result.took_s = time.monotonic() - began_s
             result.attacked_s = sorted(callers.took_s)
-            result.failures = list(callers.failures)
+            result.routed_attacked_s = sorted(followers.took_s)
+            result.tables = followers.tables - told_before
+            result.failures = [*callers.failures, *followers.failures]
             await _calm(result.processes)
         for process in result.processes:
             process.end()

@@ -21,6 +21,8 @@ SHARES: Final = {
     "xds.sock": 4,
 }
 """Of a hundred attacks."""
+ROUTERS: Final = ("xDS port", "router.sock", "xds.sock")
+"""The doors of a router."""
 WHOLE: Final = 100
 """From this many attacks on, those are among them that take ten seconds."""
 SLOW: Final = frozenset({"ClientHello, a byte a second", "request, a byte a second", "idle TLS sessions"})

@@ -21,9 +21,15 @@ def report(result: Result) -> str:
         f"{one.log_lines} lines of log, {one.own_log_lines} its own; {'lived' if one.lived else 'DIED'}"
         for one in result.processes
     ]
-    for name, values in (("quiet", result.quiet_s), ("attacked", result.attacked_s)):
+    for name, values in (
+        ("honest calls, quiet", result.quiet_s),
+        ("honest calls, attacked", result.attacked_s),
+        ("Resolve, quiet", result.routed_quiet_s),
+        ("Resolve, attacked", result.routed_attacked_s),
+    ):
         p50, p99 = (quantile(values, share) * 1000 for share in (0.5, 0.99))
-        lines.append(f"honest calls, {name}: {len(values)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+        lines.append(f"{name}: {len(values)}, p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    lines.append(f"tables told to an honest follower meanwhile: {result.tables}")
     lines.append(f"honest calls that failed: {len(result.failures)} {result.failures[:3]}")
     lines.append(f"leader and term: {' then '.join(f'{name} {term}' for name, term in result.leaders)}")
     return "\n".join(lines)

@@ -38,6 +38,8 @@ class Site:
         honest: the node whose certificate an honest caller has.
         router: of the victim.
         router_log: what it writes.
+        router_socket: where programs of this machine ask it.
+        xds: host:port, where it tells others its tables.
         doors: of the victim and of its router.
     """
 
@@ -46,6 +48,8 @@ class Site:
     honest: DevNode
     router: subprocess.Popen[bytes]
     router_log: Path
+    router_socket: Path
+    xds: str
     doors: list[Door]
 
 
@@ -63,7 +67,8 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         router = _start_router(victim, directory, xds, log)
         try:
             await _connectable(xds)
-            yield Site(mesh, victim, honest, router, log, _doors(directory, mesh, victim, rogue, xds))
+            socket = directory / "router" / "router.sock"
+            yield Site(mesh, victim, honest, router, log, socket, xds, _doors(directory, mesh, victim, rogue, xds))
         finally:
             router.terminate()
             await asyncio.to_thread(router.wait, STOP_S)

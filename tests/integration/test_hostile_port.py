@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.hostile.assault import Result, assault
-from tests.hostile.inputs import EVERYWHERE
+from tests.hostile.inputs import EVERYWHERE, ROUTERS
 from tests.hostile.report import report
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -39,6 +39,8 @@ def judge(result: Result, inputs_min: int) -> None:
         assert not process.tracebacks, f"{process.name} met something that it does not know"
     assert result.failures == []
     assert result.leaders[0] == result.leaders[1]
+    assert result.routed_attacked_s
+    assert result.tables, "the router told an honest follower nothing"
     quiet_s, attacked_s = result.p99_s()
     assert attacked_s <= max(LATENCY_FACTOR_MAX * quiet_s, LATENCY_FLOOR_S)
 
@@ -51,6 +53,17 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def test_a_sample_of_attacks_is_survived(directory: Path) -> None:
     judge(await assault(directory, count=40, seed=7), inputs_min=40)
+
+
+async def test_a_sample_of_attacks_on_a_router_is_survived(directory: Path) -> None:
+    judge(await assault(directory, count=30, seed=8, at=ROUTERS), inputs_min=30)
+
+
+@pytest.mark.slow
+async def test_two_hundred_attacks_on_a_router_are_survived(directory: Path) -> None:
+    result = await assault(directory, count=200, seed=2, at=ROUTERS)
+    judge(result, inputs_min=200)
+    assert set(EVERYWHERE) <= set(result.tallies), "a kind was left out"
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ import grpc
 from weftmesh.core.errors import InvalidInputError, OverloadedError
 from weftmesh.core.records import record
 from weftmesh.runtime.rpc import METADATA_BYTES_ABSOLUTE_MAX
+from weftmesh.runtime.rpc_arrival import Arrivals
 from weftmesh.runtime.rpc_memo import HandlerMemo
 from weftmesh.runtime.rpc_server import end_call
 
@@ -76,7 +77,7 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, gate: Gate, arrival_s: float = ARRIVAL_S) -> None:
         self._gate = gate
-        self._arrival_s = arrival_s
+        self._arrivals = Arrivals(arrival_s)
         self._wrapped = HandlerMemo(self._wrap)
 
     async def intercept_service(
@@ -176,10 +177,9 @@ class GateInterceptor(grpc.aio.ServerInterceptor):
     async def _request(self, method: str, handler: _Handler, ticket: Ticket, context: Context) -> Any:
         """The one request, within its time."""
         try:
-            async with asyncio.timeout(self._arrival_s), ticket.arriving:
-                data: Any = await context.read()
+            data: Any = await self._arrivals.read(context, ticket.arriving)
         except TimeoutError:
-            late = f"the request did not arrive within {self._arrival_s:g} s; try again, or send less at a time"
+            late = f"the request did not arrive within {self._arrivals.limit_s:g} s; try again, or send less at a time"
             await end_call(method, context, OverloadedError(late, reason="REQUEST_TOO_SLOW"))
         if data is grpc.aio.EOF:
             # Cancelled, or refused by gRPC itself for its size: then nobody hears this.
