@@ -50,12 +50,12 @@ def nobody(mesh: DevMesh) -> AnotherUser:
     return another_user(mesh)
 
 
-async def grant(mesh: DevMesh, *arguments: str) -> None:
-    """Once the mesh is at the level that has roles."""
+async def grant(mesh: DevMesh, *arguments: str) -> str:
+    """Once the mesh is at the level that has roles; what is said besides."""
     for _ in range(60):
         result = await weftmesh(mesh.first, "access", "grant", *arguments)
         if result.code == 0:
-            return
+            return result.err
         assert "level" in result.err, result.err
         await asyncio.sleep(0.5)
     raise AssertionError(result.err)
@@ -79,7 +79,7 @@ async def test_a_first_role_hides_a_project_from_everybody_else(mesh: DevMesh, n
     watching = await nobody.start(mesh.first, "--json", "task", "watch", "PRIV")
     everything = await nobody.start(mesh.first, "--json", "task", "watch")
     await asyncio.sleep(3)
-    await grant(mesh, "user:somebody", "editor", "PRIV")
+    assert "knows no user somebody" in await grant(mesh, "user:somebody", "editor", "PRIV")
 
     out, err = await asyncio.wait_for(watching.communicate(), 60)
     assert watching.returncode == ExitCode.FORBIDDEN, (out, err)
@@ -144,7 +144,7 @@ async def test_a_node_that_calls_by_its_certificate_follows_roles_too(mesh: DevM
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await board.ListTasks(board_pb2.ListTasksRequest(parent="projects/PRIV"))
         assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-        await grant(mesh, f"node:{node.name}", "viewer", "PRIV")
+        assert "knows no" not in await grant(mesh, f"node:{node.name}", "viewer", "PRIV")
         listed = await board.ListTasks(board_pb2.ListTasksRequest(parent="projects/PRIV"))
     assert len(listed.tasks) >= 2
 

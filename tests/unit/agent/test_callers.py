@@ -11,8 +11,9 @@ import grpc
 import pytest
 from tests.fakes.servicer_context import CallContext, node_context
 
+from weftmesh.agent.serving.accounts import user_name
 from weftmesh.agent.serving.callers import Caller, Callers
-from weftmesh.agent.serving.local_socket import LocalSocketRelay, user_name
+from weftmesh.agent.serving.local_socket import LocalSocketRelay
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError, WeftmeshError
 
 CLUSTER = "lab"

@@ -15,12 +15,12 @@ import grpc.aio
 import pytest
 import uvloop
 
+from weftmesh.agent.serving.accounts import user_name
 from weftmesh.agent.serving.local_socket import (
     BUFFER_BYTES_MAX,
     LocalCaller,
     LocalSocketRelay,
     caller_from_peer,
-    user_name,
 )
 from weftmesh.core.errors import ConfigError, PreconditionError
 

@@ -62,7 +62,7 @@ class Authorizer:
         self._known: dict[tuple[object, ...], Decision] = {}
         self._forget_at_s = 0.0
         self._changed: list[Callable[[], None]] = []
-        replica.on_change(self._forget)
+        replica.on_change(self.forget)
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after bindings changed: what callers may see may be another set now."""
@@ -119,7 +119,8 @@ class Authorizer:
         """What a caller may see, now and as it changes."""
         return Sight(self, caller)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Decide anew: bindings, or what the system says of callers, have changed."""
         self._known.clear()
         for listener in self._changed:
             listener()

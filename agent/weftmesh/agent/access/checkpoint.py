@@ -12,6 +12,7 @@ from weftmesh.agent.access.replica import FILE_NAME, RolesReplica
 from weftmesh.agent.access.room import AccessRoom
 from weftmesh.agent.audit_log.room import AuditLogRoom, open_audit_log
 from weftmesh.agent.rooms import Ground, Room
+from weftmesh.agent.serving.accounts import ACCOUNTS
 from weftmesh.core.audit_log.entries import Entry, Outcome
 
 
@@ -34,6 +35,7 @@ class Checkpoint:
         self.authorizer = Authorizer(
             self._roles, Identities(ground.identity.node), Places(ground.homes), config.mesh.group
         )
+        ACCOUNTS.on_change(self.authorizer.forget)
         self.audit_log = open_audit_log(config, ground.disk())
         self.enforcement = Enforcement(self.authorizer, ground.callers, self.audit_log)
         for home in ground.homes.all():

@@ -1,26 +1,23 @@
-"""Who a caller is to bindings: the names it goes by, and the users that are never strangers on their own node.
-
-Unix groups are asked of the system, which may ask a directory server; the answer is used for `GROUPS_FRESH_S`.
-"""
+"""Who a caller is to bindings: the names it goes by, and the users that are never strangers on their own node."""
 
 from __future__ import annotations
 
 import grp
 import os
 import pwd
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from weftmesh.agent.access.permissions import BACKUP_ACCOUNT
+from weftmesh.agent.serving.accounts import ACCOUNTS, Accounts, account_of
 from weftmesh.agent.serving.callers import Caller
 from weftmesh.core.access.roles import Role
 from weftmesh.core.access.subjects import SubjectKind, account_subjects
 
 GROUPS_FRESH_S: Final = 60.0
-"""A user who is taken out of a Unix group loses what the group may do within this time."""
-CALLERS_MAX: Final = 1_024
+"""A user who is taken out of a Unix group loses what the group may do within this time, if the system says so."""
 
 SERVICE_ACCOUNTS: Final[Mapping[str, Role]] = MappingProxyType(
     {"weftmesh-coordinator": Role.EDITOR, "weftmesh-learner": Role.VIEWER, BACKUP_ACCOUNT: Role.VIEWER}
@@ -35,55 +32,64 @@ class Identities:
 
     Args:
         node: this node's.
-        now_s: a clock that only goes forward.
+        accounts: what the system says of its users.
     """
 
-    def __init__(self, node: str, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, node: str, accounts: Accounts = ACCOUNTS) -> None:
         self._node = node
-        self._now_s = now_s
-        self._known: dict[tuple[int, int], tuple[float, tuple[str, ...]]] = {}
+        self._accounts = accounts
 
     def subjects(self, caller: Caller) -> tuple[str, ...]:
-        """Every line that a binding may name `caller` by."""
+        """Every line that a binding may name `caller` by.
+
+        Raises:
+            OverloadedError: the system does not say who a local caller is.
+        """
         if caller.node:
             return (f"{SubjectKind.NODE}:{caller.node}",)
-        key, now_s = (caller.uid, caller.gid), self._now_s()
-        known = self._known.get(key)
-        if known is not None and now_s < known[0]:
-            return known[1]
-        if len(self._known) >= CALLERS_MAX:
-            self._known.clear()
-        found = self.subjects_of_user(caller.user, caller.gid)
-        self._known[key] = (now_s + GROUPS_FRESH_S, found)
-        return found
+        return self._lines(caller.user, self._accounts.of(caller.uid, caller.gid).groups)
 
-    def subjects_of_user(self, user: str, gid: int | None = None) -> tuple[str, ...]:
-        """The same of a user of this node who does not call.
+    async def subjects_of_user(self, user: str) -> tuple[str, ...]:
+        """The same of a user of this node who need not call.
 
-        Args:
-            user: the login name.
-            gid: the primary group of the process that calls; None for the user's own.
+        Raises:
+            OverloadedError: the system does not answer.
         """
+        return self._lines(user, await self._accounts.answer(partial(groups_of_user, user)))
+
+    async def is_known(self, kind: SubjectKind, name: str) -> bool:
+        """Whether the system of this node knows a user or a group.
+
+        Raises:
+            OverloadedError: the system does not answer.
+        """
+        return await self._accounts.answer(partial(_is_known, kind, name))
+
+    def _lines(self, user: str, groups: Iterable[str]) -> tuple[str, ...]:
         lines = [*account_subjects(SubjectKind.USER, user, self._node)]
-        for group in group_names(user, gid):
+        for group in groups:
             lines += account_subjects(SubjectKind.GROUP, group, self._node)
         return tuple(lines)
 
 
-def group_names(user: str, gid: int | None = None) -> list[str]:
-    """The Unix groups of a user, as this machine knows them; none for a user that it does not know."""
+def groups_of_user(user: str) -> tuple[str, ...]:
+    """The Unix groups of a user, as this machine knows them; none for a user that it does not know. Blocks."""
     try:
         account = pwd.getpwnam(user)
-        numbers = os.getgrouplist(user, account.pw_gid if gid is None else gid)
-    except (KeyError, OSError):
-        numbers = [] if gid is None else [gid]
-    names = []
-    for number in dict.fromkeys(numbers):
-        try:
-            names.append(grp.getgrgid(number).gr_name)
-        except KeyError:
-            continue
-    return names
+    except KeyError:
+        return ()
+    return account_of(account.pw_uid, account.pw_gid).groups
+
+
+def _is_known(kind: SubjectKind, name: str) -> bool:
+    try:
+        if kind is SubjectKind.USER:
+            pwd.getpwnam(name)
+        else:
+            grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def is_break_glass(caller: Caller) -> bool:

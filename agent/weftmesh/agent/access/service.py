@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from zlib import crc32
 
 from weftmesh.access.v1 import access_pb2, access_pb2_grpc
@@ -14,13 +15,14 @@ from weftmesh.agent.board.machine_log import MachineLog, error_of
 from weftmesh.agent.features import Features
 from weftmesh.agent.serving.callers import Caller, Callers, Context
 from weftmesh.agent.serving.requests import call_of, fresh_request_id
+from weftmesh.core.access.commands import Command, GrantRole
 from weftmesh.core.access.deciding import granters, is_governed, permits, role_of
 from weftmesh.core.access.model import MESH, place_text
 from weftmesh.core.access.outcomes import AccessOutcome
 from weftmesh.core.access.roles import ROLE_NEEDED, Permission, permission_named
 from weftmesh.core.access.subjects import SubjectKind, account_subjects, parse_subject
 from weftmesh.core.clock import HybridClock
-from weftmesh.core.errors import ForbiddenError, InvalidInputError
+from weftmesh.core.errors import ForbiddenError, InvalidInputError, OverloadedError
 from weftmesh.core.features.levels import Feature
 from weftmesh.core.ids import check_project_id
 from weftmesh.runtime.clock import wall_ms
@@ -81,11 +83,24 @@ class AccessServicer(access_pb2_grpc.AccessServiceServicer):  # type: ignore[mis
         if not outcome.ok:
             raise error_of(outcome)
         await self._features.require(Feature.ROLES)
+        effects += await self._unknown(decoded)
         if not request.validate_only:
             outcome = await self._log.write(command, call.remaining_s)
         return access_pb2.ChangeAccessResponse(
             kind=outcome.kind, revision=outcome.revision, subject=outcome.subject, effects=effects
         )
+
+    async def _unknown(self, command: Command) -> list[str]:
+        """In words, that the system of this node does not know who is given a role: other nodes may."""
+        subject = parse_subject(command.subject)
+        if not isinstance(command, GrantRole) or subject.kind is SubjectKind.NODE:
+            return []
+        if subject.node not in ("", self._node):
+            return []
+        with suppress(OverloadedError):
+            if not await self._authorizer.identities.is_known(subject.kind, subject.name):
+                return [f"the system of {self._node} knows no {subject.kind} {subject.name}; other nodes may"]
+        return []
 
     def _command(self, request: access_pb2.ChangeAccessRequest, caller: Caller) -> AccessCommand:
         kind = request.WhichOneof("change")
@@ -118,7 +133,7 @@ class AccessServicer(access_pb2_grpc.AccessServiceServicer):  # type: ignore[mis
         if subject.node:
             names = account_subjects(subject.kind, subject.name, subject.node)
         if subject.kind is SubjectKind.USER and subject.node in ("", self._node):
-            names = self._authorizer.identities.subjects_of_user(subject.name)
+            names = await self._authorizer.identities.subjects_of_user(subject.name)
         access = self._authorizer.replica.access
         role = role_of(access, names, project)
         if not is_governed(access, project):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from weftmesh.agent.serving.accounts import user_name
 from weftmesh.agent.serving.callers import Caller, Callers, Context
-from weftmesh.agent.serving.local_socket import user_name
 from weftmesh.agent.serving.trusted import is_trusted
 from weftmesh.core.errors import ForbiddenError
 

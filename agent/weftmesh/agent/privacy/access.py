@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from weftmesh.agent.serving.local_socket import LocalCaller, user_name
+from weftmesh.agent.serving.accounts import user_name
+from weftmesh.agent.serving.local_socket import LocalCaller
 from weftmesh.agent.serving.trusted import is_trusted
 from weftmesh.core.errors import ForbiddenError
 

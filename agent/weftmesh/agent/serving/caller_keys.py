@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import grpc
 
-from weftmesh.agent.serving.local_socket import LocalCaller, caller_from_peer, user_name
+from weftmesh.agent.serving.accounts import user_name
+from weftmesh.agent.serving.local_socket import LocalCaller, caller_from_peer
 from weftmesh.core.records import record
 from weftmesh.runtime.identity.credentials import peer_node
 

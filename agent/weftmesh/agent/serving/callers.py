@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import grpc
 
-from weftmesh.agent.serving.local_socket import LocalCaller, caller_from_peer, user_name
+from weftmesh.agent.serving.accounts import ACCOUNTS
+from weftmesh.agent.serving.local_socket import LocalCaller, caller_from_peer
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.runtime.identity.credentials import peer_node
 
@@ -87,7 +88,7 @@ class Callers:
         """The caller behind a local connection, whose name no other connection has."""
         if len(self._local) >= CONNECTIONS_REMEMBERED:
             self._local.clear()
-        user = user_name(process.uid)
+        user = ACCOUNTS.of(process.uid, process.gid).name
         caller = Caller(f"{user}@{self._node}", user, "", process.uid, process.gid, process.pid)
         self._local[peer] = caller
         return caller

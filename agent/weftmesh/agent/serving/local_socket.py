@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import itertools
 import os
-import pwd
 import re
 import secrets
 import socket
@@ -23,12 +22,12 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, cast
 
 import structlog
 
+from weftmesh.agent.serving.accounts import ACCOUNTS
 from weftmesh.core.errors import ConfigError
 from weftmesh.runtime.local_sockets import remove_dead_socket
 
@@ -38,10 +37,6 @@ CONNECT_TIMEOUT_S: Final = 5.0
 DRAIN_S: Final = 0.5
 """For what the daemon said last to reach the callers when the relay closes."""
 LOG_INTERVAL_S: Final = 5.0
-USER_NAMES_MAX: Final = 1_024
-"""Names remembered: asking the system at every call may take a round trip to a directory server."""
-NAMES_FRESH_S: Final = 60.0
-"""And for how long: roles go by names, and a uid may be given to another user."""
 
 _UCRED: Final = struct.Struct("3i")
 _SIGNATURE_BYTES: Final = 16
@@ -64,19 +59,6 @@ def caller_from_peer(peer: str, nonce: bytes) -> LocalCaller | None:
     if found is None or not hmac.compare_digest(found[5], _signature(found[1], nonce)):
         return None
     return LocalCaller(uid=int(found[2]), gid=int(found[3]), pid=int(found[4]))
-
-
-def user_name(uid: int) -> str:
-    """The login name of a uid; the number itself if this machine has no name for it."""
-    return _user_name(uid, int(time.monotonic() // NAMES_FRESH_S))
-
-
-@lru_cache(maxsize=USER_NAMES_MAX)
-def _user_name(uid: int, _period: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 class LocalSocketRelay:
@@ -117,6 +99,7 @@ class LocalSocketRelay:
         self._server: asyncio.Server | None = None
         self._inode = (0, 0)
         self._warned_at_s = float("-inf")
+        self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen on the public socket.
@@ -130,6 +113,8 @@ class LocalSocketRelay:
         remove_dead_socket(self._public_path, taken)
         listener = _bind(self._public_path, self._mode, self._group)
         self._inode = _inode(self._public_path)
+        ACCOUNTS.start()
+        self._following = loop.create_task(ACCOUNTS.follow())
         self._server = await loop.create_unix_server(lambda: _ClientEnd(self), sock=listener)
 
     async def close(self) -> None:
@@ -141,6 +126,9 @@ class LocalSocketRelay:
             self._server.close()
         for task in self._connecting:
             task.cancel()
+        if self._following is not None:
+            self._following.cancel()
+            ACCOUNTS.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), DRAIN_S)
         for client in tuple(self._clients):
@@ -162,7 +150,8 @@ class LocalSocketRelay:
             return
         self._clients.add(client)
         self._by_user[caller.uid] += 1
-        client.uid = caller.uid
+        client.caller = caller
+        ACCOUNTS.arrive(caller.uid, caller.gid)
         self._empty.clear()
         task = asyncio.get_running_loop().create_task(self._connect(client, caller))
         self._connecting.add(task)
@@ -171,7 +160,8 @@ class LocalSocketRelay:
     def forget(self, client: _ClientEnd) -> None:
         """A connection is gone."""
         if client in self._clients:
-            self._by_user -= Counter((client.uid,))
+            self._by_user -= Counter((client.caller.uid,))
+            ACCOUNTS.leave(client.caller.uid, client.caller.gid)
         self._clients.discard(client)
         if not self._clients:
             self._empty.set()
@@ -180,6 +170,7 @@ class LocalSocketRelay:
         loop = asyncio.get_running_loop()
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
+            await ACCOUNTS.acquaint(caller.uid, caller.gid)
             upstream.bind(self._address_of(caller))
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await loop.sock_connect(upstream, str(self._upstream_path))
@@ -241,7 +232,7 @@ class _ClientEnd(_End):
 
     def __init__(self, relay: LocalSocketRelay) -> None:
         self._relay = relay
-        self.uid = -1
+        self.caller = LocalCaller(-1, -1, -1)
         """Known once the relay has accepted it."""
         self._early = b""
         self._lost = False

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import grp
 import os
-import pwd
-import time
 from functools import lru_cache
-from typing import Final
 
+from weftmesh.agent.serving.accounts import ACCOUNTS
 from weftmesh.agent.serving.local_socket import LocalCaller
-
-USERS_MAX: Final = 256
-"""Whose groups are remembered: to ask the system at every call may take a round trip to a directory server."""
-GROUPS_FRESH_S: Final = 60.0
-"""A user who is taken out of the group is trusted no longer within this time."""
 
 
 def is_trusted(process: LocalCaller, group: str) -> bool:
-    """Whether `process` belongs to root, to this daemon's user, or to a member of `group`."""
+    """Whether `process` belongs to root, to this daemon's user, or to a member of `group`.
+
+    Raises:
+        OverloadedError: the system does not say who that is.
+    """
     if process.uid in (0, os.geteuid()):
         return True
-    return _is_member(process.uid, process.gid, group, int(time.monotonic() // GROUPS_FRESH_S))
-
-
-@lru_cache(maxsize=USERS_MAX)
-def _is_member(uid: int, gid: int, group: str, _period: int) -> bool:
     try:
-        wanted = grp.getgrnam(group).gr_gid
+        wanted = _gid_of(group)
     except KeyError:
         return False
-    try:
-        return wanted == gid or wanted in os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
-    except KeyError:
-        return False
+    return wanted == process.gid or wanted in ACCOUNTS.of(process.uid, process.gid).gids
+
+
+@lru_cache
+def _gid_of(group: str) -> int:
+    """Asked once: it is the group that the local socket was given to when the node started."""
+    return grp.getgrnam(group).gr_gid
