@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -47,6 +47,20 @@ class Session:
     def config_file(self) -> Path:
         """The configuration file in force."""
         return self.config_path or DEFAULT_CONFIG
+
+    def follow_socket(self) -> None:
+        """Take the configuration that lies beside the socket, as `weftmesh dev` puts it, if none was named.
+
+        Else a command that looks at files would look at those of another node than the one that it asks.
+        """
+        if self.config_path is not None or not self.socket:
+            return
+        run_dir = Path(self.socket.removeprefix("unix:")).absolute().parent
+        beside = run_dir.with_name(DEFAULT_CONFIG.name)
+        with suppress(OSError, ConfigError):
+            # Somebody else's file is not followed: what it names is looked at with this user's rights.
+            if beside.stat().st_uid in (0, os.geteuid()) and _run_dir_of(beside) == run_dir:
+                self.config_path = beside
 
     def node_commands(self) -> NodeCommands:
         """What starts and stops the node of the configuration in force."""
@@ -110,3 +124,9 @@ class Session:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
+
+
+def _run_dir_of(path: Path) -> Path:
+    from weftmesh.runtime.config import load_config
+
+    return load_config(path, environment={}).node.run_dir

@@ -26,6 +26,7 @@ async def controls(session: Session) -> ExitCode:
     from weftmesh.cli.controls.evidence import State, Subject, worst
     from weftmesh.cli.controls.survey import look
 
+    session.follow_socket()
     config = _config(session)
     target = session.target()
     async with session.client() as client:

@@ -26,6 +26,7 @@ async def doctor(session: Session) -> ExitCode:
     from weftmesh.cli.doctor.findings import exit_code_of
     from weftmesh.cli.doctor.report import show, to_json
 
+    session.follow_socket()
     begun_s = time.monotonic()
     findings = await examine(session.config_path, session.config_file, session.socket)
     duration_s = time.monotonic() - begun_s
