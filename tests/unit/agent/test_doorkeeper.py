@@ -15,6 +15,7 @@ import pytest
 from weftmesh.runtime.config import load_config
 from weftmesh.runtime.doors.doorkeeper import (
     CONNECTIONS_A_TURN,
+    CONNECTIONS_SEARCHED,
     PROOF_S,
     STRIKES,
     UNPROVEN_BYTES_MAX,
@@ -183,8 +184,45 @@ async def test_a_misused_connection_is_cut_and_its_neighbour_is_not(port: Port) 
         port.connections.strike(port.peer(0))
     assert await port.doorkeeper.sweep() == 0
     port.connections.strike(port.peer(0))
+    assert port.open() == [1], "it is cut at once, not with the next sweep"
+    assert port.refusals.by_reason["CONNECTION_MISUSED"] == 1
+    port.connections.misused(port.peer(0))
+    assert await port.doorkeeper.sweep() == 0
+    assert port.refusals.by_reason["CONNECTION_MISUSED"] == 1
+
+
+async def test_in_a_crowd_a_misused_connection_is_left_to_the_next_sweep(port: Port) -> None:
+    port.doorkeeper.follow(replace(LIMITS, connections=1_000, connections_per_address=1_000))
+    for _ in range(CONNECTIONS_SEARCHED + 1):
+        port.connect()
+    await port.doorkeeper.sweep()
+    port.connections.misused(port.peer(0))
+    assert 0 in port.open()
     assert await port.doorkeeper.sweep() == 1
-    assert port.open() == [1]
+    assert 0 not in port.open()
+
+
+async def test_of_a_local_socket_one_user_gets_no_more_than_leaves_others_room(port: Port, tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    limits = replace(LIMITS, connections=8)
+    keeper = Doorkeeper(set, port.connections, limits, port.refusals, lambda: port.now_s, [path])
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as other:
+        listener.bind(path)
+        listener.listen()
+        other.bind(str(tmp_path / "other"))
+        clients = []
+        for _ in range(7):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(path)
+            clients.append(client)
+            port.accepted.append(listener.accept()[0])
+            port.now_s += 1
+            if len(clients) < 7:
+                assert await keeper.sweep() == 0
+        assert await keeper.sweep() == 1
+        assert [_is_open(one) for one in clients] == [True] * 6 + [False]
+        for client in clients:
+            client.close()
 
 
 async def test_other_sockets_of_the_process_are_left_alone(port: Port) -> None:

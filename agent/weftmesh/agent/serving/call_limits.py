@@ -93,8 +93,9 @@ class CallLimits:
 
     def bloated(self, context: Context) -> None:
         """See rpc_gate.Gate: no client of ours sends such headers, so the connection goes with the call."""
-        self._refusals.count("HEADERS_TOO_LARGE", str(self._keys.of(context) or context.peer()))
-        self._connections.misused(context.peer())
+        peer = context.peer()  # who it is takes longer to find out than the call shall cost
+        self._refusals.count("HEADERS_TOO_LARGE", peer)
+        self._connections.misused(peer)
 
     def stream_writes(self, context: Context) -> Callable[[], None]:
         """What counts each write of a stream; it raises OverloadedError for a write too many."""

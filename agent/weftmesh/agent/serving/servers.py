@@ -31,6 +31,8 @@ LOCAL_GRACE_S: Final = 1.0
 MESH_STREAMS_MAX: Final = 100
 """Calls under way on one connection of the mesh port: the writes of a client share one, and so do those of a peer. What
 a flood has begun stands in line before honest calls, at 0.4 ms each."""
+LOCAL_STREAMS_MAX: Final = 256
+"""And on one connection of the local socket: twice the watches and write streams that a caller may have."""
 BOARD_SERVICE: Final = board_pb2.DESCRIPTOR.services_by_name["BoardService"].full_name
 MESH_SERVICE: Final = mesh_pb2.DESCRIPTOR.services_by_name["MeshService"].full_name
 
@@ -61,7 +63,8 @@ class Servers:
             "grpc.max_allowed_incoming_connections": guard.connections_max,
         }
         self._mesh = _server(config.limits.max_message_bytes, guard, further, revocations, enforcement)
-        self._local = _server(config.limits.max_message_bytes, guard, {}, enforcement)
+        local = {"grpc.max_concurrent_streams": LOCAL_STREAMS_MAX}
+        self._local = _server(config.limits.max_message_bytes, guard, local, enforcement)
 
     def add(self, services: list[Service]) -> None:
         """Say what is served, all at once; before `start`."""

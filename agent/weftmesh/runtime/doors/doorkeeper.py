@@ -35,6 +35,8 @@ STRIKES: Final = Rate(per_s=50.0, burst=200.0)
 a peer opens one stream a connection."""
 CONNECTIONS_A_TURN: Final = 64
 """Looked at before others get their turn on the event loop."""
+CONNECTIONS_SEARCHED: Final = 256
+"""At 20 us each, for one that is misused; with more of them a sweep is what finds it."""
 USERS_SHARE: Final = 0.75
 """Of the connections to local sockets, what one user may have: the others shall find room."""
 
@@ -87,8 +89,8 @@ class Connections:
         self._strikes = Buckets(STRIKES)
         self.proven_peers: set[str] = set()
         self.misused_peers: set[str] = set()
-        self.urgent = asyncio.Event()
-        """Set when a connection is misused."""
+        self.on_misuse: Callable[[], object] = lambda: None
+        """Called when a connection is misused."""
 
     def proven(self, peer: str) -> None:
         """A call with a certificate of this mesh came over the connection of `peer`."""
@@ -101,8 +103,10 @@ class Connections:
 
     def misused(self, peer: str) -> None:
         """This connection has to go."""
-        self.misused_peers.add(unquote(peer))
-        self.urgent.set()
+        spelled = unquote(peer)
+        if spelled not in self.misused_peers:
+            self.misused_peers.add(spelled)
+            self.on_misuse()
 
 
 class Doorkeeper:
@@ -134,6 +138,8 @@ class Doorkeeper:
         self._clock = clock
         self._seen_s: dict[int, float] = {}
         """When each connection, by its inode, was first seen."""
+        self._urgent = asyncio.Event()
+        connections.on_misuse = self.cut_misused
         self.follow(limits)
 
     def follow(self, limits: ConnectionLimits) -> None:
@@ -142,7 +148,7 @@ class Doorkeeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        urgent = self._connections.urgent
+        urgent = self._urgent
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP_S):
@@ -150,6 +156,20 @@ class Doorkeeper:
             urgent.clear()
             await self.sweep()
             await asyncio.sleep(SWEEP_PAUSE_S)
+
+    def cut_misused(self) -> None:
+        """Cut connections that are misused, at once: what they have sent already would be handled meanwhile.
+
+        Where there are so many that to find one takes longer than a few calls, the next sweep does it.
+        """
+        if len(self._seen_s) > CONNECTIONS_SEARCHED:
+            self._urgent.set()
+            return
+        for one in self._accepted({}):
+            if one.peer in self._connections.misused_peers:
+                self._refusals.count("CONNECTION_MISUSED", one.peer)
+                shut(one.end)
+            one.end.close()
 
     async def sweep(self) -> int:
         """Cut what has to go; returns how many connections that were."""
