@@ -7,18 +7,17 @@ backwards, the newest time goes on.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from weftmesh.core.routing import orders
 from weftmesh.core.routing.checking import check_rows
-from weftmesh.core.routing.deciding import Policy, decide, kept
+from weftmesh.core.routing.deciding import Policy, decide
 from weftmesh.core.routing.ejecting import EJECTIONS_MAX
+from weftmesh.core.routing.evaluating import evaluate
 from weftmesh.core.routing.events import (
     ClearOverride,
-    Decided,
     Effect,
     Event,
     Observe,
@@ -30,57 +29,28 @@ from weftmesh.core.routing.events import (
     SetMode,
     SetOverride,
     SetRoute,
-    Suggested,
     TableChanged,
     Wake,
 )
 from weftmesh.core.routing.model import (
     ENDPOINTS_MAX,
-    Condition,
     Decision,
-    Endpoint,
     Inputs,
-    Mode,
-    Override,
     Reading,
     Row,
     Settings,
 )
-from weftmesh.core.routing.ordered import settled
+from weftmesh.core.routing.route import Route
 from weftmesh.core.routing.story import TimeText, in_seconds, route_story
 
 ROUTES_MAX: Final = 10_000
-DECISIONS_KEPT: Final = 256
-"""Of each route, for stories; the log on disk keeps more."""
 ROWS_KEPT: Final = 2_048
-"""In all of them together, of routes with many endpoints: a row and its reading take half a kilobyte."""
+"""In all decisions of a route together: a row and its reading take half a kilobyte."""
 ROWS_KEPT_IN_ALL: Final = 65_536
 """Of a node with many routes, each has its part of so many."""
-PROPOSAL_MIN: Final = 0.01
-"""What is only proposed is recorded again when a weight of it differs by this much."""
 _UNCHANGED: Final = Outcome(OutcomeKind.UNCHANGED)
 _APPLIED: Final = Outcome(OutcomeKind.APPLIED)
 Answer = tuple[Outcome, tuple[Effect, ...]]
-
-
-@dataclass(slots=True)
-class Route:
-    """All endpoints of one service as seen from this node."""
-
-    name: str
-    endpoints: tuple[Endpoint, ...]
-    settings: Settings
-    mode: Mode = Mode.OBSERVE
-    overrides: tuple[Override, ...] = ()
-    readings: dict[str, Reading] = field(default_factory=dict)
-    rows: tuple[Row, ...] = ()
-    version: int = 0
-    """How often the table in force changed."""
-    decided: int = 0
-    decisions: deque[Decision] = field(default_factory=lambda: deque(maxlen=DECISIONS_KEPT))
-    proposed: tuple[Row, ...] = ()
-    """What the last decision computed, whether it took effect or not."""
-    deadline_s: float | None = None
 
 
 class RoutingTable:
@@ -167,7 +137,7 @@ class RoutingTable:
     def inputs(self, route: str) -> Inputs | None:
         """What the next decision is computed from, as things stand; None for a route that is not there."""
         one = self._routes.get(route)
-        return self._inputs(one) if one is not None else None
+        return one.inputs(self._now_s) if one is not None else None
 
     # Events
 
@@ -263,84 +233,9 @@ class RoutingTable:
 
     # Decisions
 
-    def _inputs(self, route: Route) -> Inputs:
-        return Inputs(
-            route.name,
-            self._now_s,
-            route.mode,
-            route.settings,
-            route.endpoints,
-            route.overrides,
-            tuple(route.readings[one.name] for one in route.endpoints if one.name in route.readings),
-        )
-
     def _evaluate(self, route: Route, *, rows_must_change: bool = False) -> tuple[Effect, ...]:
-        inputs = self._inputs(route)
-        before, after = route.rows, self._policy(inputs, route.rows)
-        in_force = after if inputs.takes_effect else kept(inputs, before, after)
-        route.deadline_s = _deadline(inputs, in_force, after)
-        unchanged = _same(in_force, before) and (inputs.takes_effect or _alike(after, route.proposed))
-        if unchanged and not rows_must_change:
-            # What no log shows must leave no trace, or a replay of the log would go another way.
-            return ()
-        route.rows, route.proposed = in_force, after
-        route.decided += 1
-        decision = Decision(route.decided, inputs, before, after)
-        route.decisions.append(decision)
         rows_kept = min(ROWS_KEPT, ROWS_KEPT_IN_ALL // len(self._routes))
-        while len(route.decisions) > max(1, rows_kept // len(after)):
-            route.decisions.popleft()
-        effects: list[Effect] = [Decided(route.name, decision)]
-        if _weights(in_force) != _weights(before):
-            route.version += 1
-            effects.append(TableChanged(route.name, route.version, in_force))
-        if route.mode is Mode.SUGGEST:
-            effects.append(Suggested(route.name, decision))
-        return tuple(effects)
-
-
-def _deadline(inputs: Inputs, in_force: tuple[Row, ...], after: tuple[Row, ...]) -> float | None:
-    """When the table would change although nothing happens."""
-    soon_s = inputs.time_s + inputs.settings.evaluation_s
-    moving = not settled(inputs, [row.weight for row in in_force], [row.target for row in after])
-    if moving or any(row.condition is Condition.RETURNING for row in after):
-        return soon_s
-    ends = [row.until_s for row in after if row.condition is Condition.EJECTED]
-    return max(soon_s, min(ends)) if ends else None
-
-
-def _same(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
-    """Whether two tables differ in words and aims only."""
-    return [_plain(row) for row in one] == [_plain(row) for row in other]
-
-
-def _plain(row: Row) -> tuple[object, ...]:
-    return (
-        row.endpoint,
-        row.weight,
-        row.admission,
-        row.condition,
-        row.reason,
-        row.since_s,
-        row.until_s,
-        row.ejections,
-        row.direction,
-        row.moved_s,
-        row.turned_s,
-    )
-
-
-def _alike(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
-    """Whether two proposals say the same to people."""
-    return len(one) == len(other) and all(
-        (row.endpoint, row.condition, row.reason) == (was.endpoint, was.condition, was.reason)
-        and abs(row.weight - was.weight) < PROPOSAL_MIN
-        for row, was in zip(one, other, strict=True)
-    )
-
-
-def _weights(rows: tuple[Row, ...]) -> list[tuple[str, float, float]]:
-    return [(row.endpoint, row.weight, row.admission) for row in rows]
+        return evaluate(route, self._policy, self._now_s, rows_kept, rows_must_change=rows_must_change)
 
 
 def _not_after(row: Row, now_s: float, settings: Settings) -> Row:
