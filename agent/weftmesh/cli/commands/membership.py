@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,7 +76,7 @@ def _refuse_while_running(session: Session, config: Config) -> None:
         )
 
 
-def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_run: bool) -> None:
+def _show(session: Session, record: NodeRecord, group: str, written: bool, what: str, dry_run: bool) -> None:
     config = str(session.config_file)
     if session.output.as_json:
         node = {"cluster": record.cluster, "node": record.node, "address": record.address}
@@ -86,8 +87,18 @@ def _show(session: Session, record: NodeRecord, written: bool, what: str, dry_ru
     if dry_run:
         return
     session.output.note(f"configuration: {config}" + (" (new)" if written else ""))
+    if not _is_group(group):
+        session.output.note(f"first: groupadd --system {group}; the node gives it its local socket, and starts with it")
     commands = session.node_commands()
     session.output.note(f"next: {commands.enable}; then: {commands.weftmesh('status')}")
+
+
+def _is_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 @command(None, "init")
@@ -109,7 +120,7 @@ def init(session: Session, cluster: str, dry_run: bool, **options: Any) -> None:
         record = NodeRecord(cluster, config.node.name, config.mesh.advertise, founding=True)
     else:
         record = found_cluster(config, cluster, config.node.name, config.mesh.advertise)
-    _show(session, record, written, "founded the mesh", dry_run)
+    _show(session, record, config.mesh.group, written, "founded the mesh", dry_run)
     if not dry_run:
         session.output.note(f"then let others in: {session.node_commands().weftmesh('token create')}")
 
@@ -157,7 +168,7 @@ async def join(
             again=again,
             timeout_s=session.timeout_s,
         )
-    _show(session, record, written, "joined the mesh", dry_run)
+    _show(session, record, config.mesh.group, written, "joined the mesh", dry_run)
 
 
 def _refuse_to_lose_writes(status: mesh_pb2.NodeStatus) -> None:
