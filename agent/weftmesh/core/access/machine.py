@@ -14,7 +14,7 @@ from weftmesh.core.access.model import MESH, Binding, Limits, place_text
 from weftmesh.core.access.outcomes import AccessEvent, AccessOutcome, Reason, Verb
 from weftmesh.core.access.plans import Change, Plan, Refusal, plan_of
 from weftmesh.core.access.roles import Role
-from weftmesh.core.access.state import AccessState, AnsweredRequest
+from weftmesh.core.access.state import AccessState
 from weftmesh.core.access.store import Store, row_hash
 from weftmesh.core.board.first_answers import FirstAnswers
 from weftmesh.core.board.hashing import HASH_BYTES, HASH_MASK, request_hash
@@ -143,10 +143,7 @@ class Access:
             event_floor=store.event_floor,
             bindings=tuple(store.bindings),
             events=tuple(store.events),
-            requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
-                for one in self._answers
-            ),
+            requests=self._answers.freeze(),
         )
 
     @classmethod
@@ -155,8 +152,7 @@ class Access:
         store = Store(state.revision)
         store.load(state.bindings, state.events, state.event_floor)
         machine = cls(store)
-        for one in state.requests:
-            machine._answers.load(one.request_id, one.digest, one.outcome, one.order)
+        machine._answers.thaw(state.requests)
         return machine
 
 

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from weftmesh.core.access.model import Binding
 from weftmesh.core.access.outcomes import AccessEvent, AccessOutcome
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.records import record
-
-
-@record(frozen=True, slots=True)
-class AnsweredRequest:
-    """The first answer to a request id."""
-
-    request_id: bytes
-    digest: int
-    outcome: AccessOutcome
-    order: int
-    """The revision when it was answered."""
 
 
 @record(frozen=True, slots=True)
@@ -31,5 +21,5 @@ class AccessState:
     """In the order in which they came."""
     events: tuple[AccessEvent, ...]
     """One for each revision after the floor."""
-    requests: tuple[AnsweredRequest, ...]
+    requests: tuple[AnsweredRequest[AccessOutcome], ...]
     """The oldest answer first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from weftmesh.core.board.commands import Header
@@ -10,8 +10,20 @@ from weftmesh.core.board.hashing import HASH_BYTES
 from weftmesh.core.board.outcomes import Outcome
 from weftmesh.core.board.requests import RequestMemory
 from weftmesh.core.board.state import RememberedRequest
+from weftmesh.core.records import record
 
 OutcomeT = TypeVar("OutcomeT", bound=Outcome)
+
+
+@record(frozen=True, slots=True)
+class AnsweredRequest(Generic[OutcomeT]):
+    """The first answer to a request id, as snapshots have it."""
+
+    request_id: bytes
+    digest: int
+    outcome: OutcomeT
+    order: int
+    """The revision when it was answered."""
 
 
 class FirstAnswers(Generic[OutcomeT]):
@@ -40,7 +52,7 @@ class FirstAnswers(Generic[OutcomeT]):
         if known is None:
             return None
         if known.digest == header.request_digest:
-            return self.outcome_of(known)
+            return self._outcome_of(known)
         return self._reused(
             revision, f"request id {header.request_id.hex()} was used for another request; send a new one"
         )
@@ -48,14 +60,24 @@ class FirstAnswers(Generic[OutcomeT]):
     def remember(self, header: Header, outcome: OutcomeT, revision: int) -> None:
         """Keep the first answer to a command that has a request id, and forget what is old at `revision`."""
         if len(header.request_id) == HASH_BYTES:
-            self.load(header.request_id, header.request_digest, outcome, outcome.revision)
+            self._keep(header.request_id, header.request_digest, outcome, outcome.revision)
         self.hash_sum -= self._memory.forget_old(revision)
 
-    def load(self, request_id: bytes, digest: int, outcome: OutcomeT, order: int) -> None:
-        """Keep an answer as a snapshot has it."""
+    def freeze(self) -> tuple[AnsweredRequest[OutcomeT], ...]:
+        """Everything that is remembered, the oldest first."""
+        return tuple(
+            AnsweredRequest(one.request_id, one.digest, self._outcome_of(one), one.order) for one in self._memory
+        )
+
+    def thaw(self, answered: Iterable[AnsweredRequest[OutcomeT]]) -> None:
+        """Remember what another one had."""
+        for one in answered:
+            self._keep(one.request_id, one.digest, one.outcome, one.order)
+
+    def _keep(self, request_id: bytes, digest: int, outcome: OutcomeT, order: int) -> None:
         self.hash_sum += self._memory.remember(request_id, digest, outcome, order)
 
-    def outcome_of(self, known: RememberedRequest) -> OutcomeT:
+    def _outcome_of(self, known: RememberedRequest) -> OutcomeT:
         """The outcome of one that is remembered.
 
         Raises:

@@ -35,7 +35,7 @@ from weftmesh.core.learning.model import Evaluation, Job, OptOut, Round, RoundKi
 from weftmesh.core.learning.outcomes import LearningEvent, LearningOutcome, Reason
 from weftmesh.core.learning.plans import Change, Plan, Refusal, Unchanged
 from weftmesh.core.learning.retention import outlived
-from weftmesh.core.learning.state import AnsweredRequest, LearningState
+from weftmesh.core.learning.state import LearningState
 from weftmesh.core.learning.store import Store
 from weftmesh.core.learning.story import job_story, round_story
 
@@ -229,10 +229,7 @@ class Learning:
             event_floor=self._store.event_floor,
             rows=tuple(self._store.rows()),
             events=tuple(self._store.events),
-            requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
-                for one in self._answers
-            ),
+            requests=self._answers.freeze(),
         )
 
     @classmethod
@@ -241,8 +238,7 @@ class Learning:
         learning = cls()
         learning._store = Store(state.revision)
         learning._store.load(state.rows, state.events, state.event_floor)
-        for one in state.requests:
-            learning._answers.load(one.request_id, one.digest, one.outcome, one.order)
+        learning._answers.thaw(state.requests)
         return learning
 
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.learning.model import Row
 from weftmesh.core.learning.outcomes import LearningEvent, LearningOutcome
 from weftmesh.core.records import record
-
-
-@record(frozen=True, slots=True)
-class AnsweredRequest:
-    """The first answer to a request id."""
-
-    request_id: bytes
-    digest: int
-    outcome: LearningOutcome
-    order: int
-    """The revision when it was answered."""
 
 
 @record(frozen=True, slots=True)
@@ -31,5 +21,5 @@ class LearningState:
     """Table by table, each in the order in which its rows came."""
     events: tuple[LearningEvent, ...]
     """One for each revision after the floor."""
-    requests: tuple[AnsweredRequest, ...]
+    requests: tuple[AnsweredRequest[LearningOutcome], ...]
     """The oldest answer first."""

@@ -29,7 +29,7 @@ from weftmesh.core.trust.plans import Plan, plan_readmit, plan_report, plan_revo
 from weftmesh.core.trust.reading import Reading
 from weftmesh.core.trust.rotation_plans import plan_abandon, plan_begin, plan_finish, plan_switch
 from weftmesh.core.trust.rows import Limits
-from weftmesh.core.trust.state import AnsweredRequest, TrustState
+from weftmesh.core.trust.state import TrustState
 from weftmesh.core.trust.store import Store
 from weftmesh.core.trust.story import story_of
 
@@ -145,10 +145,7 @@ class Trust:
             revision=self.revision,
             state_hash=self.hash_sum.to_bytes(HASH_BYTES, "big"),
             rows=tuple(self._store.rows()),
-            requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
-                for one in self._answers
-            ),
+            requests=self._answers.freeze(),
         )
 
     @classmethod
@@ -158,8 +155,7 @@ class Trust:
         for row in state.rows:
             store.put(row)
         machine = cls(store)
-        for one in state.requests:
-            machine._answers.load(one.request_id, one.digest, one.outcome, one.order)
+        machine._answers.thaw(state.requests)
         return machine
 
 

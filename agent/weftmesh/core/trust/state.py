@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.records import record
 from weftmesh.core.trust.outcomes import TrustOutcome
 from weftmesh.core.trust.rows import Row
-
-
-@record(frozen=True, slots=True)
-class AnsweredRequest:
-    """The first answer to a request id."""
-
-    request_id: bytes
-    digest: int
-    outcome: TrustOutcome
-    order: int
-    """The revision when it was answered."""
 
 
 @record(frozen=True, slots=True)
@@ -26,5 +16,5 @@ class TrustState:
     state_hash: bytes
     """16 bytes, the sum of the row hashes."""
     rows: tuple[Row, ...]
-    requests: tuple[AnsweredRequest, ...]
+    requests: tuple[AnsweredRequest[TrustOutcome], ...]
     """The oldest answer first."""

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from weftmesh.access.v1.row_pb2 import AccessHeader, AccessRow
-from weftmesh.access.v1.row_pb2 import AnsweredRequest as AnsweredRequestRow
 from weftmesh.core.access.machine import Access
 from weftmesh.core.access.model import Binding
 from weftmesh.core.access.outcomes import AccessEvent, AccessOutcome
-from weftmesh.core.access.state import AccessState, AnsweredRequest
+from weftmesh.core.access.state import AccessState
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
+from weftmesh.runtime.wire.answered import decode_answered, encode_answered
 from weftmesh.runtime.wire.learning_records import fill, read
-
-_NOT_OF_OUTCOMES: Final = frozenset({"collisions", "mergeable_paths"})
-"""Only a board's outcome has them."""
 
 
 def access_rows(state: AccessState) -> Iterator[bytes]:
@@ -42,9 +39,7 @@ def _messages(state: AccessState) -> Iterator[AccessRow]:
         yield message
     for request in state.requests:
         message = AccessRow()
-        row = message.request
-        row.request_id, row.digest, row.order = request.request_id, request.digest, request.order
-        fill(row, request.outcome, _NOT_OF_OUTCOMES)
+        encode_answered(request, message.request)
         yield message
 
 
@@ -83,7 +78,7 @@ class _Reader:
         self._header: AccessHeader | None = None
         self._bindings: list[Binding] = []
         self._events: list[AccessEvent] = []
-        self._requests: list[AnsweredRequest] = []
+        self._requests: list[AnsweredRequest[AccessOutcome]] = []
 
     def read(self, data: bytes) -> None:
         """Take the next row; DecodeError when it does not parse."""
@@ -99,7 +94,7 @@ class _Reader:
             case "event":
                 self._events.append(read(AccessEvent, row.event))
             case "request":
-                self._requests.append(_request(row.request))
+                self._requests.append(decode_answered(AccessOutcome, row.request))
             case _:
                 raise ValueError("it is of no kind this version knows; upgrade it if others are newer")
 
@@ -115,8 +110,3 @@ class _Reader:
                 f"all rows together have the state hash {machine.state_hash}, not {header.state_hash.hex()}"
             )
         return machine
-
-
-def _request(row: AnsweredRequestRow) -> AnsweredRequest:
-    outcome = read(AccessOutcome, row, {"collisions": (), "mergeable_paths": ()})
-    return AnsweredRequest(row.request_id, row.digest, outcome, row.order)

@@ -8,13 +8,14 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.core.learning.machine import Learning
 from weftmesh.core.learning.model import Evaluation, Job, OptOut, Round, Row, UnmaskIntent, Version
 from weftmesh.core.learning.outcomes import LearningEvent, LearningOutcome
-from weftmesh.core.learning.state import AnsweredRequest, LearningState
-from weftmesh.learning.v1.row_pb2 import AnsweredRequest as AnsweredRequestRow
+from weftmesh.core.learning.state import LearningState
 from weftmesh.learning.v1.row_pb2 import LearningHeader, LearningRow
+from weftmesh.runtime.wire.answered import decode_answered, encode_answered
 from weftmesh.runtime.wire.learning_records import fill, read
 
 _ROWS: Final[dict[str, type[Row]]] = {
@@ -27,8 +28,6 @@ _ROWS: Final[dict[str, type[Row]]] = {
 }
 """By the name of their field in the message."""
 _FIELDS: Final = {kind: name for name, kind in _ROWS.items()}
-_NOT_OF_OUTCOMES: Final = frozenset({"collisions", "mergeable_paths"})
-"""Only a board's outcome has them."""
 
 
 def learning_rows(state: LearningState) -> Iterator[bytes]:
@@ -52,7 +51,7 @@ def _messages(state: LearningState) -> Iterator[LearningRow]:
         yield message
     for request in state.requests:
         message = LearningRow()
-        _encode_request(request, message.request)
+        encode_answered(request, message.request)
         yield message
 
 
@@ -91,7 +90,7 @@ class _Reader:
         self._header: LearningHeader | None = None
         self._rows: list[Row] = []
         self._events: list[LearningEvent] = []
-        self._requests: list[AnsweredRequest] = []
+        self._requests: list[AnsweredRequest[LearningOutcome]] = []
 
     def read(self, data: bytes) -> None:
         """Take the next row; DecodeError when it does not parse."""
@@ -104,7 +103,7 @@ class _Reader:
         elif kind == "event":
             self._events.append(read(LearningEvent, row.event))
         elif kind == "request":
-            self._requests.append(_decode_request(row.request))
+            self._requests.append(decode_answered(LearningOutcome, row.request))
         elif kind in _ROWS:
             self._rows.append(read(_ROWS[kind], getattr(row, kind)))
         else:
@@ -129,15 +128,3 @@ class _Reader:
                 f"all rows together have the state hash {learning.state_hash}, not {header.state_hash.hex()}"
             )
         return learning
-
-
-def _encode_request(request: AnsweredRequest, row: AnsweredRequestRow) -> None:
-    row.request_id = request.request_id
-    row.digest = request.digest
-    row.order = request.order
-    fill(row, request.outcome, _NOT_OF_OUTCOMES)
-
-
-def _decode_request(row: AnsweredRequestRow) -> AnsweredRequest:
-    outcome = read(LearningOutcome, row, {"collisions": (), "mergeable_paths": ()})
-    return AnsweredRequest(row.request_id, row.digest, outcome, row.order)

@@ -8,20 +8,19 @@ from typing import Final, get_args
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.core.ola.replicated.history import Chunk
 from weftmesh.core.ola.replicated.machine import Agreements
 from weftmesh.core.ola.replicated.outcomes import OlaEvent, OlaOutcome
 from weftmesh.core.ola.replicated.rows import Row
-from weftmesh.core.ola.replicated.state import AnsweredRequest, OlaState
-from weftmesh.ola.v1.row_pb2 import AnsweredRequest as AnsweredRequestRow
+from weftmesh.core.ola.replicated.state import OlaState
 from weftmesh.ola.v1.row_pb2 import OlaHeader, OlaRow
+from weftmesh.runtime.wire.answered import decode_answered, encode_answered
 from weftmesh.runtime.wire.learning_records import field_name, fill, read
 
 _ROWS: Final[dict[str, type[Row]]] = {field_name(kind): kind for kind in get_args(Row)}
 """By the name of their field in the message."""
-_NOT_OF_OUTCOMES: Final = frozenset({"collisions", "mergeable_paths"})
-"""Only a board's outcome has them."""
 
 
 def ola_rows(state: OlaState) -> Iterator[bytes]:
@@ -54,7 +53,7 @@ def _messages(state: OlaState) -> Iterator[OlaRow]:
         yield message
     for request in state.requests:
         message = OlaRow()
-        _encode_request(request, message.request)
+        encode_answered(request, message.request)
         yield message
 
 
@@ -94,7 +93,7 @@ class _Reader:
         self._rows: list[Row] = []
         self._chunks: list[Chunk] = []
         self._events: list[OlaEvent] = []
-        self._requests: list[AnsweredRequest] = []
+        self._requests: list[AnsweredRequest[OlaOutcome]] = []
 
     def read(self, data: bytes) -> None:
         """Take the next row; DecodeError when it does not parse."""
@@ -109,7 +108,7 @@ class _Reader:
         elif kind == "event":
             self._events.append(read(OlaEvent, row.event))
         elif kind == "request":
-            self._requests.append(_decode_request(row.request))
+            self._requests.append(decode_answered(OlaOutcome, row.request))
         elif kind in _ROWS:
             self._rows.append(read(_ROWS[kind], getattr(row, kind)))
         else:
@@ -136,15 +135,3 @@ class _Reader:
                 f"all rows together have the state hash {machine.state_hash}, not {header.state_hash.hex()}"
             )
         return machine
-
-
-def _encode_request(request: AnsweredRequest, row: AnsweredRequestRow) -> None:
-    row.request_id = request.request_id
-    row.digest = request.digest
-    row.order = request.order
-    fill(row, request.outcome, _NOT_OF_OUTCOMES)
-
-
-def _decode_request(row: AnsweredRequestRow) -> AnsweredRequest:
-    outcome = read(OlaOutcome, row, {"collisions": (), "mergeable_paths": ()})
-    return AnsweredRequest(row.request_id, row.digest, outcome, row.order)

@@ -8,18 +8,18 @@ from typing import Final, get_args
 
 from google.protobuf.message import DecodeError
 
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.errors import DataCorruptionError, InvalidInputError
 from weftmesh.core.trust.machine import Trust
 from weftmesh.core.trust.outcomes import TrustOutcome
 from weftmesh.core.trust.rows import Row
-from weftmesh.core.trust.state import AnsweredRequest, TrustState
-from weftmesh.mesh.v1.trust_pb2 import AnsweredTrustRequest, TrustHeader, TrustRow
+from weftmesh.core.trust.state import TrustState
+from weftmesh.mesh.v1.trust_pb2 import TrustHeader, TrustRow
+from weftmesh.runtime.wire.answered import decode_answered, encode_answered
 from weftmesh.runtime.wire.learning_records import field_name, fill, read
 
 _ROWS: Final[dict[str, type[Row]]] = {field_name(kind): kind for kind in get_args(Row)}
 """By the name of their field in the message."""
-_NOT_OF_OUTCOMES: Final = frozenset({"collisions", "mergeable_paths"})
-"""Only a board's outcome has them."""
 
 
 def trust_rows(state: TrustState) -> Iterator[bytes]:
@@ -37,7 +37,7 @@ def _messages(state: TrustState) -> Iterator[TrustRow]:
         yield message
     for request in state.requests:
         message = TrustRow()
-        _encode_request(request, message.request)
+        encode_answered(request, message.request)
         yield message
 
 
@@ -75,7 +75,7 @@ class _Reader:
     def __init__(self) -> None:
         self._header: TrustHeader | None = None
         self._rows: list[Row] = []
-        self._requests: list[AnsweredRequest] = []
+        self._requests: list[AnsweredRequest[TrustOutcome]] = []
 
     def read(self, data: bytes) -> None:
         """Take the next row; DecodeError when it does not parse."""
@@ -86,7 +86,7 @@ class _Reader:
         if kind == "header":
             self._header = row.header
         elif kind == "request":
-            self._requests.append(_decode_request(row.request))
+            self._requests.append(decode_answered(TrustOutcome, row.request))
         elif kind in _ROWS:
             self._rows.append(read(_ROWS[kind], getattr(row, kind)))
         else:
@@ -104,15 +104,3 @@ class _Reader:
                 f"all rows together have the state hash {machine.state_hash}, not {header.state_hash.hex()}"
             )
         return machine
-
-
-def _encode_request(request: AnsweredRequest, row: AnsweredTrustRequest) -> None:
-    row.request_id = request.request_id
-    row.digest = request.digest
-    row.order = request.order
-    fill(row, request.outcome, _NOT_OF_OUTCOMES)
-
-
-def _decode_request(row: AnsweredTrustRequest) -> AnsweredRequest:
-    outcome = read(TrustOutcome, row, {"collisions": (), "mergeable_paths": ()})
-    return AnsweredRequest(row.request_id, row.digest, outcome, row.order)

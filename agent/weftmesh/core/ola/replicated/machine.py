@@ -40,7 +40,7 @@ from weftmesh.core.ola.replicated.retention import (
     outlived_windows,
     rows_of,
 )
-from weftmesh.core.ola.replicated.state import AnsweredRequest, OlaState
+from weftmesh.core.ola.replicated.state import OlaState
 from weftmesh.core.ola.replicated.store import Store
 from weftmesh.core.ola.replicated.story import story_of
 
@@ -187,10 +187,7 @@ class Agreements:
             rows=tuple(store.rows()),
             chunks=tuple(store.history.chunks()),
             events=tuple(store.events),
-            requests=tuple(
-                AnsweredRequest(one.request_id, one.digest, self._answers.outcome_of(one), one.order)
-                for one in self._answers
-            ),
+            requests=self._answers.freeze(),
         )
 
     @classmethod
@@ -205,8 +202,7 @@ class Agreements:
         store.event_floor = state.event_floor
         store.load(state.rows, state.chunks, state.events)
         machine = cls(store)
-        for one in state.requests:
-            machine._answers.load(one.request_id, one.digest, one.outcome, one.order)
+        machine._answers.thaw(state.requests)
         return machine
 
 

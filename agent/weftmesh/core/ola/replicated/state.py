@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
+from weftmesh.core.board.first_answers import AnsweredRequest
 from weftmesh.core.ola.replicated.history import Chunk
 from weftmesh.core.ola.replicated.outcomes import OlaEvent, OlaOutcome
 from weftmesh.core.ola.replicated.rows import Row
 from weftmesh.core.records import record
-
-
-@record(frozen=True, slots=True)
-class AnsweredRequest:
-    """The first answer to a request id."""
-
-    request_id: bytes
-    digest: int
-    outcome: OlaOutcome
-    order: int
-    """The revision when it was answered."""
 
 
 @record(frozen=True, slots=True)
@@ -34,5 +24,5 @@ class OlaState:
     """Table by table, each in the order in which its rows came."""
     chunks: tuple[Chunk, ...]
     events: tuple[OlaEvent, ...]
-    requests: tuple[AnsweredRequest, ...]
+    requests: tuple[AnsweredRequest[OlaOutcome], ...]
     """The oldest answer first."""
