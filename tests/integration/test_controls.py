@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240
 
 @pytest_asyncio.fixture
 async def mesh(tmp_path: Path) -> AsyncIterator[DevMesh]:
-    async with dev_mesh(tmp_path / "mesh", 1) as running:
+    async with dev_mesh(tmp_path / "mesh", 1, routers=True) as running:
         yield running
 
 
@@ -34,7 +34,9 @@ async def looked_at(mesh: DevMesh) -> tuple[Result, dict[str, dict[str, Any]]]:
 async def test_evidence_follows_what_is_so(mesh: DevMesh) -> None:
     result, found = await looked_at(mesh)
 
-    for control in ("mutual-tls", "tls13-only", "certificate-age", "socket-permissions", "equal-voters", "limits"):
+    for control in ("mutual-tls", "tls13-only", "certificate-age", "socket-permissions", "equal-voters"):
+        assert found[control]["state"] == "holds", found[control]
+    for control in ("limits", "router-limits"):
         assert found[control]["state"] == "holds", found[control]
     assert "TLSv1.3" in found["mutual-tls"]["value"]
     for control in ("roles", "egress-ledger", "revocation", "backups"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from weftmesh.cli.controls import host, records, transport
+from weftmesh.cli.controls import host, records, router, transport
 from weftmesh.cli.controls.evidence import Control, Evidence, Finding, Subject, unknown
 from weftmesh.core.errors import WeftmeshError
 
@@ -27,6 +27,7 @@ CONTROLS: Final = (
     Control("equal-voters", "Voters hold every acknowledged write and the same state", records.equal_voters),
     Control("backups", "The newest backup is encrypted and recent", records.backups),
     Control("limits", "Requests beyond the limits are refused", records.size_limits),
+    Control("router-limits", "Requests to the router beyond the limits are refused", router.router_limits),
 )
 
 
