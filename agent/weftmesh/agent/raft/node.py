@@ -1,4 +1,4 @@
-"""PysyncobjEngine: drives the hardened core from the event loop. Nothing polls; every tick has a reason."""
+"""PysyncobjEngine: the hardened core with its log, its snapshots and its peers, as a RaftEngine."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from weftmesh.agent.raft.core.fencing import payload_of
 from weftmesh.agent.raft.core.hardened import HardenedSyncObj
 from weftmesh.agent.raft.core.installing import Prepared
 from weftmesh.agent.raft.core.membership import NO_VOTERS
-from weftmesh.agent.raft.core.pin import monotonic_s
-from weftmesh.agent.raft.core.proposals import ID_BITS, Proposals, Stage, no_quorum, unknown
+from weftmesh.agent.raft.core.proposals import ID_BITS, Proposals, no_quorum
 from weftmesh.agent.raft.core.stock import CoreParts
+from weftmesh.agent.raft.driving import CoreDriver
 from weftmesh.agent.raft.engine import Applied, MemberRole, RaftStatus, StateMachine
 from weftmesh.agent.raft.membership_change import MembershipChange
 from weftmesh.agent.raft.ports import LogStorage, SnapshotInfo, SnapshotStorage, Transport
 from weftmesh.agent.raft.settings import RaftSettings
-from weftmesh.agent.raft.settling import settle
 from weftmesh.agent.raft.snapshots.installer import SnapshotInstaller
 from weftmesh.agent.raft.snapshots.writer import SnapshotWriter
+from weftmesh.agent.raft.waiting import Waiting
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.features.levels import FIRST_LEVEL
 from weftmesh.mesh.v1 import raft_pb2
@@ -32,8 +32,6 @@ log = structlog.get_logger(__name__)
 
 COMPLAINTS_LIMIT = 256
 """Peers whose first malformed message is logged."""
-TIMER_FLOOR_S = 0.001
-"""No timer is shorter: what is due at once is scheduled, not timed."""
 
 
 class PysyncobjEngine:
@@ -96,24 +94,20 @@ class PysyncobjEngine:
             settings=settings,
         )
         self._core = HardenedSyncObj(parts)
-        self._loop: asyncio.AbstractEventLoop
-        self._running = False
+        self._driver = CoreDriver(self._core, storage, self._tell, self._fail)
+        self._waiting = Waiting(self._core, self._proposals, self._driver)
         self._stopped = False
-        self._tick_scheduled = False
-        self._timer: asyncio.TimerHandle | None = None
         self._callbacks: list[Callable[[RaftStatus], None]] = []
-        self._seen: tuple[object, ...] = ()
         self._complained: set[str] = set()
 
     # RaftEngine
 
     async def start(self) -> None:
         """Load snapshot and log, then take part. A sole voter returns when all that it holds is applied."""
-        self._loop = asyncio.get_running_loop()
         self._core.load()
-        self._running = True
+        self._driver.start()
         await self._transport.start(self)
-        self._schedule()
+        self._driver.schedule()
         if self._core.votes and len(self._core.voters) == 1:
             await self.read_barrier(self._settings.replay_timeout_s)
 
@@ -122,7 +116,7 @@ class PysyncobjEngine:
         if self._stopped:
             return
         self._stopped = True
-        healthy = self._running
+        healthy = self._driver.running
         self._halt("this node shuts down")
         await self._transport.stop()
         try:
@@ -139,25 +133,15 @@ class PysyncobjEngine:
             raise InvalidInputError(
                 f"a command of {len(command)} bytes exceeds the limit of {self._settings.command_limit_bytes}; split it"
             )
-        return await self._commit(payload_of(command, level), timeout_s)
+        return await self._waiting.commit(payload_of(command, level), timeout_s)
 
     async def read_barrier(self, timeout_s: float) -> int:
         """See RaftEngine."""
-        self._check_running()
-        outcome: asyncio.Future[int] = self._loop.create_future()
-        ticket = self._core.begin_read(lambda result: settle(outcome, result))
-        self._schedule()
-        try:
-            async with asyncio.timeout(max(timeout_s, 0.0)):
-                return await outcome
-        except TimeoutError:
-            raise no_quorum(f"no majority answered within {timeout_s:g} s") from None
-        finally:
-            self._core.forget_read(ticket)
+        return await self._waiting.read_barrier(timeout_s)
 
     async def change_member(self, name: str, role: MemberRole | None, address: str | None, timeout_s: float) -> None:
         """See RaftEngine."""
-        change = MembershipChange(self._core, self._commit, self.read_barrier, self._settings.retry_s)
+        change = MembershipChange(self._core, self._waiting.commit, self.read_barrier, self._settings.retry_s)
         await change.make(name, role, address, timeout_s)
 
     async def transfer_leadership(self, timeout_s: float) -> bool:
@@ -172,23 +156,23 @@ class PysyncobjEngine:
 
         self._callbacks.append(notice)
         self._core.hand_over(True)
-        self._schedule()
+        self._driver.schedule()
         try:
             async with asyncio.timeout(timeout_s):
                 await gone.wait()
         except TimeoutError:
             self._core.hand_over(False)
-            self._schedule()
+            self._driver.schedule()
         finally:
             self._callbacks.remove(notice)
         return not self._core.leads
 
     async def recover_quorum(self, timeout_s: float) -> None:
         """See RaftEngine."""
-        self._check_running()
+        self._waiting.check_running()
         index = self._core.become_sole_voter()
         log.critical("raft.quorum_recovered", index=index, why="an operator gave the other voters up")
-        self._schedule()
+        self._driver.schedule()
         await self.read_barrier(timeout_s)
 
     def status(self) -> RaftStatus:
@@ -203,9 +187,8 @@ class PysyncobjEngine:
 
     def on_messages(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
         """See TransportEvents."""
-        self._guarded(lambda: self._receive(peer, messages))
-        if self._core.has_work:
-            self._schedule()
+        self._driver.act(lambda: self._receive(peer, messages))
+        self._driver.schedule_if_needed()
 
     def _receive(self, peer: str, messages: Sequence[raft_pb2.RaftMessage]) -> None:
         """What a peer says wrongly drops that message and nothing else."""
@@ -214,13 +197,13 @@ class PysyncobjEngine:
                 self._core.receive(peer, message)
             except ProtocolError as error:
                 self._complain(peer, error)
-        self._sync()
+        self._driver.sync()
 
     def on_snapshot_chunk(self, peer: str, chunk: raft_pb2.SnapshotChunk) -> raft_pb2.InstallSnapshotResponse | None:
         """See TransportEvents."""
         answers: list[raft_pb2.InstallSnapshotResponse] = []
-        self._guarded(lambda: self._take_chunk(peer, chunk, answers))
-        self._schedule()
+        self._driver.act(lambda: self._take_chunk(peer, chunk, answers))
+        self._driver.schedule()
         return answers[0] if answers else None
 
     def _take_chunk(
@@ -230,112 +213,22 @@ class PysyncobjEngine:
             answers.append(self._core.receive_snapshot(peer, chunk))
         except ProtocolError as error:
             self._complain(peer, error)
-        self._sync()
+        self._driver.sync()
 
     def on_snapshot_sent(self, peer: str, answer: raft_pb2.InstallSnapshotResponse | None) -> None:
         """See TransportEvents."""
-        self._guarded(lambda: self._core.snapshot_sent(peer, answer))
-        self._schedule()
+        self._driver.act(lambda: self._core.snapshot_sent(peer, answer))
+        self._driver.schedule()
 
     def on_connected(self, peer: str) -> None:
         """See TransportEvents."""
         self._core.connected(peer)
-        self._schedule()
+        self._driver.schedule()
 
     def on_disconnected(self, peer: str) -> None:
         """See TransportEvents."""
         self._core.disconnected(peer)
-        self._schedule()
-
-    # ticks
-
-    def _schedule(self) -> None:
-        if self._running and not self._tick_scheduled:
-            self._tick_scheduled = True
-            self._loop.call_soon(self._tick)
-
-    def _tick(self) -> None:
-        self._tick_scheduled = False
-        if not self._guarded(self._tick_and_sync):
-            return
-        self._tell_changes()
-        if self._core.behind:
-            self._schedule()
-        else:
-            self._set_timer(self._core.next_deadline_s())
-
-    def _tick_and_sync(self) -> None:
-        self._core.tick()
-        self._sync()
-
-    def _guarded(self, act: Callable[[], None]) -> bool:
-        """Let the core act while it runs; whatever it raises is the disk or a broken invariant, and ends the engine."""
-        if not self._running:
-            return False
-        try:
-            act()
-        except Exception as error:  # noqa: BLE001 - whatever it is, going on with it could break a promise
-            self._fail(error)
-            return False
-        return True
-
-    def _set_timer(self, deadline_s: float) -> None:
-        """One timer; one that rings too early costs less than to move it at every tick."""
-        if deadline_s == float("inf"):
-            return
-        at_s = self._loop.time() + max(deadline_s - monotonic_s(), TIMER_FLOOR_S)
-        if self._timer is not None:
-            if self._timer.when() <= at_s:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at_s, self._timer_rang)
-
-    def _timer_rang(self) -> None:
-        self._timer = None
-        self._schedule()
-
-    def _sync(self) -> None:
-        """Begin a sync of what was written, beside the network; one that runs is followed by another."""
-        if self._running and self._storage.durable_mark < self._storage.written_mark:
-            self._storage.start_sync(self._synced)
-
-    def _synced(self) -> None:
-        self._guarded(self._core.release_acknowledgements)
-        self._sync()
-        if self._core.has_work:
-            self._schedule()
-
-    def _tell_changes(self) -> None:
-        core = self._core
-        seen = core.summary()
-        if seen == self._seen:
-            return
-        self._seen = seen
-        status = core.status()
-        log.info("raft.changed", role=status.role.value, term=status.term, leader=status.leader, quorum=status.quorum)
-        for callback in list(self._callbacks):
-            callback(status)
-
-    # proposals
-
-    def _check_running(self) -> None:
-        if not self._running:
-            raise no_quorum("this node does not take part now")
-
-    async def _commit(self, payload: raft_pb2.LogPayload, timeout_s: float) -> Applied:
-        """Submit a payload and wait for its outcome; who stops waiting gives it up."""
-        self._check_running()
-        outcome: asyncio.Future[Applied] = self._loop.create_future()
-        waiter = self._proposals.submit(payload, lambda result: settle(outcome, result))
-        self._schedule()
-        try:
-            async with asyncio.timeout(max(timeout_s, 0.0)):
-                return await outcome
-        except TimeoutError:
-            why = f"no majority answered within {timeout_s:g} s"
-            raise (no_quorum(why) if waiter.stage is Stage.QUEUED else unknown(why)) from None
-        finally:
-            self._proposals.give_up(waiter, "nobody waits for it any more")
+        self._driver.schedule()
 
     # snapshots
 
@@ -344,8 +237,8 @@ class PysyncobjEngine:
         if error is not None:
             self._fail(error)
         elif not task.cancelled():
-            self._guarded(lambda: self._core.snapshot_written(task.result()))
-            self._schedule()
+            self._driver.act(lambda: self._core.snapshot_written(task.result()))
+            self._driver.schedule()
 
     def _send_snapshot(self, peer: str, offer: raft_pb2.SnapshotChunk, info: SnapshotInfo) -> bool:
         def read(offset: int) -> bytes:
@@ -358,9 +251,9 @@ class PysyncobjEngine:
         if error is not None:
             self._fail(error)
         elif not task.cancelled():
-            self._guarded(lambda: self._snapshot_installer.let_go(self._core.snapshot_prepared(task.result())))
-            self._sync()
-            self._schedule()
+            self._driver.act(lambda: self._snapshot_installer.let_go(self._core.snapshot_prepared(task.result())))
+            self._driver.sync()
+            self._driver.schedule()
 
     async def _take_last_snapshot(self) -> None:
         """Spare the next start what it would have to apply again, if that does not hold up the stop."""
@@ -369,22 +262,26 @@ class PysyncobjEngine:
         if info is not None:
             self._core.snapshot_written(info)
 
-    # ends
+    # what others are told
+
+    def _tell(self, status: RaftStatus) -> None:
+        for callback in list(self._callbacks):
+            callback(status)
 
     def _complain(self, peer: str, error: ProtocolError) -> None:
         if peer not in self._complained and len(self._complained) < COMPLAINTS_LIMIT:
             self._complained.add(peer)
             log.warning("raft.peer_protocol_error", peer=peer, error=str(error))
 
+    # ends
+
     def _fail(self, error: BaseException) -> None:
-        if self._running:
+        if self._driver.running:
             log.error("raft.stopped", exc_info=error)
             self._halt("this node stopped after a failure")
             self._on_fatal(error)
 
     def _halt(self, why: str) -> None:
-        self._running = False
-        if self._timer is not None:
-            self._timer.cancel()
+        self._driver.halt()
         self._proposals.give_up_all(why)
         self._core.give_up_reads(no_quorum(why))
