@@ -357,7 +357,7 @@ class InProcessContext:
     """What the servicer uses of a call's context, without a network in between."""
 
     def auth_context(self) -> dict[str, list[bytes]]:
-        return {"x509_subject_alternative_name": [b"spiffe://test/node/a"]}
+        return {"peer_uri": [b"spiffe://test/node/a"]}
 
     async def send_initial_metadata(self, metadata: Sequence[tuple[str, str]]) -> None:
         pass
@@ -528,8 +528,8 @@ def test_no_certificate_names_nobody() -> None:
     with pytest.raises(UnauthenticatedError, match="names no node"):
         peer_name({}, "test")
     with pytest.raises(ForbiddenError, match="other"):
-        peer_name({"x509_subject_alternative_name": [b"spiffe://other/node/a"]}, "test")
-    assert peer_name({"x509_subject_alternative_name": [b"a.test.weftmesh", b"spiffe://test/node/a"]}, "test") == "a"
+        peer_name({"peer_uri": [b"spiffe://other/node/a"]}, "test")
+    assert peer_name({"peer_uri": [b"https://example.com/a", b"spiffe://test/node/a"]}, "test") == "a"
 
 
 CHUNK_BYTES = 1000

@@ -118,11 +118,17 @@ def peer_node(auth_context: AuthContext, cluster: str) -> str | None:
         auth_context: `grpc.aio.ServicerContext.auth_context()`.
         cluster: this node's cluster.
     """
+    named = named_node(auth_context)
+    return named[0] if named is not None and named[1] == cluster else None
+
+
+def named_node(auth_context: AuthContext) -> tuple[str, str] | None:
+    """Return (node, cluster) of the certificate at the other end; None if it names none or more, or TLS is not 1.3."""
     if any(version != b"TLSv1.3" for version in auth_context.get("ssl_tls_version", ())):
         return None
     uris = [value.decode(errors="replace") for value in auth_context.get("peer_uri", ())]
     pairs = [pair for uri in uris if (pair := split_node_uri(uri))]
-    return pairs[0][0] if len(pairs) == 1 and pairs[0][1] == cluster else None
+    return pairs[0] if len(pairs) == 1 else None
 
 
 def _server_configuration(material: IdentityMaterial) -> grpc.ServerCertificateConfiguration:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 import grpc
@@ -29,7 +29,7 @@ from weftmesh.agent.raft.ports import TransportEvents
 from weftmesh.agent.raft.snapshots.stream import Read, SnapshotContext, SnapshotSender, Take, receive_snapshot
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.mesh.v1 import raft_pb2, raft_pb2_grpc
-from weftmesh.runtime.identity.certificates import split_node_uri
+from weftmesh.runtime.identity.credentials import AuthContext, named_node
 
 __all__ = ["CHANNEL_OPTIONS", "SERVER_OPTIONS", "ChannelFactory", "GrpcTransport", "RaftServicer", "peer_name"]
 
@@ -55,23 +55,22 @@ ExchangeContext = grpc.aio.ServicerContext[raft_pb2.RaftBatch, raft_pb2.RaftBatc
 _log = structlog.get_logger(__name__)
 
 
-def peer_name(auth_context: Mapping[str, Iterable[bytes]], cluster: str) -> str:
-    """The node name in the caller's certificate: the one URI spiffe://CLUSTER/node/NAME.
+def peer_name(auth_context: AuthContext, cluster: str) -> str:
+    """The node that the caller's certificate names.
 
     Args:
         auth_context: of the call; gRPC has verified the certificate against the cluster's CA.
         cluster: the only cluster to accept.
 
     Raises:
-        UnauthenticatedError: there is no such URI, or more than one.
+        UnauthenticatedError: it names none.
         ForbiddenError: the node belongs to another cluster.
     """
-    names = [name.decode("utf-8", "replace") for name in auth_context.get("x509_subject_alternative_name", ())]
-    uris = [name for name in names if "://" in name]
-    found = split_node_uri(uris[0]) if len(uris) == 1 else None
-    if found is None:
+    named = named_node(auth_context)
+    if named is None:
+        uris = [value.decode(errors="replace") for value in auth_context.get("peer_uri", ())]
         raise UnauthenticatedError(f"the certificate names no node; its URIs are {uris}")
-    node, its_cluster = found
+    node, its_cluster = named
     if its_cluster != cluster:
         raise ForbiddenError(f"node {node} belongs to cluster {its_cluster}, this is {cluster}")
     return node
