@@ -8,7 +8,7 @@ import grpc
 from google.protobuf.message import Message
 
 from weftmesh.client.errors import from_call_error, unreachable
-from weftmesh.client.limits import CALL_TIMEOUT_S
+from weftmesh.client.limits import whole_s
 from weftmesh.client.retry import until_deadline
 from weftmesh.core.errors import UnknownOutcomeError
 
@@ -28,7 +28,7 @@ class Calls:
     async def once(self, method: Any, request: Message, timeout_s: float | None) -> Any:
         """Send a request that must not be sent twice."""
         try:
-            return await method(request, timeout=CALL_TIMEOUT_S if timeout_s is None else timeout_s)
+            return await method(request, timeout=whole_s(timeout_s))
         except grpc.aio.AioRpcError as error:
             raise from_call_error(error, self.target) from error
 
@@ -44,8 +44,4 @@ class Calls:
         return await self._again_and_again(method, request, timeout_s)
 
     async def _again_and_again(self, method: Any, request: Message, timeout_s: float | None) -> Any:
-        return await until_deadline(lambda left_s: self.once(method, request, left_s), _whole_s(timeout_s))
-
-
-def _whole_s(timeout_s: float | None) -> float:
-    return CALL_TIMEOUT_S if timeout_s is None else timeout_s
+        return await until_deadline(lambda left_s: self.once(method, request, left_s), whole_s(timeout_s))

@@ -6,7 +6,7 @@ from typing import Any
 
 from weftmesh.board.v1 import board_pb2
 from weftmesh.client.calls import Calls
-from weftmesh.client.limits import CALL_TIMEOUT_S
+from weftmesh.client.limits import whole_s
 from weftmesh.client.requests import Write, as_write, prepared
 from weftmesh.client.stream import WriteStream
 
@@ -37,6 +37,6 @@ class CoalescingWrites:
             return await self._calls.read(method, prepared(request), timeout_s)
         entry = as_write(request)
         entry.return_resource = True
-        answer = await self._stream.submit(entry, CALL_TIMEOUT_S if timeout_s is None else timeout_s)
+        answer = await self._stream.submit(entry, whole_s(timeout_s))
         applied: board_pb2.WriteApplied = await answer
         return applied.project if applied.WhichOneof("resource") == "project" else applied.task

@@ -6,6 +6,13 @@ from typing import Final
 
 CALL_TIMEOUT_S: Final = 10.0
 """For a call whose caller names none; retries happen inside it."""
+
+
+def whole_s(timeout_s: float | None) -> float:
+    """How long a call may take in all."""
+    return CALL_TIMEOUT_S if timeout_s is None else timeout_s
+
+
 CONNECT_TIMEOUT_S: Final = 5.0
 """To reach a node that is up; one that refuses is reported at once."""
 
