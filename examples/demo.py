@@ -280,6 +280,7 @@ async def tell(data: Path, per_node: int, seconds: float, directory: Path) -> No
             await asyncio.sleep(seconds / 2)
         await prove(mesh, record)
     heading("What to try next")
+    say('  export PATH="$PWD/.venv/bin:$PATH"                        once in each terminal')
     say("  weftmesh dev up --dir /tmp/mesh --nodes 3 --detach        a mesh of your own")
     say("  export WEFTMESH_SOCKET=/tmp/mesh/node2/run/api.sock")
     say("  weftmesh import jira examples/board-excerpt.csv.gz        and then: weftmesh status, weftmesh task ls")
