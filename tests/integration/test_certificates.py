@@ -20,6 +20,7 @@ from typing import Any
 
 import grpc
 import pytest
+from tests.faults.clocks import ShiftedClocks
 from tests.integration.command_line import weftmesh
 
 from weftmesh.access.v1 import audit_log_pb2
@@ -39,6 +40,7 @@ PROJECT = "projects/LOAD"
 WRITES_PER_S = 200
 PATIENCE_S = 90.0
 OUT_WITHIN_S = 60.0
+DAY_S = 86_400
 
 BEGIN, ISSUE = trust_pb2.ROTATION_STEP_BEGIN, trust_pb2.ROTATION_STEP_ISSUE
 FINISH, ABANDON = trust_pb2.ROTATION_STEP_FINISH, trust_pb2.ROTATION_STEP_ABANDON
@@ -365,6 +367,28 @@ async def test_the_first_revocations_of_a_mesh_are_judged_alike_by_serial_number
                 await clients[0].trust.revoke_certificates(second, timeout_s=30)
         task = board_pb2.CreateTaskRequest(parent=PROJECT, task=board_pb2.Task(title="goes on"))
         await clients[0].write(task, timeout_s=30)
+
+
+async def test_an_authority_whose_clock_runs_two_days_ahead_signs_nothing_until_it_is_corrected(tmp_path: Path) -> None:
+    clocks = ShiftedClocks(3)
+    try:
+        async with dev_mesh(tmp_path, 3, place=clocks.place) as mesh, AsyncExitStack() as stack:
+            clients = await clients_of(mesh, stack)
+            before = await serials(clients)
+            clocks.shift(mesh.first.name, 2 * DAY_S)
+            for client in clients:
+                with pytest.raises(PreconditionError, match=r"2\.0 days ahead of node2's"):
+                    await client.trust.renew_certificate(timeout_s=30)
+            with pytest.raises(PreconditionError) as caught:
+                await step(clients[0], BEGIN)
+            assert caught.value.reason == "CLOCK_DISAGREES"
+            assert await serials(clients) == before
+            clocks.shift(mesh.first.name, 0)
+            for client in clients:
+                await client.trust.renew_certificate(timeout_s=30)
+            assert not set(before) & set(await serials(clients))
+    finally:
+        clocks.close()
 
 
 async def test_a_line_of_before_the_switch_is_refused_and_a_rotation_that_has_begun_can_be_given_up(

@@ -78,3 +78,12 @@ async def test_a_few_are_asked_and_not_for_every_certificate() -> None:
     for _ in range(5):
         await clocks.check()
     assert [len(asked) for asked in asks.asked] == [ASKED_MAX]
+
+
+async def test_a_clock_that_is_set_is_compared_again_at_once() -> None:
+    clock = at(0)
+    clocks = seen_from_n1(Clocks(n2=at(0)), clock)
+    await clocks.check()
+    clock.advance(timedelta(days=2))
+    with pytest.raises(PreconditionError):
+        await clocks.check()

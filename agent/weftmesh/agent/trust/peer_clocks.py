@@ -20,6 +20,8 @@ ASKED_MAX: Final = 8
 """Members; all of them at once, so that a joiner does not wait for one silent member after the other."""
 REMEMBERED_S: Final = 5.0
 """That the clocks agree: when an authority is replaced, all members ask for certificates in the same second."""
+JUMP_S: Final = 60.0
+"""A clock that was set by so much is compared again."""
 
 
 async def nobody_disagrees() -> None:
@@ -44,7 +46,10 @@ class PeerClocks:
         self._members = members
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
-        self._agreed_until_s = float("-inf")
+        self._agreed_s = float("-inf")
+        """When all was well, by a clock that nobody sets."""
+        self._set_by_s = 0.0
+        """How far this clock was from that one then."""
 
     async def check(self) -> None:
         """Return if most members that answer agree with this node's clock, or none answers.
@@ -53,7 +58,7 @@ class PeerClocks:
             PreconditionError: CLOCK_DISAGREES.
         """
         async with self._one_at_a_time:
-            if time.monotonic() < self._agreed_until_s:
+            if self._agreed_lately():
                 return
             ahead_s = await self._ahead_s()
             apart = who_disagrees(ahead_s, CLOCK_SKEW.total_seconds())
@@ -64,7 +69,14 @@ class PeerClocks:
                     "force. Correct the clock that is wrong, `weftmesh doctor` compares all of them, and try again",
                     reason=CLOCK_DISAGREES,
                 )
-            self._agreed_until_s = time.monotonic() + REMEMBERED_S
+            self._agreed_s = time.monotonic()
+            self._set_by_s = self._clock().timestamp() - self._agreed_s
+
+    def _agreed_lately(self) -> bool:
+        """Whether the clocks agreed a moment ago, and this one was not set since."""
+        now_s = time.monotonic()
+        moved_s = self._clock().timestamp() - now_s - self._set_by_s
+        return now_s - self._agreed_s < REMEMBERED_S and abs(moved_s) < JUMP_S
 
     async def _ahead_s(self) -> dict[str, float]:
         others = {one.name: one.address for one in self._members() if one.name != self._node}
