@@ -110,7 +110,8 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         self._open[context] = task
         try:
             yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # An answer that is being written is cut outside of this generator, which then only sees its own end.
             if context not in self._cut:
                 raise
             task.uncancel()
