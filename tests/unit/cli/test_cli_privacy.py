@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weftmesh.cli.commands.privacy import size_text
+from weftmesh.cli.sizes import size_text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from weftmesh.access.v1 import audit_log_pb2
-from weftmesh.cli.commands.privacy import size_text
+from weftmesh.cli.chain_text import show_findings
 from weftmesh.cli.durations import parse_duration
 from weftmesh.cli.encoding import to_json
 from weftmesh.cli.exit_codes import ExitCode
@@ -147,17 +147,7 @@ def show_record(output: Output, record: audit_log_pb2.AuditRecord) -> None:
 
 
 def _show_verification(output: Output, found: audit_log_pb2.AuditLogVerification) -> None:
-    for one in found.findings:
-        # In full, whatever the terminal's width: this is evidence.
-        place = f"{one.file}, byte {one.offset_bytes}, record {one.sequence}" if one.file else f"record {one.sequence}"
-        output.data(one_line(f"{place}: {one.found}"))
-    if found.findings_count > len(found.findings):
-        output.error(f"further findings: {found.findings_count - len(found.findings)}")
-    kept = f", from record {found.first_sequence} on" if found.first_sequence > 1 else ""
-    output.note(
-        f"records: {found.records}{kept}; files: {found.files}, {size_text(found.size_bytes)}; "
-        f"{found.duration.ToNanoseconds() / 1e9:.1f} s; anchor: {Head(found.head.sequence, found.head.hash)}"
-    )
+    show_findings(output, found, f", from record {found.first_sequence} on" if found.first_sequence > 1 else "")
     if found.lost:
         output.error(f"{found.lost} records could not be written since the node started; see its log")
     if found.passed:

@@ -7,13 +7,13 @@ from typing import Final
 
 import click
 
-from weftmesh.cli.commands.privacy import size_text
 from weftmesh.cli.encoding import to_json
 from weftmesh.cli.learning_text import NO_LEARNER, has_learner, learning_json, spec_of, stamp_text, word
 from weftmesh.cli.noise_text import budget_text, is_spent
 from weftmesh.cli.options import command
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
+from weftmesh.cli.sizes import size_text
 from weftmesh.cli.tables import Column
 from weftmesh.core.errors import NotFoundError
 from weftmesh.core.learning.model import RoundStage, VersionStage

@@ -8,12 +8,14 @@ from typing import Final, cast
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from weftmesh.cli.chain_text import show_findings
 from weftmesh.cli.durations import parse_duration
 from weftmesh.cli.encoding import enum_word, to_json
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.cli.options import command
 from weftmesh.cli.output import Output
 from weftmesh.cli.session import Session
+from weftmesh.cli.sizes import size_text
 from weftmesh.cli.tables import Column, one_line
 from weftmesh.core.hash_chain import Head, parse_head
 from weftmesh.privacy.v1 import privacy_pb2
@@ -30,7 +32,6 @@ COLUMNS: Final = (
     Column("FIRST"),
     Column("LAST"),
 )
-_UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 
 
 @click.group()
@@ -122,16 +123,7 @@ def _show_report(output: Output, report: privacy_pb2.EgressReport, *, on_one_lin
 
 
 def _show_verification(output: Output, found: privacy_pb2.LedgerVerification, against: str | None) -> None:
-    for one in found.findings:
-        # In full, whatever the terminal's width: this is evidence.
-        place = f"{one.file}, byte {one.offset_bytes}, record {one.sequence}" if one.file else f"record {one.sequence}"
-        output.data(one_line(f"{place}: {one.found}"))
-    if found.findings_count > len(found.findings):
-        output.error(f"further findings: {found.findings_count - len(found.findings)}")
-    output.note(
-        f"records: {found.records}; files: {found.files}, {size_text(found.size_bytes)}; "
-        f"{found.duration.ToNanoseconds() / 1e9:.1f} s; anchor: {_anchor(found.head)}"
-    )
+    show_findings(output, found)
     if found.passed:
         noted = f", up to and after record {against.partition(':')[0]} that was noted" if against else ""
         output.data(f"passed: every record is there as it was written{noted}", "green")
@@ -153,13 +145,3 @@ def _anchor(head: privacy_pb2.LedgerHead) -> str:
 def local_time(time: Timestamp) -> str:
     """A moment in the zone of whoever reads, to the second."""
     return f"{time.ToDatetime(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def size_text(size_bytes: int) -> str:
-    """A size in the unit that leaves one to four digits before the point."""
-    if size_bytes < 1024:
-        return f"{size_bytes} B"
-    size, unit = size_bytes / 1024, 0
-    while size >= 1024 and unit < len(_UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.1f} {_UNITS[unit]}"
