@@ -59,7 +59,8 @@ async def test_a_call_that_is_cut_within_an_answer_hears_why(tmp_path: Path) -> 
     server.add_insecure_port(f"unix:{tmp_path}/s")
     await server.start()
     async with grpc.aio.insecure_channel(f"unix:{tmp_path}/s") as channel:
-        call: Any = channel.unary_stream("/a.B/Talk")(b"", timeout=WAIT_S)
+        method: Any = channel.unary_stream("/a.B/Talk")
+        call = method(b"", timeout=WAIT_S)
         await call.read()
         await asyncio.sleep(0.5)  # nobody reads any more, and an answer does not get through
         everybody.revoked = True
