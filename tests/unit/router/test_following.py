@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import grpc
+import pytest
 
 from weftmesh.client import connect
 from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, trust_pb2, trust_pb2_grpc
@@ -66,11 +67,12 @@ class Listener:
 
 
 @asynccontextmanager
-async def served(node: Node, path: Path) -> AsyncIterator[None]:
+async def served(node: Node, path: Path, *, knows_trust: bool = True) -> AsyncIterator[None]:
     server = grpc.aio.server()
     ola_pb2_grpc.add_OlaServiceServicer_to_server(node, server)
     mesh_pb2_grpc.add_MeshServiceServicer_to_server(node, server)
-    trust_pb2_grpc.add_TrustServiceServicer_to_server(node, server)
+    if knows_trust:
+        trust_pb2_grpc.add_TrustServiceServicer_to_server(node, server)
     server.add_insecure_port(f"unix:{path}")
     await server.start()
     try:
@@ -138,6 +140,50 @@ async def test_whose_certificates_are_good_is_heard_with_the_status(tmp_path: Pa
     kept = json.loads((tmp_path / FILE_NAME).read_bytes())
     assert kept["members"] == ["node1"]
     assert [one["node"] for one in kept["revoked"]] == ["node2"]
+
+
+async def test_a_node_from_before_revocations_is_heard_and_says_who_is_a_member(tmp_path: Path) -> None:
+    node, listener, path = Node(), Listener(), tmp_path / "api.sock"
+    node.status.members.add(name="node1")
+    heard = Heard(tmp_path)
+    async with served(node, path, knows_trust=False), following(path, listener, standing=heard):
+        await asyncio.wait_for(listener.heard.wait(), WAIT_S)
+        await asyncio.wait_for(heard.some.wait(), WAIT_S)
+    assert json.loads((tmp_path / FILE_NAME).read_bytes())["members"] == ["node1"]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["same router", "router that began again"])
+def test_a_node_that_began_again_and_knows_less_changes_nobodys_standing(tmp_path: Path, again: bool) -> None:
+    status = mesh_pb2.NodeStatus(quorum=True, commit_index=5, applied_index=5)
+    status.members.add(name="node1")
+    certificates = trust_pb2.CertificatesView()
+    certificates.revocations.add(node="node2", reason="lost")
+    standing = Standing(tmp_path)
+    standing.hear(status, certificates)
+    before = (tmp_path / FILE_NAME).read_bytes()
+    if again:
+        standing = Standing(tmp_path)
+    behind = mesh_pb2.NodeStatus(quorum=False, commit_index=3, applied_index=3)
+    standing.hear(behind, trust_pb2.CertificatesView())
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+    behind.quorum, behind.commit_index = True, 9
+    standing.hear(behind, trust_pb2.CertificatesView())
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+    behind.applied_index = 9
+    behind.members.add(name="node3")
+    standing.hear(behind, trust_pb2.CertificatesView())
+    kept = json.loads((tmp_path / FILE_NAME).read_bytes())
+    assert (kept["members"], kept["revoked"]) == (["node3"], [])
+
+
+def test_a_node_without_a_leader_whose_log_says_as_much_as_before_is_heard(tmp_path: Path) -> None:
+    standing, status = Standing(tmp_path), mesh_pb2.NodeStatus(quorum=True, commit_index=5, applied_index=5)
+    status.members.add(name="node2")
+    standing.hear(status, trust_pb2.CertificatesView())
+    alone = mesh_pb2.NodeStatus(quorum=False, commit_index=8, applied_index=7)
+    alone.members.add(name="node1")
+    standing.hear(alone, trust_pb2.CertificatesView())
+    assert json.loads((tmp_path / FILE_NAME).read_bytes())["members"] == ["node1"]
 
 
 class Heard(Standing):

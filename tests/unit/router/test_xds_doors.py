@@ -65,7 +65,7 @@ class Lab:
 
     def hear(self, *revocations: trust_pb2.RevocationView) -> None:
         """The node says that the caller is a member, and what is revoked."""
-        status = mesh_pb2.NodeStatus(members=[mesh_pb2.Member(name=CALLER)])
+        status = mesh_pb2.NodeStatus(quorum=True, members=[mesh_pb2.Member(name=CALLER)])
         self.standing.hear(status, trust_pb2.CertificatesView(revocations=revocations))
 
     @asynccontextmanager

@@ -11,7 +11,8 @@ from typing import Final
 import structlog
 
 from weftmesh.client import Client
-from weftmesh.core.errors import NodeUnreachableError, WeftmeshError
+from weftmesh.core.errors import NodeUnreachableError, PreconditionError, WeftmeshError
+from weftmesh.mesh.v1 import trust_pb2
 from weftmesh.ola.v1 import ola_pb2
 from weftmesh.router.following.standing import Standing
 
@@ -101,13 +102,12 @@ class Following:
         while True:
             try:
                 status = await client.mesh.get_status(timeout_s=STATUS_TIMEOUT_S)
-                if self._standing is not None:
-                    self._standing.hear(status, await client.trust.get_certificates(timeout_s=STATUS_TIMEOUT_S))
-            except WeftmeshError as error:
-                _log.debug("the node does not answer", why=str(error))
-            else:
                 if status.quorum:
                     self._heard()
+                if self._standing is not None:
+                    self._standing.hear(status, await _certificates(client))
+            except WeftmeshError as error:
+                _log.debug("the node does not answer", why=str(error))
             await asyncio.sleep(STATUS_S)
 
     async def _check_caught_up(self, client: Client) -> None:
@@ -121,3 +121,17 @@ class Following:
             raise NodeUnreachableError(
                 f"{client.target} knows less than before, and has no leader yet; it is asked again"
             )
+
+
+async def _certificates(client: Client) -> trust_pb2.CertificatesView | None:
+    """What the node says of certificates; None where its version knows of no revocations.
+
+    Raises:
+        WeftmeshError: it does not answer.
+    """
+    try:
+        return await client.trust.get_certificates(timeout_s=STATUS_TIMEOUT_S)
+    except PreconditionError as error:
+        if error.reason != "UNIMPLEMENTED":
+            raise
+        return None

@@ -73,6 +73,8 @@ class Standing:
         self._members: frozenset[str] = frozenset()
         self._revoked: tuple[Revoked, ...] = ()
         self._was_rotated = False
+        self._index: int | None = None
+        """Of the log, up to which the node had applied it when it last said something new."""
         self._watchers: list[Callable[[], object]] = []
         self._restore()
 
@@ -80,17 +82,34 @@ class Standing:
         """Have `changed` called when somebody's standing is another one than before."""
         self._watchers.append(changed)
 
-    def hear(self, status: mesh_pb2.NodeStatus, certificates: trust_pb2.CertificatesView) -> None:
-        """Take in what the node says now."""
+    def hear(self, status: mesh_pb2.NodeStatus, certificates: trust_pb2.CertificatesView | None) -> None:
+        """Take in what the node says now; nothing, where it has just begun and knows less than it did.
+
+        Args:
+            status: of the node.
+            certificates: None from a node of a version without revocations, which changes none that are known.
+        """
+        if self._is_behind(status):
+            return
         members = frozenset(one.name for one in status.members if not one.revoked)
-        revoked = tuple(map(_revoked, certificates.revocations))
-        # A mesh that never replaced its authority may have one in between, of which handshakes know and this does not.
-        was_rotated = any(one.HasField("since") for one in certificates.authorities)
+        revoked, was_rotated = self._revoked, self._was_rotated
+        if certificates is not None:
+            revoked = tuple(map(_revoked, certificates.revocations))
+            # A mesh that never replaced its authority may have one in between, of which handshakes know and this does
+            # not.
+            was_rotated = any(one.HasField("since") for one in certificates.authorities)
         if (members, revoked, was_rotated) != (self._members, self._revoked, self._was_rotated):
             self._members, self._revoked, self._was_rotated = members, revoked, was_rotated
+            self._index = status.applied_index
             self._keep()
             for changed in self._watchers:
                 changed()
+
+    def _is_behind(self, status: mesh_pb2.NodeStatus) -> bool:
+        """A node that begins again has its snapshot alone until a leader tells it how far the log is good."""
+        if self._index is not None and status.applied_index >= self._index:
+            return False
+        return not status.quorum or status.applied_index < status.commit_index
 
     def check_call(self, context: Context) -> None:
         """Return if the caller may be told anything.
@@ -135,6 +154,7 @@ class Standing:
             self._members = frozenset(map(str, kept["members"]))
             self._revoked = tuple(map(_from_row, kept["revoked"]))
             self._was_rotated = bool(kept["rotated"])
+            self._index = int(kept["index"]) if "index" in kept else None
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -142,7 +162,8 @@ class Standing:
 
     def _keep(self) -> None:
         revoked = [_row(one) for one in self._revoked]
-        kept = {"members": sorted(self._members), "revoked": revoked, "rotated": self._was_rotated}
+        members = sorted(self._members)
+        kept = {"members": members, "revoked": revoked, "rotated": self._was_rotated, "index": self._index}
         try:
             write_atomic(self._path, json.dumps(kept).encode())
         except OSError as error:
