@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.core.errors import AlreadyExistsError, NodeUnreachableError, NotFoundError, WeftmeshError
-from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, trust_pb2, trust_pb2_grpc
 from weftmesh.runtime.rpc import CollisionError, ErrorInterceptor, server_options, to_write_failed
 
 ACTOR = "ann@fake"
@@ -406,12 +406,29 @@ class FakeMesh(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # gene
         return self.members[0]
 
 
+class FakeTrust(trust_pb2_grpc.TrustServiceServicer):  # type: ignore[misc]  # generated, untyped
+    """Says what other members answer to this node."""
+
+    def __init__(self) -> None:
+        self.refusals: dict[str, WeftmeshError] = {}
+        """By member; the others take this node for what it is."""
+
+    async def GetCertificates(  # noqa: N802
+        self, request: trust_pb2.GetCertificatesRequest, context: Any
+    ) -> trust_pb2.CertificatesView:
+        if request.node in self.refusals:
+            raise self.refusals[request.node]
+        return trust_pb2.CertificatesView(own=trust_pb2.ShownCertificate(node=request.node or "fake"))
+
+
 @dataclass
 class BoardServer:
     """A running fake."""
 
     socket: Path
     board: FakeBoard
+    mesh: FakeMesh
+    trust: FakeTrust
     server: grpc.aio.Server
 
     @classmethod
@@ -420,10 +437,12 @@ class BoardServer:
         board = board or FakeBoard()
         server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=server_options())
         board_pb2_grpc.add_BoardServiceServicer_to_server(board, server)
-        mesh_pb2_grpc.add_MeshServiceServicer_to_server(FakeMesh(board), server)
+        mesh, trust = FakeMesh(board), FakeTrust()
+        mesh_pb2_grpc.add_MeshServiceServicer_to_server(mesh, server)
+        trust_pb2_grpc.add_TrustServiceServicer_to_server(trust, server)
         server.add_insecure_port(f"unix:{socket}")
         await server.start()
-        return cls(socket, board, server)
+        return cls(socket, board, mesh, trust, server)
 
     async def stop(self) -> None:
         """Drop every connection."""

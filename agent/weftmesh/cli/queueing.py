@@ -83,6 +83,7 @@ async def carry_out(
 
     Raises:
         NoQuorumError: this node is no member any more, so that what is queued here would never be replayed.
+        UnknownOutcomeError: so it is, and the write may have been applied before.
         WeftmeshError: the write was refused.
     """
     written: board_pb2.Task | Queued = await _written_or_queued(
@@ -131,7 +132,7 @@ async def _written_or_queued(
             turned_away = await why_shut_out(client, session.timeout_s)
             if turned_away is not None:
                 if turned_away.for_good:
-                    raise turned_away.error() from error
+                    raise turned_away.error(error) from error
                 why, until = turned_away.message, f"{turned_away.node} is let in again"
     return Queued(await client.board.queue_write(request, timeout_s=session.timeout_s), why, until)
 

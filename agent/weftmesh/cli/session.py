@@ -115,7 +115,7 @@ class Session:
                 why = await why_shut_out(client, self.timeout_s)
                 if why is None:
                     raise
-                raise why.error() from error
+                raise why.error(error) from error
 
     @staticmethod
     def run(work: Coroutine[Any, Any, T]) -> T:

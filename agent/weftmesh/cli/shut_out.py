@@ -6,7 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from weftmesh.core.errors import ForbiddenError, NoQuorumError, UnauthenticatedError, WeftmeshError
+from weftmesh.core.errors import (
+    ForbiddenError,
+    NoQuorumError,
+    UnauthenticatedError,
+    UnknownOutcomeError,
+    WeftmeshError,
+)
+from weftmesh.mesh.v1 import mesh_pb2
 
 if TYPE_CHECKING:
     from weftmesh.client import Client
@@ -31,14 +38,16 @@ class ShutOut:
     message: str
     for_good: bool
 
-    def error(self) -> NoQuorumError:
-        """For a command that fails of it."""
+    def error(self, cause: WeftmeshError) -> WeftmeshError:
+        """For a command that fails of it; what it wrote before stays, and what may have been applied may have been."""
+        if isinstance(cause, UnknownOutcomeError):
+            return UnknownOutcomeError(f"{cause}. {self.message}", reason=cause.reason, metadata=cause.metadata)
         reason = "NODE_REMOVED" if self.for_good else "NODE_REVOKED"
-        return NoQuorumError(f"nothing was changed: {self.message}", reason=reason)
+        return NoQuorumError(f"no quorum: {self.message}", reason=reason, metadata=cause.metadata)
 
 
 async def why_shut_out(client: Client, timeout_s: float) -> ShutOut | None:
-    """Have the node call the other members, which say why if they refuse it; None where nobody refuses it.
+    """Have the node call the other members, which say why if they refuse it; None where too few do.
 
     A node that is shut out gets nothing of the log any more, so its own replica may not know.
     """
@@ -48,13 +57,18 @@ async def why_shut_out(client: Client, timeout_s: float) -> ShutOut | None:
         members = (await client.mesh.list_members(timeout_s=timeout_s)).members
     except WeftmeshError:
         return None
-    others = [member.name for member in members if not member.self]
-    refusals = await asyncio.gather(*(_refusal_by(client, name, timeout_s) for name in others))
-    said = {name: error for name, error in zip(others, refusals, strict=True) if error is not None}
+    others = [member for member in members if not member.self]
+    refusals = await asyncio.gather(*(_refusal_by(client, one.name, timeout_s) for one in others))
+    said = {one.name: error for one, error in zip(others, refusals, strict=True) if error is not None}
     for name, error in said.items():
         if error.reason == CERTIFICATE_REVOKED:
             return ShutOut(own.node, _revoked(own.node, name, error, from_files=own.from_files), for_good=False)
-    return ShutOut(own.node, _removed(own.node, next(iter(said))), for_good=True) if said else None
+    # Who lags behind does not know its newest fellow yet. A node is removed by a majority of the others.
+    voters = [one.name for one in others if one.role == mesh_pb2.MEMBER_ROLE_VOTER]
+    denying = [name for name in voters if name in said]
+    if 2 * len(denying) <= len(voters):
+        return None
+    return ShutOut(own.node, _removed(own.node, denying[0]), for_good=True)
 
 
 async def _refusal_by(client: Client, member: str, timeout_s: float) -> WeftmeshError | None:
