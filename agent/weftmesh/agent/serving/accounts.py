@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from weftmesh.core.errors import OverloadedError
 from weftmesh.runtime.rpc_status import RETRY_KEY
+from weftmesh.runtime.unix_groups import gids_of
 from weftmesh.runtime.worker_threads import started_threads
 
 ASK_INTERVAL_S: Final = 30.0
@@ -50,7 +51,7 @@ def account_of(uid: int, gid: int) -> Account:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         return Account(str(uid), (gid,), group_names((gid,)))
-    gids = tuple(dict.fromkeys((gid, *os.getgrouplist(name, gid))))
+    gids = tuple(dict.fromkeys((gid, *gids_of(name, gid))))
     return Account(name, gids, group_names(gids))
 
 
