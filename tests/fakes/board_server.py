@@ -227,6 +227,10 @@ class FakeBoard(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # g
             queued.task, queued.project = f"{write.parent}/tasks/{write.task_id}", write.parent
         elif isinstance(write, board_pb2.CreateProjectRequest):
             queued.project = f"projects/{write.project_id}"
+        elif isinstance(write, board_pb2.UpdateProjectRequest):
+            queued.project = write.project.name
+        elif isinstance(write, board_pb2.DeleteProjectRequest | board_pb2.UndeleteProjectRequest):
+            queued.project = write.name
         else:
             queued.task = self.find(write.task.name if request.HasField("update_task") else write.name).name
             self.tasks[queued.task].pending_writes += 1

@@ -19,6 +19,7 @@ from weftmesh.core.ids import parse_project_name
 
 ATTEMPT_SHARE: Final = 0.5
 """Of the time for a call: how long a write waits for a quorum before it is queued. An election takes some seconds."""
+PAGE_SIZE: Final = 1_000
 MESH_IS_BACK: Final = "the mesh is back"
 WARNING: Final = "yellow"
 _WHY: Final[dict[type[WeftmeshError], str]] = {
@@ -57,6 +58,18 @@ async def see(client: Client, reference: str, timeout_s: float) -> Seen:
 async def _any_waits(client: Client, name: str, timeout_s: float) -> bool:
     listed = await client.board.list_queued_writes(board_pb2.ListQueuedWritesRequest(parent=name), timeout_s=timeout_s)
     return any(write.state != board_pb2.QUEUED_WRITE_STATE_FAILED for write in listed.writes)
+
+
+async def _project_waits(client: Client, name: str, timeout_s: float) -> bool:
+    """Whether a write to the project itself waits, which one that is sent now would overtake."""
+    request = board_pb2.ListQueuedWritesRequest(parent=name, page_size=PAGE_SIZE)
+    while True:
+        listed = await client.board.list_queued_writes(request, timeout_s=timeout_s)
+        if any(not one.task and one.state != board_pb2.QUEUED_WRITE_STATE_FAILED for one in listed.writes):
+            return True
+        request.page_token = listed.next_page_token
+        if not request.page_token:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +113,13 @@ async def carry_out(
 async def carry_out_project(
     session: Session, client: Client, call: Callable[..., Any], request: Any, *, no_queue: bool
 ) -> board_pb2.Project | None:
-    """Write to a project, or queue the write; as `carry_out`."""
-    written: board_pb2.Project | Queued = await _written_or_queued(session, client, call, request, no_queue=no_queue)
+    """Write to a project, or queue the write, behind those to it that wait already; as `carry_out`."""
+    name = _project_of(request) or f"projects/{request.project_id}"
+    may_wait = not (no_queue or request.validate_only)
+    behind = may_wait and await _project_waits(client, name, session.timeout_s)
+    written: board_pb2.Project | Queued = await _written_or_queued(
+        session, client, call, request, no_queue=no_queue, behind=behind
+    )
     if not isinstance(written, Queued):
         return written
     if written.write.state == board_pb2.QUEUED_WRITE_STATE_APPLIED:
@@ -118,7 +136,8 @@ async def _written_or_queued(
         return await call(request, timeout_s=session.timeout_s)
     # The attempt and the queue have to send the very same request.
     request = prepared(request)
-    why, until = "earlier writes to this task wait", MESH_IS_BACK
+    what = "project" if request.DESCRIPTOR.name.endswith("ProjectRequest") else "task"
+    why, until = f"earlier writes to this {what} wait", MESH_IS_BACK
     if not behind:
         try:
             return await call(request, timeout_s=session.timeout_s * ATTEMPT_SHARE)

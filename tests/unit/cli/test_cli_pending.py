@@ -152,6 +152,26 @@ async def test_a_project_s_write_fails_where_it_may_not_wait(server: BoardServer
     assert server.board.queued == {}
 
 
+async def test_a_project_s_write_goes_behind_those_that_wait_for_it(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    assert (await weftmesh("project", "set", "PROJ", "--title", "earlier")).code == ExitCode.QUEUED
+    server.board.faults.refuse.clear()
+
+    ran = await weftmesh("project", "set", "PROJ", "--title", "later")
+
+    assert ran.code == ExitCode.QUEUED, ran.err
+    assert "earlier writes to this project wait" in ran.err
+    titles = [write.write.update_project.project.title for write in server.board.queued.values()]
+    assert titles == ["earlier", "later"]
+
+
+async def test_what_waits_for_a_task_holds_up_no_write_to_its_project(server: BoardServer, weftmesh: Weftmesh) -> None:
+    server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
+    assert (await weftmesh("task", "add", "PROJ", "second")).code == ExitCode.QUEUED
+    server.board.faults.refuse.clear()
+    assert (await weftmesh("project", "set", "PROJ", "--title", "now")).code == ExitCode.OK
+
+
 async def test_a_node_does_not_leave_with_writes_that_nobody_else_has(server: BoardServer, weftmesh: Weftmesh) -> None:
     server.board.faults.refuse.extend([NoQuorumError("alone")] * 100)
     await weftmesh("task", "add", "PROJ", "second")
