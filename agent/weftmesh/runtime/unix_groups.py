@@ -15,18 +15,18 @@ GROUPS_MAX: Final = 65_536
 """NGROUPS_MAX of Linux."""
 
 
-def gids_of(user: str, gid: int) -> tuple[int, ...]:
+def gids_of(user: str, gid: int, room: int = GROUPS_EXPECTED) -> tuple[int, ...]:
     """The ids of a user's groups, `gid` among them; blocks.
 
     Args:
         user: the login name.
         gid: of the user's process, or his primary group.
+        room: for how many groups to ask at first.
 
     Raises:
         OSError: he has more than a process can have.
     """
     ask = ctypes.CDLL(None).getgrouplist
-    room = GROUPS_EXPECTED
     while room <= GROUPS_MAX:
         found, count = (ctypes.c_uint32 * room)(), ctypes.c_int(room)
         if ask(os.fsencode(user), ctypes.c_uint32(gid), found, ctypes.byref(count)) >= 0:
