@@ -6,7 +6,8 @@ import pwd
 import random
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import grpc.aio
 import pytest
 import uvloop
 
-from weftmesh.agent.serving.accounts import user_name
+from weftmesh.agent.serving.accounts import Account, Accounts, account_of, user_name
 from weftmesh.agent.serving.local_socket import (
     BUFFER_BYTES_MAX,
     LocalCaller,
@@ -23,6 +24,7 @@ from weftmesh.agent.serving.local_socket import (
     caller_from_peer,
 )
 from weftmesh.core.errors import ConfigError, PreconditionError
+from weftmesh.runtime.rpc import channel_options
 
 WAIT_S = 10.0
 ME = LocalCaller(uid=os.getuid(), gid=os.getgid(), pid=os.getpid())
@@ -63,10 +65,10 @@ async def grpc_server(path: Path) -> AsyncIterator[None]:
         await server.stop(0)
 
 
-async def peer_seen(path: Path) -> str:
-    async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+async def peer_seen(path: Path, options: Sequence[tuple[str, int]] = ()) -> str:
+    async with grpc.aio.insecure_channel(f"unix:{path}", options=options) as channel:
         ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/t.Test/Peer")
-        return (await ask(b"", timeout=WAIT_S)).decode()
+        return (await ask(b"", timeout=WAIT_S, wait_for_ready=True)).decode()
 
 
 @asynccontextmanager
@@ -90,6 +92,24 @@ async def test_a_handler_learns_who_calls(tmp_path: Path) -> None:
     async with grpc_server(tmp_path), relay_in(tmp_path) as relay:
         for _ in range(3):
             assert caller_from_peer(await peer_seen(tmp_path / "api.sock"), relay.nonce) == ME
+
+
+async def test_while_nobody_says_who_is_who_the_daemons_own_user_is_connected(tmp_path: Path) -> None:
+    """A client gives an attempt up after seconds, and each further one would wait as long."""
+    answers = threading.Event()
+
+    def ask(uid: int, gid: int) -> Account:
+        answers.wait(WAIT_S)
+        return account_of(uid, gid)
+
+    relay = LocalSocketRelay(tmp_path / "api.sock", tmp_path / "up.sock", accounts=Accounts(ask))
+    async with grpc_server(tmp_path):
+        await relay.start()
+        try:
+            assert caller_from_peer(await peer_seen(tmp_path / "api.sock", channel_options()), relay.nonce) == ME
+        finally:
+            answers.set()
+            await relay.close()
 
 
 async def test_who_does_not_come_through_the_relay_is_no_local_caller(tmp_path: Path) -> None:

@@ -18,13 +18,17 @@ from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from weftmesh.core.errors import OverloadedError
+from weftmesh.runtime.rpc import CONNECT_TIMEOUT_MS
 from weftmesh.runtime.rpc_status import RETRY_KEY
 from weftmesh.runtime.unix_groups import gids_of
 from weftmesh.runtime.worker_threads import started_threads
 
 ASK_INTERVAL_S: Final = 30.0
-WAIT_S: Final = 5.0
-"""For the first answer about a caller; then his calls are refused until there is one."""
+WAIT_S: Final = CONNECT_TIMEOUT_MS / 2_000
+"""For the first answer about a caller; then his calls are refused until there is one. Clients give a connection up that
+takes longer than `CONNECT_TIMEOUT_MS`, and would never hear why they are refused."""
+OWN_WAIT_S: Final = 0.5
+"""And about root and the daemon's own user, whose calls do not depend on it."""
 USABLE_S: Final = 300.0
 THREADS: Final = 4
 """Of their own: a directory that hangs holds up nobody's log."""
@@ -117,10 +121,11 @@ class Accounts:
         self._present -= Counter(((uid, gid),))
 
     async def acquaint(self, uid: int, gid: int) -> None:
-        """Wait until the account of a caller is known, or until `wait_s` has passed."""
+        """Wait until the account of a caller is known, or until `wait_s` has passed; for root less."""
         known = self._known.get((uid, gid))
         if known is None or self._now_s() - known[0] >= ASK_INTERVAL_S:
-            await asyncio.wait({self._asked(uid, gid)}, timeout=self._wait_s)
+            wait_s = min(OWN_WAIT_S, self._wait_s) if uid in (0, os.geteuid()) else self._wait_s
+            await asyncio.wait({self._asked(uid, gid)}, timeout=wait_s)
 
     async def follow(self) -> None:
         """Ask about those who are connected again and again, until cancelled."""

@@ -27,7 +27,7 @@ from typing import Final, cast
 
 import structlog
 
-from weftmesh.agent.serving.accounts import ACCOUNTS
+from weftmesh.agent.serving.accounts import ACCOUNTS, Accounts
 from weftmesh.core.errors import ConfigError
 from weftmesh.runtime.local_sockets import remove_dead_socket
 
@@ -71,6 +71,7 @@ class LocalSocketRelay:
         group: owner group of the public socket; None leaves the daemon's own.
         max_connections: further connections are closed at once.
         max_connections_per_user: and those of one user beyond this, whoever he is: the others shall find room.
+        accounts: what the system says of its users.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class LocalSocketRelay:
         group: str | None = None,
         max_connections: int = 256,
         max_connections_per_user: int = 192,
+        accounts: Accounts = ACCOUNTS,
     ) -> None:
         self.nonce: Final = secrets.token_bytes(32)
         """For `caller_from_peer`."""
@@ -90,6 +92,7 @@ class LocalSocketRelay:
         self._group = group
         self._max_connections = max_connections
         self._max_connections_per_user = max_connections_per_user
+        self._accounts = accounts
         self._by_user: Counter[int] = Counter()
         self._numbers = itertools.count(1)
         self._clients: set[_ClientEnd] = set()
@@ -113,8 +116,8 @@ class LocalSocketRelay:
         remove_dead_socket(self._public_path, taken)
         listener = _bind(self._public_path, self._mode, self._group)
         self._inode = _inode(self._public_path)
-        ACCOUNTS.start()
-        self._following = loop.create_task(ACCOUNTS.follow())
+        self._accounts.start()
+        self._following = loop.create_task(self._accounts.follow())
         self._server = await loop.create_unix_server(lambda: _ClientEnd(self), sock=listener)
 
     async def close(self) -> None:
@@ -128,7 +131,7 @@ class LocalSocketRelay:
             task.cancel()
         if self._following is not None:
             self._following.cancel()
-            ACCOUNTS.close()
+            self._accounts.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._empty.wait(), DRAIN_S)
         for client in tuple(self._clients):
@@ -151,7 +154,7 @@ class LocalSocketRelay:
         self._clients.add(client)
         self._by_user[caller.uid] += 1
         client.caller = caller
-        ACCOUNTS.arrive(caller.uid, caller.gid)
+        self._accounts.arrive(caller.uid, caller.gid)
         self._empty.clear()
         task = asyncio.get_running_loop().create_task(self._connect(client, caller))
         self._connecting.add(task)
@@ -161,7 +164,7 @@ class LocalSocketRelay:
         """A connection is gone."""
         if client in self._clients:
             self._by_user -= Counter((client.caller.uid,))
-            ACCOUNTS.leave(client.caller.uid, client.caller.gid)
+            self._accounts.leave(client.caller.uid, client.caller.gid)
         self._clients.discard(client)
         if not self._clients:
             self._empty.set()
@@ -170,7 +173,7 @@ class LocalSocketRelay:
         loop = asyncio.get_running_loop()
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
-            await ACCOUNTS.acquaint(caller.uid, caller.gid)
+            await self._accounts.acquaint(caller.uid, caller.gid)
             upstream.bind(self._address_of(caller))
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await loop.sock_connect(upstream, str(self._upstream_path))
