@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from weftmesh.agent.serving.accounts import ASK_INTERVAL_S, USABLE_S, Account, Accounts, account_of
+from weftmesh.agent.serving.accounts import ACCOUNTS_MAX, ASK_INTERVAL_S, USABLE_S, Account, Accounts, account_of
 from weftmesh.core.errors import OverloadedError
 
 UID, GID = 70_001, 70_001
@@ -29,7 +29,7 @@ class Directory:
 
     def ask(self, uid: int, gid: int) -> Account:
         self.asked += 1
-        assert self.answers.wait(30)
+        assert self.answers.wait(5)
         return Account("ann", (gid,), self.groups)
 
 
@@ -125,6 +125,28 @@ async def test_root_and_the_daemons_user_are_never_shut_out(accounts: Accounts, 
         accounts.arrive(uid, 0)
         await accounts.acquaint(uid, 0)
         assert accounts.of(uid, 0).name == pwd.getpwuid(uid).pw_name
+
+
+async def test_of_a_caller_who_has_gone_again_the_system_is_not_asked_on_the_loop(
+    accounts: Accounts, directory: Directory
+) -> None:
+    directory.answers.clear()
+    await accounts.acquaint(UID, GID)
+    accounts.leave(UID, GID)
+    with pytest.raises(OverloadedError):
+        accounts.of(UID, GID)
+    assert accounts.name(UID) == str(UID)
+    assert directory.asked == 1
+
+
+async def test_many_callers_who_came_and_went_are_forgotten(accounts: Accounts, directory: Directory) -> None:
+    for uid in range(UID + 1, UID + ACCOUNTS_MAX + 1):
+        accounts.arrive(uid, GID)
+        accounts.leave(uid, GID)
+    assert len(vars(accounts)["_met"]) <= ACCOUNTS_MAX
+    directory.answers.clear()
+    with pytest.raises(OverloadedError):
+        accounts.of(UID, GID)
 
 
 async def test_another_question_ends_in_time(accounts: Accounts, directory: Directory) -> None:

@@ -88,6 +88,8 @@ class Accounts:
         self._wait_s = wait_s
         self._threads: ThreadPoolExecutor | None = None
         self._present: Counter[Key] = Counter()
+        self._met: set[Key] = set()
+        """Those who are present, and others whose last calls may still be under way."""
         self._known: dict[Key, tuple[float, Account]] = {}
         self._asking: dict[Key, asyncio.Future[Account]] = {}
         self._names: dict[int, str] = {}
@@ -114,6 +116,9 @@ class Accounts:
 
     def arrive(self, uid: int, gid: int) -> None:
         """A process has connected."""
+        if len(self._met) >= ACCOUNTS_MAX:
+            self._met = set(self._present)
+        self._met.add((uid, gid))
         self._present[uid, gid] += 1
 
     def leave(self, uid: int, gid: int) -> None:
@@ -135,7 +140,7 @@ class Accounts:
                 self._asked(uid, gid)
 
     def of(self, uid: int, gid: int) -> Account:
-        """The account of a caller who is connected; of any other one the system is asked at once, which blocks.
+        """The account of a caller who has connected; of any other one the system is asked at once, which blocks.
 
         Raises:
             OverloadedError: CALLER_UNKNOWN; the system does not answer.
@@ -143,7 +148,7 @@ class Accounts:
         known = self._known.get((uid, gid))
         if known is not None and self._now_s() - known[0] < USABLE_S:
             return known[1]
-        if (uid, gid) not in self._present:
+        if (uid, gid) not in self._met:
             return self._learned(uid, gid, self._ask(uid, gid))
         if uid in (0, os.geteuid()):
             return Account(self._names.get(uid, str(uid)), (gid,), ())
@@ -156,7 +161,7 @@ class Accounts:
 
     def name(self, uid: int) -> str:
         """What a user was called last; for messages."""
-        if uid in self._names or any(uid == one for one, _ in self._present):
+        if uid in self._names or any(uid == one for one, _ in self._met):
             return self._names.get(uid, str(uid))
         return self._ask(uid, uid).name
 
