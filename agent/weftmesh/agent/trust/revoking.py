@@ -14,12 +14,12 @@ from weftmesh.agent.enrolment.admission import Admission
 from weftmesh.agent.raft.core.membership import Voters, quorum_size
 from weftmesh.agent.raft.engine import RaftEngine
 from weftmesh.agent.serving.requests import Call
-from weftmesh.agent.trust.roll_call import RollCall
+from weftmesh.agent.trust.roll_call import ASK_S, RollCall
 from weftmesh.agent.trust.writing import TrustLog
 from weftmesh.core.board.outcomes import OutcomeKind
 from weftmesh.core.errors import InvalidInputError, NotFoundError, PreconditionError
 from weftmesh.core.trust.commands import Readmit, Revoke
-from weftmesh.core.trust.quorum import Shows, believed_without
+from weftmesh.core.trust.quorum import Shows, believed_without, owners_of
 from weftmesh.mesh.v1 import trust_pb2
 from weftmesh.runtime.identity.authority import CERTIFICATE_LIFETIME, CLOCK_SKEW
 from weftmesh.runtime.identity.certificates import UNREADABLE, key_sha256, node_of, utc_now
@@ -68,17 +68,19 @@ class Revoking:
         await self._log.require()
         status = self._engine.status()
         members = {**status.observers, **status.voters}
-        shown = await self._roll.shown(members)
-        owner = self._owner(serial, shown)
-        if request.node and owner not in ("", request.node):
+        # What is left of the time is for the log.
+        shown = await self._roll.shown(members, min(ASK_S, call.remaining_s / 2))
+        owners = owners_of(self._log.trust.read, shown, serial) if serial else []
+        if request.node and owners and request.node not in owners:
             raise InvalidInputError(
-                f"certificate {serial} is one of {owner}, not of {request.node}; see `weftmesh cert show`"
+                f"certificate {serial} is one of {', '.join(owners)}, not of {request.node}; see `weftmesh cert show`"
             )
-        node = request.node or owner
+        own = self._identity.node in owners
+        node = request.node or (self._identity.node if own else "".join(owners[:1]))
         if not serial and node not in members and not request.force:
             raise NotFoundError(f"{node} is no member; see `weftmesh members`, or use --force for one that was removed")
-        if not serial or owner == self._identity.node:
-            self._check_own(node, request)
+        if not serial or own:
+            self._check_own(self._identity.node if own else node, request)
         if not request.force:
             self._check_quorum(node, serial, shown, status.voters)
         make = partial(
@@ -122,12 +124,6 @@ class Revoking:
         changed = outcome.kind is OutcomeKind.APPLIED
         return trust_pb2.ReadmitCertificateResponse(node=node, key_sha256=key, changed=changed)
 
-    def _owner(self, serial: str, shown: Mapping[str, Shows]) -> str:
-        """The node that shows the certificate of a serial number, or last told so; empty when nobody does."""
-        told = {one.node: one.serial for one in self._log.trust.read.certificates()}
-        told |= {node: one.serial for node, one in shown.items()}
-        return next((node for node, its in sorted(told.items()) if its == serial), "")
-
     def _check_own(self, node: str, request: trust_pb2.RevokeCertificatesRequest) -> None:
         if node != self._identity.node:
             return
@@ -148,7 +144,7 @@ class Revoking:
 
         The log looks at nodes once more when it applies this: two may be asked for at the same moment.
         """
-        if node and node not in voters:
+        if not serial and node not in voters:
             return
         answering = {name: one for name, one in shown.items() if name in voters}
         left = believed_without(self._log.trust.read, answering, node, serial)

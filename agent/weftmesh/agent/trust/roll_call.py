@@ -14,8 +14,8 @@ from weftmesh.mesh.v1 import trust_pb2, trust_pb2_grpc
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.rpc import from_rpc_error
 
-ASK_S: Final = 2.0
-"""For one member to answer; whoever takes longer counts as silent."""
+ASK_S: Final = 5.0
+"""For one member to answer, as long as a connection may take to come about; whoever takes longer counts as silent."""
 ASKED_AT_ONCE: Final = 16
 
 

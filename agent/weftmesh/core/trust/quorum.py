@@ -1,4 +1,4 @@
-"""Whether a revocation leaves enough voters that the others believe, however it names what it revokes."""
+"""Whether a revocation leaves enough voters that the others believe, and whose certificate it is about."""
 
 from __future__ import annotations
 
@@ -32,3 +32,18 @@ def believed_without(read: Reading, shown: Mapping[str, Shows], node: str, seria
         if not (one.serial == serial if serial else name == node)
         and read.revocation_of(name, one.serial, one.key_sha256) is None
     )
+
+
+def owners_of(read: Reading, shown: Mapping[str, Shows], serial: str) -> list[str]:
+    """The nodes that show the certificate of a serial number, or last told so, sorted by name.
+
+    More than one if somebody lies; nobody who tells the truth can be talked out of it.
+
+    Args:
+        read: what nodes told the log.
+        shown: what those that answer show now, which counts more.
+        serial: hexadecimal, without leading zeros.
+    """
+    told = {one.node: one.serial for one in read.certificates()}
+    told |= {node: one.serial for node, one in shown.items()}
+    return sorted(node for node, its in told.items() if its == serial)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weftmesh.core.board.commands import Header
-from weftmesh.core.trust.commands import Readmit, Revoke
+from weftmesh.core.trust.commands import Readmit, ReportCertificate, Revoke
 from weftmesh.core.trust.machine import Trust
-from weftmesh.core.trust.quorum import Shows, believed_without
+from weftmesh.core.trust.quorum import Shows, believed_without, owners_of
 
 HEADER = Header("ann@n1", 1 << 16)
 LATER_MS = 2**52
@@ -47,3 +47,13 @@ def test_a_node_that_came_back_counts_by_the_key_that_it_was_given() -> None:
     back = {**SHOWN, "n3": Shows("b3", "2" * 64)}
     assert believed_without(machine.read, back, "", "a1") == ["n2", "n3"]
     assert believed_without(machine.read, SHOWN, "", "a1") == ["n2"]
+
+
+def test_a_certificate_is_everybodys_who_claims_it_so_that_a_lie_takes_it_from_nobody() -> None:
+    machine = Trust()
+    assert owners_of(machine.read, {**SHOWN, "a0": Shows("a2", KEY)}, "a2") == ["a0", "n2"]
+    assert owners_of(machine.read, SHOWN, "ff") == []
+    told = ReportCertificate(HEADER, "n2", "ff", KEY, KEY, (KEY,), 1 << 10, LATER_MS)
+    assert machine.apply(told).ok
+    assert owners_of(machine.read, {"n1": SHOWN["n1"]}, "ff") == ["n2"], "the silent one, by what it last told"
+    assert owners_of(machine.read, SHOWN, "ff") == [], "one that was renewed since"
