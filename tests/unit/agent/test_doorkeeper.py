@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,6 +163,46 @@ async def test_files_that_come_and_go_meanwhile_are_neither_cut_nor_kept_open(po
         using.join()
     assert len(port.open()) == 1
     assert str(path) not in _open_files()
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Every number that this process may have is in use."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    filling: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                filling.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for one in filling:
+            os.close(one)
+
+
+async def test_where_connections_have_taken_every_descriptor_the_late_are_cut_and_the_proven_stay(port: Port) -> None:
+    for _ in range(CONNECTIONS_A_TURN + 1):
+        port.connect()
+    port.connections.proven(port.peer(7))
+    with no_descriptor_left():
+        await port.doorkeeper.sweep()
+        port.now_s = PROOF_S + 1
+        assert await port.doorkeeper.sweep() == CONNECTIONS_A_TURN
+    await port.doorkeeper.sweep()
+    assert port.open() == [7]
+
+
+async def test_a_look_takes_no_descriptors_from_others(port: Port) -> None:
+    for _ in range(2 * CONNECTIONS_A_TURN):
+        port.connect()
+    before = len(os.listdir("/proc/self/fd"))
+    sweep = asyncio.create_task(port.doorkeeper.sweep())
+    await asyncio.sleep(0)
+    assert len(os.listdir("/proc/self/fd")) == before
+    await sweep
 
 
 async def test_whoever_sends_much_before_that_is_cut_at_once(port: Port) -> None:

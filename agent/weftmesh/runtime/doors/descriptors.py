@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import socket
 import stat
 import struct
-from collections.abc import Collection
+import weakref
+from collections.abc import Collection, Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -15,36 +18,59 @@ LOCAL: Final = frozenset({socket.AF_UNIX})
 _UCRED: Final = struct.Struct("3i")
 
 
-def own_descriptors() -> list[int]:
-    """Every descriptor that is open now."""
-    return [int(name) for name in os.listdir("/proc/self/fd")]
+def own_descriptors() -> Iterable[int]:
+    """Every descriptor that is open now, or, where none is left to look them up with, that may be."""
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def duplicate(descriptor: int, families: Collection[socket.AddressFamily]) -> socket.socket | None:
-    """A stream socket of this process under another descriptor, which no other thread can close meanwhile.
-
-    What is behind `descriptor` may change at any time, and what is behind the other one never does: only that one is
-    asked what it is and acted upon.
-
-    Args:
-        descriptor: of anything.
-        families: None is returned for a socket of another one.
+class Hand:
+    """Holds one socket of this process at a time, under a descriptor that is its own from the start: whoever takes all
+    that the process may have does not keep it from being looked at.
     """
-    try:
-        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+
+    def __init__(self) -> None:
+        self._nothing = os.open(os.devnull, os.O_RDONLY)
+        self._own = os.dup(self._nothing)
+        weakref.finalize(self, _close, self._nothing, self._own)
+
+    def take(self, descriptor: int, families: Collection[socket.AddressFamily]) -> socket.socket | None:
+        """Hold a stream socket, which no other thread can close meanwhile, until `let_go`.
+
+        What is behind `descriptor` may change at any time, and what is held never does: only that is asked what it is
+        and acted upon.
+
+        Args:
+            descriptor: of anything.
+            families: None is returned for a socket of another one.
+        """
+        try:
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                return None
+            os.dup2(descriptor, self._own, inheritable=False)
+        except OSError:
             return None
-        own = os.dup(descriptor)
-    except OSError:
+        try:
+            end = socket.socket(fileno=self._own)
+        except OSError:  # the number was given to a file meanwhile
+            self._hold_nothing()
+            return None
+        if end.family in families and end.type == socket.SOCK_STREAM:
+            return end
+        self.let_go(end)
         return None
-    try:
-        end = socket.socket(fileno=own)
-    except OSError:  # the number was given to a file meanwhile
-        os.close(own)
-        return None
-    if end.family in families and end.type == socket.SOCK_STREAM:
-        return end
-    end.close()
-    return None
+
+    def let_go(self, end: socket.socket) -> None:
+        """End what `take` began."""
+        end.detach()
+        self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
+        os.dup2(self._nothing, self._own, inheritable=False)
 
 
 def named(host: str, port: int) -> tuple[str, str]:
@@ -71,3 +97,8 @@ def shut(end: socket.socket) -> None:
         end.shutdown(socket.SHUT_RDWR)
     except OSError:
         return  # its peer was quicker
+
+
+def _close(*descriptors: int) -> None:
+    for one in descriptors:
+        os.close(one)

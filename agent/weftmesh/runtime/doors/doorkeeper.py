@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from urllib.parse import unquote
 
 from weftmesh.core.rate import Buckets, Rate
-from weftmesh.runtime.doors.descriptors import LOCAL, OVER_TCP, duplicate, named, own_descriptors, shut, user_of
+from weftmesh.runtime.doors.descriptors import LOCAL, OVER_TCP, Hand, named, own_descriptors, shut, user_of
 from weftmesh.runtime.doors.refusals import Refusals
 
 SWEEP_S: Final = 1.0
@@ -65,7 +65,8 @@ class Connection:
     """An accepted connection.
 
     Attributes:
-        end: a descriptor of its own for the same connection.
+        descriptor: where it was found; may be another one's by now.
+        inode: which it alone has.
         peer: as `ServicerContext.peer` spells it; on a local socket, the user.
         whose: the peer's address, or the user.
         since_s: when it was first seen.
@@ -73,7 +74,8 @@ class Connection:
         is_local: whether it came over a local socket, whose mode has said who may come.
     """
 
-    end: socket.socket
+    descriptor: int
+    inode: int
     peer: str
     whose: str
     since_s: float
@@ -136,6 +138,7 @@ class Doorkeeper:
         self._connections = connections
         self._refusals = refusals
         self._clock = clock
+        self._hand = Hand()
         self._seen_s: dict[int, float] = {}
         """When each connection, by its inode, was first seen."""
         self._urgent = asyncio.Event()
@@ -167,52 +170,59 @@ class Doorkeeper:
             return
         for one in self._accepted({}):
             if one.peer in self._connections.misused_peers:
-                self._refusals.count("CONNECTION_MISUSED", one.peer)
-                shut(one.end)
-            one.end.close()
+                self._cut(one, "CONNECTION_MISUSED")
 
     async def sweep(self) -> int:
         """Cut what has to go; returns how many connections that were."""
         found: list[Connection] = []
         proven_before = set(self._connections.proven_peers)
+        seen_s: dict[int, float] = {}
+        for number, one in enumerate(self._accepted(seen_s), 1):
+            found.append(one)
+            if number % CONNECTIONS_A_TURN == 0:
+                await asyncio.sleep(0)
+        self._seen_s = seen_s
+        # Others were accepted and proved themselves while this looked.
+        self._connections.proven_peers -= proven_before - {one.peer for one in found}
+        condemned = self._condemned(found)
+        for one, reason in condemned:
+            self._cut(one, reason)
+        return len(condemned)
+
+    def _cut(self, one: Connection, reason: str) -> None:
+        end = self._hand.take(one.descriptor, self._families)
+        if end is None:
+            return
         try:
-            seen_s: dict[int, float] = {}
-            for number, one in enumerate(self._accepted(seen_s), 1):
-                found.append(one)
-                if number % CONNECTIONS_A_TURN == 0:
-                    await asyncio.sleep(0)
-            self._seen_s = seen_s
-            # Others were accepted and proved themselves while this looked.
-            self._connections.proven_peers -= proven_before - {one.peer for one in found}
-            condemned = self._condemned(found)
-            for one, reason in condemned:
+            if os.fstat(end.fileno()).st_ino == one.inode:
                 self._refusals.count(reason, one.peer)
-                shut(one.end)
-            return len(condemned)
+                shut(end)
         finally:
-            for one in found:
-                one.end.close()
+            self._hand.let_go(end)
 
     def _accepted(self, seen_s: dict[int, float]) -> Iterator[Connection]:
         """Every connection at the doors; `seen_s` gets when each was first seen."""
         ports, now_s = self._ports(), self._clock()
         for descriptor in own_descriptors():
-            end = duplicate(descriptor, self._families)
+            end = self._hand.take(descriptor, self._families)
             if end is None:
                 continue
             try:
                 inode = os.fstat(end.fileno()).st_ino
-                # One of our duplicates may have got a number that was free again when it was listed.
-                known = None if inode in seen_s else self._known(end, ports, self._seen_s.get(inode, now_s))
-            except OSError:  # its peer is gone
                 known = None
-            if known is None:
-                end.close()
+                if inode not in seen_s:
+                    known = self._known(end, (descriptor, inode), ports, self._seen_s.get(inode, now_s))
+            except OSError:  # its peer is gone
                 continue
-            seen_s[inode] = known.since_s
-            yield known
+            finally:
+                self._hand.let_go(end)
+            if known is not None:
+                seen_s[inode] = known.since_s
+                yield known
 
-    def _known(self, end: socket.socket, ports: Collection[int], since_s: float) -> Connection | None:
+    def _known(
+        self, end: socket.socket, which: tuple[int, int], ports: Collection[int], since_s: float
+    ) -> Connection | None:
         """What there is to know of a connection; None for a socket that is no connection at one of these doors.
 
         Raises:
@@ -222,7 +232,7 @@ class Doorkeeper:
             if end.getsockname() not in self._sockets or end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 return None
             user = f"user {user_of(end)}"
-            return Connection(end, user, user, since_s, is_local=True)
+            return Connection(*which, user, user, since_s, is_local=True)
         if end.getsockname()[1] not in ports:
             return None
         info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RECEIVED_AT_BYTES + _RECEIVED.size)
@@ -230,7 +240,7 @@ class Doorkeeper:
             return None
         host, peer = named(*end.getpeername()[:2])
         (received,) = _RECEIVED.unpack_from(info, _RECEIVED_AT_BYTES)
-        return Connection(end, peer, host, since_s, received)
+        return Connection(*which, peer, host, since_s, received)
 
     def _condemned(self, found: list[Connection]) -> list[tuple[Connection, str]]:
         """Whom to cut, and why."""
