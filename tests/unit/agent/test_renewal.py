@@ -50,6 +50,7 @@ class RenewalBench:
         self.failure: WeftmeshError | None = None
         self.asked_at: list[datetime] = []
         self.slept_s: list[float] = []
+        self.set_at_next_sleep = timedelta()
 
     async def renew(self, signing_request_der: bytes) -> bytes:
         self.asked_at.append(self.clock.now)
@@ -59,7 +60,8 @@ class RenewalBench:
 
     async def sleep(self, duration_s: float) -> None:
         self.slept_s.append(duration_s)
-        self.clock.advance(timedelta(seconds=duration_s))
+        self.clock.advance(timedelta(seconds=duration_s) + self.set_at_next_sleep)
+        self.set_at_next_sleep = timedelta()
         await asyncio.sleep(0)
 
     async def run_until(self, reached: Callable[[], bool]) -> None:
@@ -180,14 +182,31 @@ async def test_a_certificate_that_is_not_in_force_yet_never_replaces_one_that_is
     assert bench.identity.material == before == bench.store.load()
 
 
-async def test_one_from_a_clock_that_was_corrected_since_is_renewed_at_once(bench: RenewalBench) -> None:
+async def test_one_from_a_clock_that_was_corrected_since_is_renewed_soon(bench: RenewalBench) -> None:
     bench.clock.advance(timedelta(days=-30))
     begun = bench.clock.now
 
     await bench.run_until(lambda: bench.identity.generation == 1)
 
-    assert bench.asked_at == [begun]
+    assert begun <= bench.asked_at[0] <= begun + timedelta(minutes=2)
     assert bench.identity.material.not_before < begun
+
+
+async def test_a_clock_that_is_only_set_after_the_start_costs_no_certificate(bench: RenewalBench) -> None:
+    """As where no battery keeps the time: nobody is reached then, and who has the authority would sign by it."""
+    bench.clock.advance(timedelta(days=-30))
+    bench.set_at_next_sleep = timedelta(days=30)
+    await bench.run_until(lambda: len(bench.slept_s) == 10)
+    assert bench.asked_at == []
+
+
+async def test_one_that_was_made_before_the_clock_was_set_is_replaced_within_minutes(bench: RenewalBench) -> None:
+    bench.clock.advance(timedelta(days=-30))
+    await bench.run_until(lambda: bench.identity.generation == 1)
+    bench.set_at_next_sleep = timedelta(days=30)
+    slept = len(bench.slept_s)
+    await bench.run_until(lambda: bench.identity.generation == 2)
+    assert sum(bench.slept_s[slept:]) <= 120
 
 
 async def test_nothing_is_signed_by_a_clock_that_is_doubted(bench: RenewalBench) -> None:

@@ -30,8 +30,10 @@ from weftmesh.runtime.rpc import from_rpc_error
 RENEW_TIMEOUT_S: Final = 10.0
 RETRY_S_MIN: Final = 5.0
 RETRY_S_MAX: Final = 600.0
-# The wall clock may jump, and a suspended host does not count its sleep.
-SLEEP_S_MAX: Final = 3600.0
+SLEEP_S_MAX: Final = 60.0
+"""The wall clock may be set, which ends a certificate of the wrong time; and a suspended host does not count its sleep."""
+CLOCK_SETTLES_S: Final = 60.0
+"""A machine that has just started may not know the time yet."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Renew = Callable[[bytes], Awaitable[bytes]]
@@ -133,8 +135,16 @@ class RenewalTask:
     async def run(self) -> None:
         """Run until cancelled."""
         retry_s = RETRY_S_MIN
+        was_early = False
         while True:
             self._hurried.clear()
+            early = self._clock() < self._identity.material.not_before
+            if early and not was_early:
+                # More often than the certificate it is this clock that is wrong.
+                await self._sleep(CLOCK_SETTLES_S)
+                was_early = True
+                continue
+            was_early = early
             due_s = self._due_s(self._identity.material)
             if due_s > 0 and not self._is_stale(self._identity.material):
                 await self._pause(min(due_s, SLEEP_S_MAX))
