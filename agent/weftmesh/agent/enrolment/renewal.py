@@ -31,7 +31,7 @@ RENEW_TIMEOUT_S: Final = 10.0
 RETRY_S_MIN: Final = 5.0
 RETRY_S_MAX: Final = 600.0
 SLEEP_S_MAX: Final = 60.0
-"""The wall clock may be set, which ends a certificate of the wrong time; and a suspended host does not count its sleep."""
+"""The wall clock may be set, which ends a certificate of the wrong time; and a suspended host counts no sleep."""
 CLOCK_SETTLES_S: Final = 60.0
 """A machine that has just started may not know the time yet."""
 
