@@ -42,12 +42,17 @@ def started_threads(count: int, name: str) -> ThreadPoolExecutor:
     except RuntimeError as error:
         everyone.abort()
         executor.shutdown(wait=False, cancel_futures=True)
-        raise PreconditionError(
-            f"this process cannot have the {count} threads that it needs for {name} ({error}); raise TasksMax= of its "
-            "unit, or the limit of processes of its user (ulimit -u)",
-            reason="NO_MORE_THREADS",
-        ) from error
+        raise no_more_threads(count, name, error) from error
     return executor
+
+
+def no_more_threads(count: int, name: str, error: RuntimeError) -> PreconditionError:
+    """What is said where threads cannot be started."""
+    return PreconditionError(
+        f"this process cannot have the {count} threads that it needs for {name} ({error}); raise TasksMax= of its "
+        "unit, or the limit of processes of its user (ulimit -u)",
+        reason="NO_MORE_THREADS",
+    )
 
 
 def with_threads(new_loop: Callable[[], LoopT]) -> Callable[[], LoopT]:

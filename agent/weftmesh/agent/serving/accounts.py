@@ -13,15 +13,14 @@ import pwd
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from weftmesh.core.errors import OverloadedError
+from weftmesh.runtime.daemon_threads import DaemonThreads
 from weftmesh.runtime.rpc import CONNECT_TIMEOUT_MS
 from weftmesh.runtime.rpc_status import RETRY_KEY
 from weftmesh.runtime.unix_groups import gids_of
-from weftmesh.runtime.worker_threads import started_threads
 
 ASK_INTERVAL_S: Final = 30.0
 WAIT_S: Final = CONNECT_TIMEOUT_MS / 2_000
@@ -86,7 +85,7 @@ class Accounts:
         self._ask = ask
         self._now_s = now_s
         self._wait_s = wait_s
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: DaemonThreads | None = None
         self._present: Counter[Key] = Counter()
         self._met: set[Key] = set()
         """Those who are present, and others whose last calls may still be under way."""
@@ -98,7 +97,7 @@ class Accounts:
     def start(self) -> None:
         """Have the threads, and know those whom nothing may shut out: root and the daemon's own user. Blocks."""
         if self._threads is None:
-            self._threads = started_threads(THREADS, "accounts")
+            self._threads = DaemonThreads(THREADS, "accounts")
         for uid in (0, os.geteuid()):
             with suppress(KeyError):
                 self._names[uid] = pwd.getpwuid(uid).pw_name

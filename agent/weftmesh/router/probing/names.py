@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from weftmesh.runtime.addresses import split_address
-from weftmesh.runtime.worker_threads import started_threads
+from weftmesh.runtime.daemon_threads import DaemonThreads
 
 THREADS: Final = 4
 FRESH_S: Final = 30.0
@@ -42,7 +42,7 @@ class Names:
 
     def __init__(self, ask: Resolve = resolve) -> None:
         self._ask = ask
-        self._threads = started_threads(THREADS, "names")
+        self._threads = DaemonThreads(THREADS, "names")
         self._found: dict[str, tuple[Where, float]] = {}
         self._asking: dict[str, asyncio.Future[Where]] = {}
 
