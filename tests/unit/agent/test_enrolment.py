@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from cryptography import x509
 from structlog.testing import capture_logs
 from tests.fakes.servicer_context import CallContext
 from tests.fakes.wall_clock import WallClock
@@ -34,7 +35,7 @@ from weftmesh.core.errors import (
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.identity.authority import Authority
 from weftmesh.runtime.identity.certificates import key_to_pem, make_key, make_signing_request
-from weftmesh.runtime.identity.enrolling import Seed
+from weftmesh.runtime.identity.enrolling import Seed, offered_chain
 from weftmesh.runtime.identity.join_line import JoinLine
 from weftmesh.runtime.identity.material import IdentityMaterial
 from weftmesh.runtime.identity.tokens import TokenState, TokenStore
@@ -266,6 +267,18 @@ async def test_the_port_closes_when_the_last_token_has_expired(bench: EnrolmentB
 
     await until(bench, is_open=False)
     assert [token.state for token in bench.registry.list()] == [TokenState.EXPIRED]
+
+
+async def test_the_port_shows_no_certificate_of_a_clock_that_was_corrected_since(bench: EnrolmentBench) -> None:
+    right = bench.clock.now
+    bench.clock.advance(timedelta(days=2))
+    bench.token()
+    await bench.listener.ensure()
+    bench.clock.advance(timedelta(days=-2))
+    await bench.listener.ensure()
+    leaf_der = (await asyncio.to_thread(offered_chain, bench.listener.address, timeout_s=20.0))[0]
+    assert x509.load_der_x509_certificate(leaf_der).not_valid_before_utc < right
+    await bench.listener.stop()
 
 
 async def test_the_port_opens_for_tokens_from_before_a_restart(bench: EnrolmentBench) -> None:

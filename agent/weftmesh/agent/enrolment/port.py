@@ -16,6 +16,7 @@ from weftmesh.agent.enrolment.service import EnrollmentServicer
 from weftmesh.core.errors import PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2_grpc
 from weftmesh.runtime.addresses import join_address, split_address
+from weftmesh.runtime.identity.authority import CLOCK_SKEW
 from weftmesh.runtime.identity.certificates import utc_now
 from weftmesh.runtime.identity.credentials import enrollment_server_credentials
 from weftmesh.runtime.identity.signers import Signer
@@ -124,7 +125,9 @@ class EnrollmentListener:
         """
         async with self._lock:
             wanted = self._tokens.live_until() is not None
-            outdated = self._clock() - self._opened > REOPEN_AFTER or self._opened_pin != self._authority.pin
+            # A clock that was far ahead and is corrected leaves a certificate that is not in force yet.
+            timely = -CLOCK_SKEW < self._clock() - self._opened <= REOPEN_AFTER
+            outdated = not timely or self._opened_pin != self._authority.pin
             if self._server is not None and (not wanted or outdated):
                 await self._close()
             if wanted and self._server is None:
