@@ -50,7 +50,7 @@ from weftmesh.runtime.addresses import split_address
 from weftmesh.runtime.clock import wall_ms
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.data_formats import note_formats
-from weftmesh.runtime.doors.cutting import RevocationInterceptor
+from weftmesh.runtime.doors.cutting import RevocationInterceptor, disproving
 from weftmesh.runtime.files import make_private_directory
 from weftmesh.runtime.identity.certificate_files import present_identity
 from weftmesh.runtime.identity.certificates import utc_now
@@ -144,13 +144,14 @@ class Node:
         admission = Admission(self._config, self._store, self._identity, self._members, self._gate, trust, clocks)
         admission.on_enrolment = self._checkpoint.note_enrolment
         revocations = RevocationInterceptor(self._gate)
-        revocations.on_refusal = self._checkpoint.enforcement.note_refusal
         trusting = TrustRoom(ground, self._store, admission, trust, self._gate, revocations, transport.cut)
         mesh_port = split_address(self._config.mesh.listen)[1]
         self.guard = Guard(
             self._config.limits, self._record.cluster, relay.nonce, lambda: {mesh_port, admission.port or mesh_port}
         )
-        self.guard.calls.on_refusal = self._checkpoint.enforcement.note_refusal
+        note = self._checkpoint.enforcement.note_refusal
+        self.guard.calls.on_refusal = note
+        revocations.on_refusal = disproving(self.guard.connections, note)
         servers = Servers(self._config, self._identity, upstream, self.guard, revocations, self._checkpoint.enforcement)
         rooms = [*self._furnish(stack, ground, admission, raft, logs.meter), trusting]
         servers.add([one for room in rooms for one in room.services])

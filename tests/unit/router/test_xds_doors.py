@@ -137,6 +137,22 @@ async def test_a_stream_ends_as_soon_as_its_node_is_revoked_though_no_table_chan
             assert await reason(again) == (grpc.StatusCode.UNAUTHENTICATED, "CERTIFICATE_REVOKED")
 
 
+async def test_a_connection_proves_nothing_by_calls_that_are_refused_for_their_certificate(tmp_path: Path) -> None:
+    """Those that proved themselves come before others where there are too many."""
+    async with lab(tmp_path) as found:
+        found.hear()
+        proven = found.guard.connections.proven_peers
+        async with found.asking(found.authority.node("removed")) as stream:
+            assert (await reason(stream))[1] == "NOT_A_MEMBER"
+            assert not proven
+        async with found.asking(found.authority.node(CALLER)) as stream:
+            await follow(stream)
+            assert len(proven) == 1
+            found.hear(trust_pb2.RevocationView(node=CALLER, reason="lost"))
+            await reason(stream)
+            assert not proven
+
+
 async def test_of_a_node_that_was_let_in_again_the_former_key_gets_no_table(tmp_path: Path) -> None:
     async with lab(tmp_path) as found:
         stolen, new = found.authority.node(CALLER), found.authority.node(CALLER)

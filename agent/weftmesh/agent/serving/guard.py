@@ -27,6 +27,7 @@ class Guard:
 
     Attributes:
         refusals: counts by reason.
+        connections: what calls tell of theirs.
         calls: the gate of the servers.
         doorkeeper: looks at connections.
         connections_max: for gRPC itself, on each port.
@@ -34,7 +35,7 @@ class Guard:
 
     def __init__(self, limits: LimitsConfig, cluster: str, nonce: bytes, ports: Callable[[], set[int]]) -> None:
         self.refusals = Refusals(time.monotonic)
-        connections = Connections(time.monotonic)
+        self.connections = connections = Connections(time.monotonic)
         keys = CallerKeys(cluster, nonce)
         self.calls = CallLimits(limits, keys, connections, self.refusals, time.monotonic)
         self.doorkeeper = Doorkeeper(ports, connections, limits, self.refusals, time.monotonic)

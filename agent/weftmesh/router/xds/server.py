@@ -22,7 +22,7 @@ from weftmesh.router.xds.clients import ClientState
 from weftmesh.router.xds.discovery import Discovery
 from weftmesh.router.xds.loads import EndpointId, Loads
 from weftmesh.router.xds.snapshot import RouteSnapshot
-from weftmesh.runtime.doors.cutting import CertificateGate, RevocationInterceptor
+from weftmesh.runtime.doors.cutting import CertificateGate, RevocationInterceptor, disproving
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.lanes.slicing import returned
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options
@@ -79,6 +79,7 @@ class XdsServer:
         self._guard = guard or Guard(default_limits(), cluster, set, ())
         gate = gate or EveryNode()
         self._revocations = RevocationInterceptor(gate)
+        self._revocations.on_refusal = disproving(self._guard.connections)
         admission = Admission(cluster, gate)
         self._discovery = Discovery(admission, self._guard.xds, clock)
         self._loads = Loads(admission, self._guard.xds, lambda: self._discovery.catalog, samples, clock)

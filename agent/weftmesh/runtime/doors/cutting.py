@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import grpc
 import structlog
 
-from weftmesh.core.errors import NodeUnreachableError, WeftmeshError
+from weftmesh.core.errors import ForbiddenError, NodeUnreachableError, UnauthenticatedError, WeftmeshError
+from weftmesh.runtime.doors.doorkeeper import Connections
 from weftmesh.runtime.identity.shown import Context
 
 _Behavior = Callable[[Any, Any], Any]
@@ -128,6 +129,25 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         except WeftmeshError as error:
             self.on_refusal(method, context, error)
             raise
+
+
+def disproving(
+    connections: Connections, told: Callable[[str, Context, WeftmeshError], None] | None = None
+) -> Callable[[str, Context, WeftmeshError], None]:
+    """For `on_refusal`: a connection proves nothing by calls that are refused for their certificate.
+
+    Args:
+        connections: of the process.
+        told: is called as well.
+    """
+
+    def refused(method: str, context: Context, error: WeftmeshError) -> None:
+        if isinstance(error, UnauthenticatedError | ForbiddenError):
+            connections.disproven(context.peer())
+        if told is not None:
+            told(method, context, error)
+
+    return refused
 
 
 def _unheard(_method: str, _context: Context, _error: WeftmeshError) -> None:

@@ -98,6 +98,10 @@ class Connections:
         """A call with a certificate of this mesh came over the connection of `peer`."""
         self.proven_peers.add(unquote(peer))
 
+    def disproven(self, peer: str) -> None:
+        """A call over this connection was refused for its certificate."""
+        self.proven_peers.discard(unquote(peer))
+
     def strike(self, peer: str) -> None:
         """A call over this connection was refused, or it opened one more stream than it needs."""
         if self._strikes.take(peer, self._clock()):
