@@ -148,7 +148,8 @@ class Enforcement(grpc.aio.ServerInterceptor):
             async with aclosing(responses):
                 async for response in responses:
                     yield response
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # An answer that is being written is cut outside of this generator, which then only sees its own end.
             if stream.refusal is None or stream.task is None:
                 raise
             stream.task.uncancel()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Bench:
         self.authorizer = AccessBench(directory).authorizer
         self.enforcement = Enforcement(self.authorizer, self.callers, self.notes, look_interval_s=0.05)
 
-    async def watch(self) -> AsyncIterator[int]:
+    async def watch(self) -> AsyncGenerator[int, None]:
         """A watch of n2, behind the gate."""
 
         async def forever(_request: object, _context: object) -> AsyncIterator[int]:
@@ -57,7 +58,7 @@ class Bench:
             return grpc.unary_stream_rpc_method_handler(forever)
 
         handler: Any = await self.enforcement.intercept_service(found, Details())
-        stream: AsyncIterator[int] = handler.unary_stream(board_pb2.WatchRequest(), node_context("n2", CLUSTER))
+        stream: AsyncGenerator[int, None] = handler.unary_stream(board_pb2.WatchRequest(), node_context("n2", CLUSTER))
         return stream
 
 
@@ -80,6 +81,17 @@ async def test_a_watch_ends_when_its_node_is_no_member_any_more(bench: Bench) ->
     with pytest.raises(ForbiddenError, match="n2 is not a member"):
         async with asyncio.timeout(20):
             await anext(stream)
+
+
+async def test_a_watch_that_ends_while_an_answer_is_written_says_why(bench: Bench) -> None:
+    async def write_all() -> None:
+        async with asyncio.timeout(10), aclosing(await bench.watch()) as stream:
+            async for _ in stream:
+                bench.members.discard("n2")
+                await asyncio.Event().wait()  # as one that is not taken
+
+    with pytest.raises(ForbiddenError, match="not a member"):
+        await write_all()
 
 
 async def test_a_stream_takes_no_write_of_a_node_that_is_no_member_any_more(bench: Bench) -> None:
