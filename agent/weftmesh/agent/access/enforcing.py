@@ -21,7 +21,7 @@ from weftmesh.agent.access.journal import Journal, Note
 from weftmesh.agent.access.permissions import RULES, Rule
 from weftmesh.agent.serving.callers import Caller, Callers, Context
 from weftmesh.core.access.roles import Permission
-from weftmesh.core.errors import ForbiddenError, NotFoundError, UnauthenticatedError, WeftmeshError
+from weftmesh.core.errors import ForbiddenError, NotFoundError, OverloadedError, UnauthenticatedError, WeftmeshError
 from weftmesh.runtime.clock import wall_us
 
 _DENIALS: Final = (ForbiddenError, UnauthenticatedError, NotFoundError)
@@ -205,6 +205,8 @@ class Enforcement(grpc.aio.ServerInterceptor):
             caller = self._callers.of_anybody_enrolled(context)
         except UnauthenticatedError:
             caller = _NOBODY
+        except OverloadedError:  # nobody says yet what his name is
+            caller = self._callers.unnamed(context)
         self._note(method, caller, context, None, error=error)
 
     def _note(

@@ -93,6 +93,15 @@ class Callers:
         self._local[peer] = caller
         return caller
 
+    def unnamed(self, context: Context) -> Caller:
+        """The local caller behind a call, by number, where the system does not say his name.
+
+        Raises:
+            ForbiddenError: the call came over the mesh port.
+        """
+        process = self.process(context)
+        return Caller(f"{process.uid}@{self._node}", str(process.uid), "", process.uid, process.gid, process.pid)
+
     def process(self, context: Context) -> LocalCaller:
         """The process of this machine behind a call.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -10,17 +11,19 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.fakes.servicer_context import node_context
+from tests.fakes.servicer_context import CallContext, node_context
 from tests.unit.agent.access.access_bench import NODE, AccessBench
 
 from weftmesh.agent.access.enforcing import Enforcement
 from weftmesh.agent.access.journal import Note
 from weftmesh.agent.access.supervision import StreamedWrites
+from weftmesh.agent.serving.accounts import ACCOUNTS
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.board.v1 import board_pb2
-from weftmesh.core.errors import ForbiddenError
+from weftmesh.core.errors import ForbiddenError, OverloadedError
 
 CLUSTER = "lab"
+NONCE = b"n" * 32
 WATCH = "/weftmesh.board.v1.BoardService/Watch"
 
 
@@ -43,7 +46,7 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.members = {"n1", "n2"}
         self.notes = Notes()
-        self.callers = Callers("n1", CLUSTER, b"n" * 32, lambda node: node in self.members)
+        self.callers = Callers("n1", CLUSTER, NONCE, lambda node: node in self.members)
         self.authorizer = AccessBench(directory).authorizer
         self.enforcement = Enforcement(self.authorizer, self.callers, self.notes, look_interval_s=0.05)
 
@@ -102,3 +105,19 @@ async def test_a_stream_takes_no_write_of_a_node_that_is_no_member_any_more(benc
     with pytest.raises(ForbiddenError):
         judge.admit(write)
     assert [note.decision for note in bench.notes.taken] == [None]
+
+
+def test_a_refusal_is_noted_also_of_a_caller_whom_the_directory_does_not_name(bench: Bench) -> None:
+    uid = 4_000_000_124
+    body = f"weftmesh.{uid}.{uid}.1.1"
+    signature = hashlib.blake2b(body.encode(), key=NONCE, digest_size=16).hexdigest()
+    context: Any = CallContext(f"unix-abstract:{body}.{signature}")
+    ACCOUNTS.arrive(uid, uid)
+    try:
+        bench.enforcement.note_refusal(WATCH, context, OverloadedError("too often", reason="RATE_LIMITED"))
+    finally:
+        ACCOUNTS.leave(uid, uid)
+    (noted,) = bench.notes.taken
+    assert (noted.caller.actor, noted.caller.uid) == (f"{uid}@n1", uid)
+    assert isinstance(noted.error, OverloadedError)
+    assert noted.error.reason == "RATE_LIMITED"
