@@ -13,9 +13,10 @@ import pytest
 
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.client import connect
+from weftmesh.client.calls import Calls
 from weftmesh.client.limits import RETRY_PAUSE_FIRST_S, RETRY_SPREAD
 from weftmesh.client.retry import Backoff, pause_after, until_deadline
-from weftmesh.core.errors import NoQuorumError, OverloadedError, WeftmeshError
+from weftmesh.core.errors import NoQuorumError, OverloadedError, UnknownOutcomeError, WeftmeshError
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options, to_write_failed
 
 
@@ -105,3 +106,30 @@ async def test_a_caller_without_that_patience_is_told_at_once(node: Limited, tmp
         with pytest.raises(OverloadedError, match="too often"):
             await client.board.get_task(board_pb2.GetTaskRequest(name="tasks/A-1"), timeout_s=20)
     assert len(node.asked_s) == 1
+
+
+class LosesItsQuorum(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
+    """Takes a write to the log, and never learns what became of it."""
+
+    def __init__(self) -> None:
+        self.is_first = True
+
+    async def QueueWrite(  # noqa: N802
+        self, request: board_pb2.WriteRequest, context: object
+    ) -> board_pb2.QueuedWrite:
+        first, self.is_first = self.is_first, False
+        raise UnknownOutcomeError("the leader went away") if first else NoQuorumError("1 of 3")
+
+
+async def test_an_unknown_outcome_is_not_covered_up_by_an_attempt_that_did_nothing(tmp_path: Path) -> None:
+    server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=server_options())
+    board_pb2_grpc.add_BoardServiceServicer_to_server(LosesItsQuorum(), server)
+    server.add_insecure_port(f"unix:{tmp_path}/api.sock")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/api.sock") as channel:
+            calls, method = Calls(channel, "node1"), board_pb2_grpc.BoardServiceStub(channel).QueueWrite
+            with pytest.raises(UnknownOutcomeError, match="the leader went away"):
+                await calls.repeated(method, board_pb2.WriteRequest(), timeout_s=1.0)
+    finally:
+        await server.stop(None)
