@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from weftmesh.cli.dev_node import DevNode
 from weftmesh.core.errors import PreconditionError
-from weftmesh.router.following.certificate import Certificate
+from weftmesh.router.following.certificate import LOOK_S, Certificate
 from weftmesh.runtime.config import load_config
+from weftmesh.runtime.files import write_atomic
 from weftmesh.runtime.identity.founding import found_cluster
 
 
@@ -32,6 +34,18 @@ def test_a_renewed_certificate_is_taken_over_and_a_damaged_one_is_not(tmp_path: 
     (identity / "node.pem").write_bytes(b"nonsense")
     certificate.read()
     assert certificate.identity.generation == 1
+
+
+async def test_whom_to_trust_now_is_known_within_seconds(tmp_path: Path) -> None:
+    identity, other = founded(tmp_path / "a"), founded(tmp_path / "b")
+    certificate, changed = Certificate(identity), asyncio.Event()
+    certificate.changed = changed.set
+    following = asyncio.create_task(certificate.run())
+    write_atomic(identity / "ca.pem", (identity / "ca.pem").read_bytes() + (other / "ca.pem").read_bytes())
+    async with asyncio.timeout(5 * LOOK_S):
+        await changed.wait()
+    following.cancel()
+    assert len(certificate.identity.material.trusted) == 2
 
 
 def test_without_an_identity_there_is_no_certificate(tmp_path: Path) -> None:
