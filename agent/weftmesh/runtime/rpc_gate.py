@@ -18,7 +18,7 @@ from weftmesh.core.errors import InvalidInputError, OverloadedError
 from weftmesh.core.records import record
 from weftmesh.runtime.rpc import METADATA_BYTES_ABSOLUTE_MAX
 from weftmesh.runtime.rpc_arrival import Arrivals
-from weftmesh.runtime.rpc_memo import HandlerMemo
+from weftmesh.runtime.rpc_handlers import HandlerMemo
 from weftmesh.runtime.rpc_server import end_call
 
 ARRIVAL_S: Final = 30.0

@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
-from weftmesh.runtime.rpc_memo import HandlerMemo
+from weftmesh.runtime.rpc_handlers import HandlerMemo, behavior_of, with_behavior
 from weftmesh.runtime.rpc_status import to_status, to_trailers
 
 SLOW_CALL_S: Final = 1.0
@@ -62,20 +62,10 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         return None if handler is None else self._wrapped.of(handler_call_details.method, handler)
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        parse = handler.request_deserializer and _tolerant(handler.request_deserializer)
-        serialize = handler.response_serializer
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._answering(method, handler.unary_unary), parse, serialize)
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(method, handler.unary_stream), parse, serialize)
         # A stream is parsed inside the handler, whose errors are caught below.
-        parse = handler.request_deserializer
-        if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(self._answering(method, handler.stream_unary), parse, serialize)
-        if handler.stream_stream is not None:
-            streaming = self._streaming(method, handler.stream_stream)
-            return grpc.stream_stream_rpc_method_handler(streaming, parse, serialize)
-        return handler
+        parse = None if handler.request_streaming else handler.request_deserializer
+        wrap = self._streaming if handler.response_streaming else self._answering
+        return with_behavior(handler, wrap(method, behavior_of(handler)), parse and _tolerant(parse))
 
     def _answering(self, method: str, behavior: _Behavior) -> _Behavior:
         async def answer(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:

@@ -23,6 +23,7 @@ from weftmesh.agent.serving.callers import Caller, Callers, Context
 from weftmesh.core.access.roles import Permission
 from weftmesh.core.errors import ForbiddenError, NotFoundError, OverloadedError, UnauthenticatedError, WeftmeshError
 from weftmesh.runtime.clock import wall_us
+from weftmesh.runtime.rpc_handlers import HandlerMemo, behavior_of, with_behavior
 
 _DENIALS: Final = (ForbiddenError, UnauthenticatedError, NotFoundError)
 _NOBODY: Final = Caller("unknown", "", "")
@@ -61,7 +62,7 @@ class Enforcement(grpc.aio.ServerInterceptor):
         self._callers = callers
         self._journal = journal
         self._look_interval_s = look_interval_s
-        self._gates: dict[str, tuple[_Handler, _Handler]] = {}
+        self._gates = HandlerMemo(self._gate)
         self._streams: set[_OpenStream] = set()
         self._timer: asyncio.TimerHandle | None = None
         authorizer.on_change(self._look_at_streams)
@@ -73,28 +74,13 @@ class Enforcement(grpc.aio.ServerInterceptor):
     ) -> _Handler | None:
         """The method's handler behind its gate; None for a method that nobody serves."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
-        known = self._gates.get(method)
-        if known is None or known[0] is not handler:
-            known = self._gates[method] = (handler, self._gate(method, handler))
-        return known[1]
+        return None if handler is None else self._gates.of(handler_call_details.method, handler)
 
     def _gate(self, method: str, handler: _Handler) -> _Handler:
-        rule = RULES.get(method)
-        parse, serialize = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary is not None:
-            behavior = self._answering(method, rule, handler.unary_unary)
-            return grpc.unary_unary_rpc_method_handler(behavior, parse, serialize)
-        if handler.unary_stream is not None:
-            behavior = self._streaming(method, rule, handler.unary_stream)
-            return grpc.unary_stream_rpc_method_handler(behavior, parse, serialize)
-        if handler.stream_unary is not None:
-            behavior = self._passing(method, rule, handler.stream_unary)
-            return grpc.stream_unary_rpc_method_handler(behavior, parse, serialize)
-        behavior = self._passing(method, rule, handler.stream_stream)
-        return grpc.stream_stream_rpc_method_handler(behavior, parse, serialize)
+        wrap = self._streaming if handler.response_streaming else self._answering
+        if handler.request_streaming:
+            wrap = self._passing
+        return with_behavior(handler, wrap(method, RULES.get(method), behavior_of(handler)))
 
     def _passing(self, method: str, rule: Rule | None, behavior: Any) -> _Behavior:
         """The gate alone: what has one answer and changes nothing, and streams from the caller."""

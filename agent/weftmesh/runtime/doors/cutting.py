@@ -15,6 +15,7 @@ import structlog
 from weftmesh.core.errors import ForbiddenError, NodeUnreachableError, UnauthenticatedError, WeftmeshError
 from weftmesh.runtime.doors.doorkeeper import Connections
 from weftmesh.runtime.identity.shown import Context
+from weftmesh.runtime.rpc_handlers import HandlerMemo, behavior_of, with_behavior
 
 _Behavior = Callable[[Any, Any], Any]
 
@@ -44,6 +45,7 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         self._gate = gate
         self._open: dict[Context, asyncio.Task[Any]] = {}
         self._cut: set[Context] = set()
+        self._wrapped = HandlerMemo(self._wrap)
 
     def cut(self) -> int:
         """End every call under way whose certificate is good no longer; returns how many."""
@@ -63,20 +65,11 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wrap the method's handler; None for a method that nobody serves."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
-        parse, serialize = handler.request_deserializer, handler.response_serializer
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._answering(method, handler.unary_unary), parse, serialize)
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(method, handler.unary_stream), parse, serialize)
-        if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(self._answering(method, handler.stream_unary), parse, serialize)
-        if handler.stream_stream is not None:
-            behavior = self._streaming(method, handler.stream_stream)
-            return grpc.stream_stream_rpc_method_handler(behavior, parse, serialize)
-        return handler
+        return None if handler is None else self._wrapped.of(handler_call_details.method, handler)
+
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        wrap = self._streaming if handler.response_streaming else self._answering
+        return with_behavior(handler, wrap(method, behavior_of(handler)))
 
     def _answering(self, method: str, behavior: _Behavior) -> _Behavior:
         @functools.wraps(behavior)

@@ -1,4 +1,4 @@
-"""Remembers what an interceptor made of a method's handler: it is the same with each call, and takes 20 us to make."""
+"""What interceptors make of methods' handlers: the same with each call, and remembered, as it takes 20 us to make."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ import grpc
 
 METHODS_MAX: Final = 1_024
 """Remembered; those beyond are wrapped anew with each call. Handlers of unknown methods never get here."""
+
+_MAKERS: Final[dict[tuple[bool, bool], Callable[..., Any]]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""By whether requests and answers are streams."""
 
 if TYPE_CHECKING:  # grpc's own class takes no parameters at run time
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -34,3 +42,17 @@ class HandlerMemo:
         if known is not None or len(self._known) < METHODS_MAX:
             self._known[method] = (handler, wrapped)
         return wrapped
+
+
+def behavior_of(handler: Handler) -> Any:
+    """What answers a call, whatever kind of call it is."""
+    return handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+
+
+def with_behavior(
+    handler: Handler, behavior: Callable[[Any, Any], Any], parse: Callable[[bytes], Any] | None = None
+) -> Handler:
+    """A handler of the same kind that answers by `behavior`, and takes requests in by `parse`, if there is one."""
+    make = _MAKERS[handler.request_streaming, handler.response_streaming]
+    made: Handler = make(behavior, parse or handler.request_deserializer, handler.response_serializer)
+    return made
