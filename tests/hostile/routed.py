@@ -88,6 +88,9 @@ class Routed:
                 await asyncio.sleep(PAUSE_S)
         except (grpc.aio.AioRpcError, AssertionError) as error:
             self.failures.append(f"the stream of tables: {error}")
+        except asyncio.InvalidStateError:  # it ended between an answer and the next request
+            code, details = await stream.code(), await stream.details()
+            self.failures.append(f"the stream of tables: {code.name}: {details}")
 
 
 @asynccontextmanager
