@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,15 @@ async def looked_at(mesh: DevMesh) -> tuple[Result, dict[str, dict[str, Any]]]:
     return result, {one["control"]: one for one in json.loads(result.out)["controls"]}
 
 
+def written(audit: Path) -> Path:
+    """The newest file of an audit log, whose records wait for the disk for a moment."""
+    deadline_s = time.monotonic() + 60
+    while not (found := list(audit.glob("*.audit"))):
+        assert time.monotonic() < deadline_s, "nothing was written"
+        time.sleep(0.05)
+    return max(found)
+
+
 async def test_evidence_follows_what_is_so(mesh: DevMesh) -> None:
     result, found = await looked_at(mesh)
 
@@ -47,7 +58,7 @@ async def test_evidence_follows_what_is_so(mesh: DevMesh) -> None:
 
     await done(mesh.first, "access", "grant", "user:root", "admin", "mesh")
     mesh.first.socket.chmod(0o666)
-    audit = max((mesh.first.directory / "data" / "audit").glob("*.audit"))
+    audit = await asyncio.to_thread(written, mesh.first.directory / "data" / "audit")
     with audit.open("r+b") as stream:
         stream.seek(60)
         byte = stream.read(1)
