@@ -180,10 +180,7 @@ class HardenedSyncObj(Recovering):
     # what others see
 
     def _hears_majority(self) -> bool:
-        now_s = monotonic_s()
-        if self.leads:
-            return self._is_followed(now_s)
-        return self._leader is not None and self._heard_leader_s > now_s - self._settings.election_max_s
+        return self._is_followed(monotonic_s()) if self.leads else self._hears_leader()
 
     def summary(self) -> tuple[object, ...]:
         """What observers want to hear of when it changes."""

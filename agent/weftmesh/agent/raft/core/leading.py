@@ -110,7 +110,7 @@ class Leading(Feeding):
         """Whether queued proposals would go anywhere."""
         if self.leads:
             return not self._overloaded and not self._handing_over
-        return self._leader is not None and self._is_connected(self._leader)
+        return self._leader is not None and self._hears_leader() and self._is_connected(self._leader)
 
     def _checkCommandsToApply(self) -> None:  # noqa: N802 - pysyncobj's name
         """Once a tick, after committing: hand on what waits, then feed the peers with all of it at once."""
@@ -120,7 +120,7 @@ class Leading(Feeding):
             self._take_own(now_s)
             self._feed_peers()
             self._forget_the_removed(now_s)
-        elif self._leader is not None and self._is_connected(self._leader):
+        elif self._leader is not None and self._can_hand_on():
             self._forward(self._leader, now_s)
 
     def _notice_new_leader(self) -> None:

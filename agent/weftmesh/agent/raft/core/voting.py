@@ -117,6 +117,10 @@ class Voting(StockCore):
         if not self._told_to_campaign:
             self._new_election_deadline()
 
+    def _hears_leader(self) -> bool:
+        """Whether the leader that this node follows spoke lately: one that turned it away never answers again."""
+        return self._leader is not None and self._heard_leader_s > monotonic_s() - self._settings.election_max_s
+
     def _on_state_changed(self, old: int, _new: int) -> None:
         """A leader that gave up waits like any follower; its old deadline passed long ago."""
         if old == LEADER:

@@ -33,7 +33,9 @@ _HEAD = struct.Struct("<QQ")
 SEGMENT_HEADER_BYTES = 32
 """Header, CRC and padding; the first record follows."""
 RECORD_HEADER_BYTES = _RECORD.size
-_PIECE_BYTES = 1 << 16
+PIECE_BYTES = 1 << 16
+"""What is looked at in one go."""
+_ZEROES = bytes(PIECE_BYTES)
 
 Data = bytes | mmap
 """A segment, or a part of one."""
@@ -170,8 +172,8 @@ def find_records(data: Data, offset: int, key: Key) -> Iterator[Record]:
 
 def _find(data: Data, mark: bytes, start: int) -> int:
     """`data.find`, in pieces: before CPython 3.11.4 that of a mapping reads beyond its end (gh-105235)."""
-    for at in range(start, len(data), _PIECE_BYTES):
-        found = data[at : at + _PIECE_BYTES + len(mark) - 1].find(mark)
+    for at in range(start, len(data), PIECE_BYTES):
+        found = data[at : at + PIECE_BYTES + len(mark) - 1].find(mark)
         if found >= 0:
             return at + found
     return -1
@@ -179,5 +181,5 @@ def _find(data: Data, mark: bytes, start: int) -> int:
 
 def is_blank(data: Data, offset: int) -> bool:
     """Whether there are only zeroes from `offset` on."""
-    pieces = (data[at : at + _PIECE_BYTES] for at in range(offset, len(data), _PIECE_BYTES))
-    return not any(piece.strip(b"\0") for piece in pieces)
+    pieces = (data[at : at + PIECE_BYTES] for at in range(offset, len(data), PIECE_BYTES))
+    return all(piece == _ZEROES[: len(piece)] for piece in pieces)

@@ -18,6 +18,7 @@ from typing import ClassVar
 from weftmesh.agent.raft.log.entries import MEMORY_BYTES, HeldEntries
 from weftmesh.agent.raft.log.format import (
     FORMAT,
+    PIECE_BYTES,
     RECORD_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
     Kind,
@@ -189,9 +190,9 @@ def recover(directory: Path, memory_bytes: int = MEMORY_BYTES) -> Recovered:
     """
     files = _inspect(directory)
     recovered = Recovered(Replay(directory, memory_bytes), files)
-    last_is_blank = bool(files) and _is_blank_file(files[-1])
+    last_is_blank = len(files) > 1 and _is_blank_file(files[-1])
     for position, file in enumerate(files):
-        if position == len(files) - 1 and last_is_blank and position > 0:
+        if position == len(files) - 1 and last_is_blank:
             if not recovered.replay.sealed_segments(position):  # the crash came before the SEAL was durable
                 recovered.superfluous = files.pop().path
             else:
@@ -233,8 +234,9 @@ def _contents(file: SegmentFile) -> Iterator[mmap]:
 
 
 def _is_blank_file(file: SegmentFile) -> bool:
-    with _contents(file) as data:
-        return is_blank(data, SEGMENT_HEADER_BYTES)
+    with file.path.open("rb", buffering=0) as stream:
+        stream.seek(SEGMENT_HEADER_BYTES)
+        return all(is_blank(piece, 0) for piece in iter(lambda: stream.read(PIECE_BYTES), b""))
 
 
 def _replay_file(recovered: Recovered, file: SegmentFile, *, is_tail: bool) -> None:
@@ -258,14 +260,16 @@ def _replay(recovered: Recovered, file: SegmentFile, data: mmap, *, is_tail: boo
         offset = record.end
     clean = is_blank(data, offset)
     if not replay.sealed or not clean or offset == SEGMENT_HEADER_BYTES:
-        _check_torn(file, data, offset, is_tail=is_tail)
+        _check_torn(file, data, offset, clean=clean, is_tail=is_tail)
     recovered.end, recovered.clean = offset, clean
 
 
-def _check_torn(file: SegmentFile, data: mmap, offset: int, *, is_tail: bool) -> None:
+def _check_torn(file: SegmentFile, data: mmap, offset: int, *, clean: bool, is_tail: bool) -> None:
     found = "zeroes" if is_blank(data[: offset + 8], offset) else "a record that does not verify"
     if not is_tail:
         raise corrupted(file.path, offset, f"{found}, though a later segment follows")
+    if clean:
+        return
     claim = max((record.durable for record in find_records(data, offset, key_of(file.header.salt))), default=0)
     if claim > offset:
         raise corrupted(file.path, offset, f"{found}, though everything up to byte {claim} had been synced")
