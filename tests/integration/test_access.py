@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -165,6 +166,15 @@ async def test_the_audit_log_says_who_did_and_who_tried(mesh: DevMesh, nobody: A
     assert "passed" in await done(mesh.first, "audit", "verify")
 
 
+def written(audit: Path, words: bytes) -> Path:
+    """The newest file of an audit log once it has these words; records wait for the disk for a moment."""
+    deadline_s = time.monotonic() + 60
+    while words not in (newest := max(audit.glob("*.audit"))).read_bytes():
+        assert time.monotonic() < deadline_s, f"{newest} has no {words!r}"
+        time.sleep(0.05)
+    return newest
+
+
 @pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_roles_hold_after_a_restart_and_a_changed_audit_log_is_found(
@@ -178,9 +188,10 @@ async def test_roles_hold_after_a_restart_and_a_changed_audit_log_is_found(
     os.chmod(mesh.first.socket.parent, 0o711)
     assert (await nobody.weftmesh(mesh.first, "task", "ls", "PRIV")).code == ExitCode.FORBIDDEN
 
-    newest = max((mesh.first.directory / "data" / "audit").glob("*.audit"))
+    denied = b'"outcome":"denied"'
+    newest = await asyncio.to_thread(written, mesh.first.directory / "data" / "audit", denied)
     data = bytearray(newest.read_bytes())
-    place = data.index(b'"outcome":"denied"')
+    place = data.index(denied)
     data[place : place + 18] = b'"outcome":"done"  '
     newest.chmod(0o600)
     newest.write_bytes(bytes(data))
