@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -42,6 +43,26 @@ class HandlerMemo:
         if known is not None or len(self._known) < METHODS_MAX:
             self._known[method] = (handler, wrapped)
         return wrapped
+
+
+class WrappingInterceptor(grpc.aio.ServerInterceptor, ABC):
+    """Puts something around every method's handler, the same with each call."""
+
+    def __init__(self) -> None:
+        self._wrapped = HandlerMemo(self._wrap)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wrap the method's handler; None for a method that nobody serves."""
+        handler = await continuation(handler_call_details)
+        return None if handler is None else self._wrapped.of(handler_call_details.method, handler)
+
+    @abstractmethod
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        """What is to answer in place of a method's handler."""
 
 
 def behavior_of(handler: Handler) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any, Final, NoReturn, TypeVar
@@ -15,7 +15,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
-from weftmesh.runtime.rpc_handlers import HandlerMemo, behavior_of, with_behavior
+from weftmesh.runtime.rpc_handlers import WrappingInterceptor, behavior_of, with_behavior
 from weftmesh.runtime.rpc_status import to_status, to_trailers
 
 SLOW_CALL_S: Final = 1.0
@@ -41,7 +41,7 @@ class _Malformed:
     """Stands in for a request whose bytes are not a message; gRPC would answer UNKNOWN and log a traceback."""
 
 
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
+class ErrorInterceptor(WrappingInterceptor):
     """Turns what handlers raise into statuses.
 
     A WeftmeshError becomes its status with typed details. Anything else becomes INTERNAL with an id that the log
@@ -49,17 +49,8 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, slow_call_s: float = SLOW_CALL_S) -> None:
+        super().__init__()
         self._slow_call_s = slow_call_s
-        self._wrapped = HandlerMemo(self._wrap)
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wrap the method's handler; None for a method that nobody serves."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else self._wrapped.of(handler_call_details.method, handler)
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         # A stream is parsed inside the handler, whose errors are caught below.

@@ -7,7 +7,7 @@ its caller was allowed to ends when the caller no longer is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import wraps
 from inspect import isawaitable
@@ -23,7 +23,7 @@ from weftmesh.agent.serving.callers import Caller, Callers, Context
 from weftmesh.core.access.roles import Permission
 from weftmesh.core.errors import ForbiddenError, NotFoundError, OverloadedError, UnauthenticatedError, WeftmeshError
 from weftmesh.runtime.clock import wall_us
-from weftmesh.runtime.rpc_handlers import HandlerMemo, behavior_of, with_behavior
+from weftmesh.runtime.rpc_handlers import WrappingInterceptor, behavior_of, with_behavior
 
 _DENIALS: Final = (ForbiddenError, UnauthenticatedError, NotFoundError)
 _NOBODY: Final = Caller("unknown", "", "")
@@ -45,7 +45,7 @@ class _OpenStream:
         self.task = asyncio.current_task()
 
 
-class Enforcement(grpc.aio.ServerInterceptor):
+class Enforcement(WrappingInterceptor):
     """The gate; stands behind the interceptor that turns errors into statuses.
 
     Args:
@@ -58,25 +58,16 @@ class Enforcement(grpc.aio.ServerInterceptor):
     def __init__(
         self, authorizer: Authorizer, callers: Callers, journal: Journal, look_interval_s: float = GROUPS_FRESH_S
     ) -> None:
+        super().__init__()
         self._authorizer = authorizer
         self._callers = callers
         self._journal = journal
         self._look_interval_s = look_interval_s
-        self._gates = HandlerMemo(self._gate)
         self._streams: set[_OpenStream] = set()
         self._timer: asyncio.TimerHandle | None = None
         authorizer.on_change(self._look_at_streams)
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
-        """The method's handler behind its gate; None for a method that nobody serves."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else self._gates.of(handler_call_details.method, handler)
-
-    def _gate(self, method: str, handler: _Handler) -> _Handler:
+    def _wrap(self, method: str, handler: _Handler) -> _Handler:
         wrap = self._streaming if handler.response_streaming else self._answering
         if handler.request_streaming:
             wrap = self._passing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from inspect import isawaitable
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ import structlog
 from weftmesh.core.errors import ForbiddenError, NodeUnreachableError, UnauthenticatedError, WeftmeshError
 from weftmesh.runtime.doors.doorkeeper import Connections
 from weftmesh.runtime.identity.shown import Context
-from weftmesh.runtime.rpc_handlers import HandlerMemo, behavior_of, with_behavior
+from weftmesh.runtime.rpc_handlers import WrappingInterceptor, behavior_of, with_behavior
 
 _Behavior = Callable[[Any, Any], Any]
 
@@ -33,7 +33,7 @@ class CertificateGate(Protocol):
         """
 
 
-class RevocationInterceptor(grpc.aio.ServerInterceptor):
+class RevocationInterceptor(WrappingInterceptor):
     """Stands before every method of a port, inside the interceptor that turns errors into statuses.
 
     Attributes:
@@ -41,11 +41,11 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, gate: CertificateGate) -> None:
+        super().__init__()
         self.on_refusal: Callable[[str, Context, WeftmeshError], None] = _unheard
         self._gate = gate
         self._open: dict[Context, asyncio.Task[Any]] = {}
         self._cut: set[Context] = set()
-        self._wrapped = HandlerMemo(self._wrap)
 
     def cut(self) -> int:
         """End every call under way whose certificate is good no longer; returns how many."""
@@ -57,15 +57,6 @@ class RevocationInterceptor(grpc.aio.ServerInterceptor):
         if found:
             log.warning("calls with a certificate that is no longer good were cut", calls=len(found))
         return len(found)
-
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wrap the method's handler; None for a method that nobody serves."""
-        handler = await continuation(handler_call_details)
-        return None if handler is None else self._wrapped.of(handler_call_details.method, handler)
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         wrap = self._streaming if handler.response_streaming else self._answering
