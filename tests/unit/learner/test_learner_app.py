@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from weftmesh.core.errors import InvalidInputError, PreconditionError
@@ -58,11 +57,6 @@ def error_of(reply: bytes) -> tuple[int, str | None]:
     assert message.has_error()
     assert message.metadata.reply_to_message_id == "9"
     return message.error.code, message.error.reason
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> None:
-    structlog.reset_defaults()
 
 
 def test_the_trainer_gets_the_model_and_the_settings() -> None:
