@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,18 @@ def model_of(arrays: ArrayRecord) -> bytes:
     array = arrays.get(MODEL)
     if array is None or array.dtype != "uint8":
         raise _malformed("it carries no model")
-    return bytes(array.numpy().tobytes())
+    return bytes(unpacked(array).tobytes())
+
+
+def unpacked(array: Array) -> NDArray[Any]:
+    """The numbers of an array of a message that `flower.from_bytes` read, and so checked; they cannot be changed.
+
+    NumPy would parse the header with `ast`, which fails now and then in several threads at a time, as CPython counts
+    the depth of its recursion for the whole interpreter (python/cpython#106905).
+    """
+    count, dtype = math.prod(array.shape), np.dtype(array.dtype)
+    at_bytes = len(array.data) - count * dtype.itemsize
+    return np.frombuffer(array.data, dtype, count, at_bytes).reshape(array.shape)
 
 
 def instruction(model: bytes, config: Mapping[str, ConfigValue]) -> RecordDict:
@@ -133,7 +144,7 @@ def read_update(message: Message) -> LocalUpdate:
     arrays = content.array_records.get(ARRAYS)
     if arrays is None or set(arrays) != {CHANGE} or len(content.array_records) != 1:
         raise _malformed("it carries no change, or more than one")
-    change: Vector = arrays[CHANGE].numpy()
+    change = unpacked(arrays[CHANGE])
     _check_change(change)
     weight, metrics = _read_metrics(content)
     return LocalUpdate(change, weight, metrics)

@@ -23,6 +23,7 @@ from weftmesh.runtime.training_messages import (
     model_arrays,
     model_of,
     read_update,
+    unpacked,
 )
 
 log = structlog.get_logger("weftmesh.coordinator.strategy")
@@ -109,7 +110,7 @@ class SteppingFedAvg(FedAvg):
         if mean is None:
             return None, None
         try:
-            model = self._step.advanced(self._model, mean[CHANGE].numpy())
+            model = self._step.advanced(self._model, unpacked(mean[CHANGE]))
         except InvalidInputError as error:
             log.warning("a round changes nothing", why=str(error))
             return None, None
