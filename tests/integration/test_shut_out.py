@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from tests.integration.command_line import Result, done, weftmesh
 
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.cli.exit_codes import ExitCode
+from weftmesh.runtime.config import load_config
+from weftmesh.runtime.identity.founding import join_cluster
+from weftmesh.runtime.identity.join_line import JoinLine
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(240)]
 PATIENCE_S = 60.0
@@ -83,3 +87,29 @@ async def test_a_node_whose_peers_are_dead_has_no_quorum_and_nothing_else(mesh: 
     queued = await on_node3(mesh, "task", "add", "PAY", "Written alone")
     assert queued.code == ExitCode.QUEUED
     assert "when the mesh is back" in queued.err
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["", "the crash came before the note"])
+async def test_a_member_that_once_came_back_stays_out_when_it_is_removed(mesh: DevMesh, noted: bool) -> None:
+    node3 = mesh.node("node3")
+    await mesh.kill("node3", signal.SIGTERM)
+    token = (await weftmesh(mesh.first, "--json", "token", "create", "--for", "node3")).json()["token"]
+    config, line = load_config(node3.config_path, environment={}), JoinLine.parse(token["join_command"])
+    await join_cluster(config, line, "node3", node3.listen, again=True)
+    await mesh.restart("node3")
+    await mesh.settled()
+    if not noted:
+        await mesh.kill("node1")
+        tokens = mesh.first.directory / "data" / "identity" / "tokens.json"
+        tokens.write_text(tokens.read_text().replace('"admitted": true', '"admitted": false'))
+        await mesh.restart("node1")
+        await mesh.settled()
+
+    await alone(mesh, "members", "rm", "node3")
+    await mesh.restart("node3")
+
+    async def node3_is_turned_away() -> bool:
+        return "join with a new token" in node3.last_words(20_000)
+
+    await until(node3_is_turned_away)
+    assert "node3" not in await done(mesh.first, "members")

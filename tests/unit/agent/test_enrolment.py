@@ -26,6 +26,7 @@ from weftmesh.agent.enrolment.service import (
 )
 from weftmesh.core.errors import (
     AlreadyExistsError,
+    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     OverloadedError,
@@ -170,6 +171,12 @@ async def test_the_log_knows_more_than_the_caller(bench: EnrolmentBench) -> None
 
 async def test_a_token_for_a_members_name_brings_that_member_back(bench: EnrolmentBench) -> None:
     assert (await bench.enroll(bench.token(MEMBER), MEMBER, keeps_log=True)).certificate_der
+
+
+async def test_a_member_that_came_back_needs_another_token_once_it_is_removed(bench: EnrolmentBench) -> None:
+    await bench.enroll(bench.token(MEMBER), MEMBER, keeps_log=True)
+    with pytest.raises(ForbiddenError, match="join with a new token"):
+        bench.registry.check_admission(MEMBER)
 
 
 async def test_a_member_that_lost_its_log_does_not_come_back_under_its_name(bench: EnrolmentBench) -> None:

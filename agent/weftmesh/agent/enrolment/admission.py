@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+import structlog
+
 from weftmesh.agent.enrolment.enrolment import TokenRegistry
 from weftmesh.agent.enrolment.file_watch import FileWatch
 from weftmesh.agent.enrolment.files_registry import FilesRegistry
@@ -26,6 +28,8 @@ from weftmesh.runtime.identity.material import IdentityMaterial
 from weftmesh.runtime.identity.signers import Signers
 from weftmesh.runtime.identity.store import IdentityStore
 from weftmesh.runtime.identity.tokens import TokenStore
+
+log = structlog.get_logger("weftmesh.enrolment")
 
 
 class Admission:
@@ -52,6 +56,7 @@ class Admission:
     ) -> None:
         self.signers = authority = Signers(store) if store.has_authority and not config.tls.from_files else None
         self._trust = trust
+        self._members = members
         self.clocks = clocks
         self.on_enrolment: Callable[[str, str, str, str], None] = lambda *_: None
         tokens = TokenStore(store.tokens_path)
@@ -115,7 +120,16 @@ class Admission:
     async def start(self) -> None:
         """Open the enrolment port while join tokens live."""
         if self._listener is not None:
+            await self._note_members()
             await self._listener.start()
+
+    async def _note_members(self) -> None:
+        """A crash may have come between a member and the note that its token made it one."""
+        try:
+            for member in self._members():
+                await self.tokens.admitted(member.name)
+        except OSError as error:
+            log.error("tokens that made members cannot be noted as such", why=str(error))  # noqa: TRY400
 
     async def stop(self) -> None:
         """Close the enrolment port."""

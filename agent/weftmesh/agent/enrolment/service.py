@@ -135,7 +135,7 @@ class EnrollmentServicer(mesh_pb2_grpc.EnrollmentServiceServicer):  # type: igno
         self._refuse_taken(node, record, request.keeps_log)
         await self._check_clock()
         await self._readmit(node, key_sha256(key))
-        await asyncio.to_thread(self._tokens.redeem, token_id, secret, node)
+        await asyncio.to_thread(self._tokens.redeem, token_id, secret, node, is_member=self._is_member(node))
         certificate = self._authority.issue(request.signing_request_der, node, now=self._clock())
         self._notice(node, host, f"{certificate.serial_number:x}", "")
         log.info("node enrolled", node=node, join_id=token_id, serial=f"{certificate.serial_number:x}")

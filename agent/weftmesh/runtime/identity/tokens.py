@@ -188,10 +188,14 @@ class TokenStore:
             raise TokenRefusedError(f"token {token_id} is for {record.node_name}")
         return record
 
-    def redeem(self, token_id: str, secret: str, node_name: str) -> TokenRecord:
-        """Use a token up; when this returns, no other call can, not even after a crash. Raises as `verify` does."""
+    def redeem(self, token_id: str, secret: str, node_name: str, *, is_member: bool = False) -> TokenRecord:
+        """Use a token up; when this returns, no other call can, not even after a crash. Raises as `verify` does.
+
+        One that a member comes back with makes no member any more, whatever becomes of that member.
+        """
         with self._lock:
-            record = replace(self.verify(token_id, secret, node_name), state=TokenState.USED, used_by=node_name)
+            record = self.verify(token_id, secret, node_name)
+            record = replace(record, state=TokenState.USED, used_by=node_name, admitted=is_member)
             self._write(record)
             return record
 
