@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,8 +64,12 @@ def test_nobody_is_to_issue_whose_key_is_lost(store: IdentityStore) -> None:
     signers.check_held(signers.pin)
 
 
-@pytest.mark.parametrize("bundle_first", [True, False])
-def test_the_last_step_may_be_cut_short_between_its_files(store: IdentityStore, bundle_first: bool) -> None:
+@pytest.mark.parametrize(
+    ("bundle_written", "keys_exchanged"), [(True, True), (False, True), (True, False), (False, False)]
+)
+def test_the_last_step_may_be_cut_short_between_its_files(
+    store: IdentityStore, bundle_written: bool, keys_exchanged: bool
+) -> None:
     signers = Signers(store)
     coming = signers.prepare()
     signers.follow(coming.pin)
@@ -70,14 +77,38 @@ def test_the_last_step_may_be_cut_short_between_its_files(store: IdentityStore, 
     both = material.trusting([*material.trusted.values(), coming.certificate_der])
     renewed = both.renewed(to_der(signers.issue(both.signing_request(), "n1", now=NOW)))
     store.save(renewed)
-    if bundle_first:
+    if bundle_written:
         store.save_trusted(renewed.trusting([coming.certificate_der]))
-    (store.directory / "ca-next.key").replace(store.directory / "ca.key")  # and then the power went
-    again = Signers(store)
+    if keys_exchanged:
+        (store.directory / "ca-next.key").replace(store.directory / "ca.key")
+    again = Signers(store)  # after the power went
+    assert again.follow(coming.pin) == (not bundle_written and not keys_exchanged)
     assert again.pin == coming.pin
     again.settle()
     assert store.load_authority().pin == coming.pin
     assert store.load().serial == renewed.serial
+
+
+def test_what_an_earlier_rotation_left_behind_stops_no_later_one(store: IdentityStore) -> None:
+    signers = Signers(store)
+    left = signers.prepare().certificate_pem
+    signers.abandon()
+    (store.directory / "ca-next.pem").write_bytes(left)  # its end was cut short too
+    with files_of_at_most(400), pytest.raises(OSError, match="too large"):
+        signers.prepare()  # the disk takes the key, and not the certificate
+    coming = signers.prepare()
+    assert Signers(store).prepare().pin == coming.pin
+
+
+@contextmanager
+def files_of_at_most(size_bytes: int) -> Iterator[None]:
+    """A disk that fills up."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_after_the_last_step_the_former_key_is_gone(store: IdentityStore) -> None:

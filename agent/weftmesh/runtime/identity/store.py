@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from weftmesh.core.errors import PreconditionError
+from weftmesh.core.errors import DataCorruptionError, PreconditionError
 from weftmesh.runtime.files import make_private_directory, read_private, sync_directory, write_atomic
 from weftmesh.runtime.identity.authority import Authority
+from weftmesh.runtime.identity.certificates import load_certificates, to_der
 from weftmesh.runtime.identity.material import IdentityMaterial
 
 _PUBLIC_FILE_MODE: Final = 0o644
@@ -88,7 +89,14 @@ class IdentityStore:
             ) from error
         coming = self.directory / "ca-next.pem"
         # A rotation may have been cut short between two files: the key says which certificate is its own.
-        return Authority.load(bundle + (coming.read_bytes() if coming.exists() else b""), key_pem)
+        try:
+            return Authority.load(bundle + (coming.read_bytes() if coming.exists() else b""), key_pem)
+        except DataCorruptionError:
+            # Or before the keys were exchanged: the present one's certificate is out of the bundle already.
+            ended = self.load_coming()
+            if ended is None or ended.certificate_der not in map(to_der, load_certificates(bundle, what="ca.pem")):
+                raise
+            return ended
 
     def load_coming(self) -> Authority | None:
         """The authority that a rotation is to bring; None when there is none here.
@@ -105,6 +113,7 @@ class IdentityStore:
 
     def save_coming(self, authority: Authority) -> Authority:
         """Write the authority that a rotation is to bring, key first; returns it."""
+        (self.directory / "ca-next.pem").unlink(missing_ok=True)  # of an earlier one, it would not fit the new key
         write_atomic(self.directory / "ca-next.key", authority.key_pem)
         write_atomic(self.directory / "ca-next.pem", authority.certificate_pem, mode=_PUBLIC_FILE_MODE)
         return authority
