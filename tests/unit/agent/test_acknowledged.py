@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from weftmesh.agent.audit.acknowledged import FILE_RECORDS_MAX, NOTES_MAX, RECORD_BYTES, AcknowledgedJournal
@@ -87,6 +88,40 @@ async def test_a_disk_that_refuses_stops_nobody(tmp_path: Path) -> None:
         os.close(read_only)
         journal.note(note(2))
         assert await journal.newest(10) == writes(1)
+
+
+async def test_a_disk_that_is_full_for_a_while_leaves_no_hole(tmp_path: Path) -> None:
+    async with journal_in(tmp_path) as journal:
+        journal.note(note(1))
+        await journal.flush()
+        with limited(resource.RLIMIT_FSIZE, 2 * RECORD_BYTES + 10):
+            for number in (2, 3, 4):
+                journal.note(note(number))
+            await journal.flush()
+        journal.note(note(5))
+        assert await journal.newest(10) == writes(1, 5)
+
+
+async def test_a_journal_that_could_not_go_on_in_a_new_file_does_so_later(tmp_path: Path) -> None:
+    async with journal_in(tmp_path, file_records_max=2) as journal:
+        for number in (1, 2):
+            journal.note(note(number))
+        await journal.flush()
+        with limited(resource.RLIMIT_NOFILE, journal.fileno):
+            journal.note(note(3))
+            await journal.flush()
+        journal.note(note(4))
+        assert await journal.newest(10) == writes(1, 2, 4)
+
+
+@contextmanager
+def limited(what: int, limit: int) -> Iterator[None]:
+    before = resource.getrlimit(what)
+    resource.setrlimit(what, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, before)
 
 
 async def test_notes_are_kept_without_anybody_asking(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from zlib import crc32
 
 import structlog
 
+from weftmesh.agent.raft.log.disk import SystemDisk
 from weftmesh.core.board.auditing import WRITE_BYTES, acknowledged_write
 from weftmesh.core.board.hashing import HASH_BYTES
 from weftmesh.runtime.files import PRIVATE_FILE_MODE, make_private_directory
@@ -33,6 +34,7 @@ _CRC: Final = struct.Struct("<I")
 RECORD_BYTES: Final = WRITE_BYTES + _CRC.size
 _CURRENT: Final = "newer"
 _PREVIOUS: Final = "older"
+_FRESH: Final = "fresh"
 
 log = structlog.get_logger("weftmesh.audit")
 
@@ -52,6 +54,7 @@ class AcknowledgedJournal:
         self._file_records_max = file_records_max
         self._notes: deque[tuple[int, bytes]] = deque(maxlen=NOTES_MAX)
         self.note: Callable[[tuple[int, bytes]], None] = self._notes.append
+        self._disk = SystemDisk(fsync=False)
         self._writing = asyncio.Lock()
         self._complained = False
 
@@ -111,14 +114,16 @@ class AcknowledgedJournal:
                 self._rotate()
             fitting = notes[: self._file_records_max - self._records]
             # At a place of our own counting: what a failed write left is written over.
-            os.pwrite(self.fileno, _packed(fitting), self._records * RECORD_BYTES)
+            self._disk.write(self.fileno, _packed(fitting), self._records * RECORD_BYTES)
             self._records += len(fitting)
             notes = notes[len(fitting) :]
 
     def _rotate(self) -> None:
-        current = self._directory / _CURRENT
+        current, fresh = self._directory / _CURRENT, self._directory / _FRESH
+        # First what may be refused: until then all stays as it is, and the next notes try again.
+        fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE_MODE)
         current.replace(self._directory / _PREVIOUS)
-        fd = os.open(current, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE_MODE)
+        fresh.replace(current)
         os.close(self.fileno)
         self.fileno, self._records = fd, 0
 
