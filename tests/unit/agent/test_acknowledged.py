@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from weftmesh.agent.audit.acknowledged import FILE_RECORDS_MAX, NOTES_MAX, RECORD_BYTES, AcknowledgedJournal
 from weftmesh.core.board.auditing import acknowledged_write
 
@@ -94,10 +96,11 @@ async def test_a_disk_that_is_full_for_a_while_leaves_no_hole(tmp_path: Path) ->
     async with journal_in(tmp_path) as journal:
         journal.note(note(1))
         await journal.flush()
-        with limited(resource.RLIMIT_FSIZE, 2 * RECORD_BYTES + 10):
+        with capture_logs() as said, limited(resource.RLIMIT_FSIZE, 2 * RECORD_BYTES + 10):
             for number in (2, 3, 4):
                 journal.note(note(number))
             await journal.flush()
+        assert [one["event"] for one in said] == ["acknowledged writes are not journaled"]
         journal.note(note(5))
         assert await journal.newest(10) == writes(1, 5)
 
