@@ -9,8 +9,10 @@ from typing import Final
 
 from weftmesh.core.routing import ordered as by_order
 from weftmesh.core.routing import weights
+from weftmesh.core.routing.details import ORDERS, Details
 from weftmesh.core.routing.ejecting import conditions
-from weftmesh.core.routing.model import NEVER_S, Condition, Inputs, OverrideKind, Reading, Reason, Row
+from weftmesh.core.routing.model import NEVER_S, Condition, Inputs, Reading, Reason, Row
+from weftmesh.core.routing.steps import ROWS_A_STEP, Steps, whole
 
 STEP_AFTER: Final = 0.9
 """Of the time between two evaluations: who looks every second is now and then a little early."""
@@ -22,13 +24,23 @@ Policy = Callable[[Inputs, tuple[Row, ...]], tuple[Row, ...]]
 
 def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     """The table that follows: a row for each of the inputs' endpoints, in their order; the weights sum to 1."""
+    return whole(decide_in_steps(inputs, before))
+
+
+def decide_in_steps(inputs: Inputs, before: tuple[Row, ...]) -> Steps[tuple[Row, ...]]:
+    """As `decide`."""
     if not inputs.endpoints:
         return ()
-    rows = conditions(inputs, joined(inputs, before))
+    rows = joined(inputs, before)
+    yield
+    rows = yield from conditions(inputs, rows)
+    yield
     readings = {one.endpoint: one for one in inputs.readings}
     known = [_heard(readings.get(row.endpoint)) for row in rows]
     ramps = [weights.ramp(row, inputs.time_s, inputs.settings) for row in rows]
-    natural = weights.shares(inputs.endpoints, known, ramps, inputs.settings)
+    yield
+    natural = yield from weights.shares(inputs.endpoints, known, ramps, inputs.settings)
+    yield
     ordered, targets = by_order.targets(inputs, ramps, natural)
     if not before and inputs.takes_effect:
         # Nothing has to move in steps where nothing was.
@@ -37,11 +49,16 @@ def decide(inputs: Inputs, before: tuple[Row, ...]) -> tuple[Row, ...]:
     gone = [row.condition is Condition.EJECTED and not target for row, target in zip(rows, targets, strict=True)]
     forced = weights.without(now, targets, gone, _falling(inputs, rows, ordered, targets)) if any(gone) else now
     pressing = any(one and target != weight for one, target, weight in zip(ordered, targets, forced, strict=True))
-    reached, held = _moved(inputs, rows, forced, targets, pressing)
-    return tuple(
-        _row(inputs, row, known[at], reached[at], targets[at], (ramps[at], natural[at]), ordered[at], held[at])
-        for at, row in enumerate(rows)
-    )
+    yield
+    reached, held = yield from _moved(inputs, rows, forced, targets, pressing)
+    details = Details(inputs)
+    after = []
+    for at, row in enumerate(rows):
+        if not at % ROWS_A_STEP:
+            yield
+        let_in = ramps[at], natural[at]
+        after.append(_row(inputs, details, row, known[at], reached[at], targets[at], let_in, ordered[at], held[at]))
+    return tuple(after)
 
 
 def _heard(reading: Reading | None) -> Reading | None:
@@ -50,6 +67,11 @@ def _heard(reading: Reading | None) -> Reading | None:
 
 
 def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[Row, ...]:
+    """See `kept_in_steps`."""
+    return whole(kept_in_steps(inputs, before, after))
+
+
+def kept_in_steps(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> Steps[tuple[Row, ...]]:
     """What is in force after a decision that takes no effect: the weights of before, the conditions of after.
 
     An endpoint that was not there before gets its part of the capacity, under a freeze nothing unless all are new.
@@ -57,8 +79,8 @@ def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[R
     if not after:
         return ()
     old = {row.endpoint: row for row in before}
-    capacity = sum(one.capacity for one in inputs.endpoints)
-    parts = [0.0 if inputs.frozen and before else one.capacity / capacity for one in inputs.endpoints]
+    capacity, nothing = sum(one.capacity for one in inputs.endpoints), inputs.frozen and before
+    parts = [0.0 if nothing else one.capacity / capacity for one in inputs.endpoints]
     new = math.fsum(part for part, row in zip(parts, after, strict=True) if row.endpoint not in old)
     there = math.fsum(old[row.endpoint].weight for row in after if row.endpoint in old)
     scale = (1.0 - new) / there if there > 0.0 else 0.0
@@ -66,23 +88,35 @@ def kept(inputs: Inputs, before: Sequence[Row], after: Sequence[Row]) -> tuple[R
         old[row.endpoint].weight * scale if row.endpoint in old else part
         for row, part in zip(after, parts, strict=True)
     ]
-    return tuple(
-        _unmoved(row, old.get(row.endpoint), weight)
-        for row, weight in zip(after, weights.normalised(values), strict=True)
-    )
+    values = weights.normalised(values)
+    rows = []
+    for at, row in enumerate(after):
+        if not at % ROWS_A_STEP:
+            yield
+        rows.append(_unmoved(row, old.get(row.endpoint), values[at]))
+    return tuple(rows)
 
 
 def _unmoved(row: Row, old: Row | None, weight: float) -> Row:
-    if old is None:
-        return replace(row, weight=weight, admission=1.0, direction=0, moved_s=NEVER_S, turned_s=NEVER_S)
-    return replace(
-        row,
-        weight=weight,
-        admission=old.admission,
-        direction=old.direction,
-        moved_s=old.moved_s,
-        turned_s=old.turned_s,
+    """The row with the weight and the moves of before. Built in one go, see `_row`."""
+    admission, moves = (1.0, (0, NEVER_S, NEVER_S)) if old is None else (old.admission, _moves(old))
+    return Row(
+        row.endpoint,
+        weight,
+        row.target,
+        admission,
+        row.condition,
+        row.reason,
+        row.detail,
+        row.since_s,
+        row.until_s,
+        row.ejections,
+        *moves,
     )
+
+
+def _moves(row: Row) -> tuple[int, float, float]:
+    return row.direction, row.moved_s, row.turned_s
 
 
 def joined(inputs: Inputs, before: Sequence[Row]) -> list[Row]:
@@ -102,14 +136,14 @@ def joined(inputs: Inputs, before: Sequence[Row]) -> list[Row]:
 
 def _moved(
     inputs: Inputs, rows: Sequence[Row], now: Sequence[float], targets: Sequence[float], pressing: bool
-) -> tuple[list[float], list[bool]]:
+) -> Steps[tuple[list[float], list[bool]]]:
     """The weights after a bounded step, and which of them were held back; orders that are under way hold nothing."""
     nothing = [False] * len(rows)
     if by_order.settled(inputs, now, targets) or _has_just_moved(inputs, rows):
         return list(now), nothing
     aim: Sequence[float] | None = targets
     if not pressing:
-        aim = weights.held(now, targets, [(row.direction, _stuck(inputs, row)) for row in rows])
+        aim = yield from weights.held(now, targets, [(row.direction, _stuck(inputs, row)) for row in rows])
     if aim is None:
         return list(now), [True] * len(rows)
     held = [
@@ -143,6 +177,7 @@ def _stuck(inputs: Inputs, row: Row) -> bool:
 
 def _row(
     inputs: Inputs,
+    details: Details,
     row: Row,
     reading: Reading | None,
     weight: float,
@@ -158,10 +193,10 @@ def _row(
         direction, moved_s = (1 if change > 0.0 else -1), inputs.time_s
         turned_s = moved_s if direction == -row.direction else turned_s
     reason = _reason(row, ordered, held)
-    if row.detail and change == 0.0 and reason is row.reason and reason not in _ORDERS:
+    if row.detail and change == 0.0 and reason is row.reason and reason not in ORDERS:
         detail = row.detail
     else:
-        detail = _detail(inputs, row, reading, target, reason)
+        detail = details.of(row, reading, target, reason)
     return Row(
         row.endpoint,
         weight,
@@ -196,39 +231,3 @@ def _admission(weight: float, ramp: float, natural: float, ordered: Reason | Non
     if weight <= 0.0:
         return 0.0
     return min(1.0, weight / natural) if natural > 0.0 else 1.0
-
-
-def _detail(inputs: Inputs, row: Row, reading: Reading | None, target: float, reason: Reason) -> str:
-    """The reason that people are shown."""
-    seen = "too little heard yet" if reading is None else _seen(reading)
-    if reason in _ORDERS:
-        going = f"; goes to {target * 100.0:.4g} %" if reason is Reason.WEIGHED else ""
-        return f"{_order(inputs, row.endpoint, _ORDERS[reason])}{going}; {seen}"
-    if row.condition is Condition.EJECTED:
-        times = "" if row.ejections == 1 else f", time {row.ejections}"
-        return f"{seen}; out for {row.until_s - row.since_s:.0f} s at least{times}"
-    if reason is Reason.HELD:
-        return f"{seen}; wanted {target:.3f}, moved too recently"
-    return seen
-
-
-def _order(inputs: Inputs, endpoint: str, kind: OverrideKind) -> str:
-    """Who ordered it, and why."""
-    found = [one for one in inputs.overrides if one.kind is kind]
-    order = next((one for one in found if one.endpoint == endpoint), found[0])
-    return f"{order.actor}: {order.why}"
-
-
-def _seen(reading: Reading) -> str:
-    state = "" if reading.alive else ", no probe answered"
-    return (
-        f"works {reading.service_s * 1e3:.1f} ms, {reading.rtt_s * 1e3:.1f} ms away, "
-        f"surely {reading.bad_lower:.1%} bad of {reading.samples:.0f}, holds {reading.in_flight:.0f}{state}"
-    )
-
-
-_ORDERS: Final = {
-    Reason.DRAINED: OverrideKind.DRAIN,
-    Reason.PINNED: OverrideKind.PIN,
-    Reason.WEIGHED: OverrideKind.WEIGH,
-}

@@ -15,6 +15,7 @@ from typing import Final
 
 from weftmesh.core.routing.model import Condition, Endpoint, Inputs, Reading, Reason, Row, Settings
 from weftmesh.core.routing.ordered import closed
+from weftmesh.core.routing.steps import Steps
 
 SAMPLES_MIN: Final = 5.0
 """Fewer requests say nothing."""
@@ -24,8 +25,8 @@ RECALL_FILL: Final = 0.95
 """Above this part of the remaining capacity ejections end early. They leave more room, so the two do not alternate."""
 
 
-def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
-    """The rows with their conditions as of now.
+def conditions(inputs: Inputs, rows: Sequence[Row]) -> Steps[list[Row]]:
+    """The rows with their conditions as of now, in steps.
 
     Args:
         inputs: what the decision is computed from.
@@ -34,30 +35,66 @@ def conditions(inputs: Inputs, rows: Sequence[Row]) -> list[Row]:
     readings = {one.endpoint: one for one in inputs.readings}
     usable = {one.name for one in inputs.endpoints} - closed(inputs)
     after = [_advanced(inputs, row, readings.get(row.endpoint)) for row in rows]
+    yield
     _call_back(inputs, after, usable, readings)
-    wanted = [at for at, row in enumerate(after) if _is_wanted(inputs, row, readings)]
-    wanted.sort(key=lambda at: _badness(after[at], readings), reverse=True)
-    well = usable - {after[at].endpoint for at in wanted}
-    for at in wanted:
-        limit = _limit(inputs, after, at, usable, well, readings)
-        after[at] = replace(after[at], reason=limit, detail="") if limit else _ejected(inputs, after[at], readings)
+    yield
+    _eject(inputs, after, usable, readings)
     return after
 
 
 def _call_back(inputs: Inputs, rows: list[Row], usable: set[str], readings: Mapping[str, Reading]) -> None:
     """End ejections early, the least bad first, while what is left keeps no limit: others came, went or filled up."""
-    while out := [at for at, row in enumerate(rows) if row.condition is Condition.EJECTED]:
-        left = usable - {rows[at].endpoint for at in out}
+    out = sorted(_places(rows, Condition.EJECTED), key=lambda at: _badness(rows[at], readings))
+    if not out:
+        return
+    left = usable - {rows[at].endpoint for at in out}
+    capacities = {one.name: one.capacity for one in inputs.endpoints}
+    capacity = sum(one.capacity for one in inputs.endpoints if one.name in left)
+    held, limit = load(inputs.endpoints, readings), ejections_max(len(rows), inputs.settings)
+    while out:
         if not left:
-            out = [at for at in out if rows[at].endpoint in usable]
-        elif len(out) <= ejections_max(len(rows), inputs.settings):
+            found = next((at for at in out if rows[at].endpoint in usable), None)
+        elif len(out) > limit:
+            found = out[0]
+        elif held > RECALL_FILL * capacity:
             # Who answers no probes cannot carry anything.
-            full = not carries(inputs, left, readings, RECALL_FILL)
-            out = [at for at in out if full and _lives(rows[at], readings)]
-        if not out:
+            found = next((at for at in out if _lives(rows[at], readings)), None)
+        else:
             return
-        at = min(out, key=lambda one: _badness(rows[one], readings))
-        rows[at] = replace(rows[at], condition=Condition.RETURNING, reason=Reason.CAPACITY, since_s=inputs.time_s)
+        if found is None:
+            return
+        out.remove(found)
+        rows[found] = replace(rows[found], condition=Condition.RETURNING, reason=Reason.CAPACITY, since_s=inputs.time_s)
+        if (name := rows[found].endpoint) in usable:
+            left.add(name)
+            capacity += capacities[name]
+
+
+def _eject(inputs: Inputs, rows: list[Row], usable: set[str], readings: Mapping[str, Reading]) -> None:
+    """Eject who should be, the worst first; each limit looks at the table as it would be afterwards."""
+    wanted = [at for at, row in enumerate(rows) if _is_wanted(inputs, row, readings)]
+    if not wanted:
+        return
+    wanted.sort(key=lambda at: _badness(rows[at], readings), reverse=True)
+    out = {rows[at].endpoint for at in _places(rows, Condition.EJECTED)}
+    left, limit = usable - out, ejections_max(len(rows), inputs.settings)
+    # Who is ejected below is not well, so those that are stay the same.
+    well = left - {rows[at].endpoint for at in wanted}
+    room = bool(well) and carries(inputs, well, readings, inputs.settings.fill_max)
+    for at in wanted:
+        name = rows[at].endpoint
+        if left <= {name} or len(out) >= limit:
+            rows[at] = replace(rows[at], reason=Reason.EJECTION_LIMIT, detail="")
+        elif readings[name].alive and not room:
+            rows[at] = replace(rows[at], reason=Reason.CAPACITY, detail="")
+        else:
+            rows[at] = _ejected(inputs, rows[at], readings)
+            out.add(name)
+            left.discard(name)
+
+
+def _places(rows: Sequence[Row], condition: Condition) -> list[int]:
+    return [at for at, row in enumerate(rows) if row.condition is condition]
 
 
 def load(endpoints: Sequence[Endpoint], readings: Mapping[str, Reading]) -> float:
@@ -107,9 +144,10 @@ def _why(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> Reason | 
 
 def _is_wanted(inputs: Inputs, row: Row, readings: Mapping[str, Reading]) -> bool:
     """Whether it should be ejected, limits aside."""
-    why = _why(inputs, row, readings)
+    if row.condition is Condition.EJECTED or (why := _why(inputs, row, readings)) is None:
+        return False
     called_back = row.condition is Condition.RETURNING and row.reason is Reason.CAPACITY
-    return row.condition is not Condition.EJECTED and why is not None and (why is Reason.DEAD or not called_back)
+    return why is Reason.DEAD or not called_back
 
 
 def _lives(row: Row, readings: Mapping[str, Reading]) -> bool:
@@ -120,25 +158,6 @@ def _lives(row: Row, readings: Mapping[str, Reading]) -> bool:
 def _badness(row: Row, readings: Mapping[str, Reading]) -> tuple[bool, float]:
     reading = readings.get(row.endpoint)
     return (False, 0.0) if reading is None else (not reading.alive, reading.bad_lower)
-
-
-def _limit(
-    inputs: Inputs,
-    rows: Sequence[Row],
-    at: int,
-    usable: set[str],
-    well: set[str],
-    readings: Mapping[str, Reading],
-) -> Reason | None:
-    """What forbids the ejection of a row, looking at the table as it would be afterwards."""
-    ejected = {row.endpoint for row in rows if row.condition is Condition.EJECTED} | {rows[at].endpoint}
-    left = usable - ejected
-    if not left or len(ejected) > ejections_max(len(rows), inputs.settings):
-        return Reason.EJECTION_LIMIT
-    room = carries(inputs, left & well, readings, inputs.settings.fill_max)
-    if readings[rows[at].endpoint].alive and not (left & well and room):
-        return Reason.CAPACITY
-    return None
 
 
 def ejections_max(endpoints: int, settings: Settings) -> int:

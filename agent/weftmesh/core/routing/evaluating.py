@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+from operator import attrgetter, eq, ne
 from typing import Final
 
-from weftmesh.core.routing.deciding import Policy, kept
+from weftmesh.core.routing.deciding import decide_in_steps, kept_in_steps
 from weftmesh.core.routing.events import Decided, Effect, Suggested, TableChanged
 from weftmesh.core.routing.model import Condition, Decision, Inputs, Mode, Row
 from weftmesh.core.routing.ordered import settled
 from weftmesh.core.routing.route import Route
+from weftmesh.core.routing.steps import Steps
 
 PROPOSAL_MIN: Final = 0.01
 """What is only proposed is recorded again when a weight of it differs by this much."""
 
 
 def evaluate(
-    route: Route, policy: Policy, now_s: float, rows_kept: int, *, rows_must_change: bool = False
-) -> tuple[Effect, ...]:
+    route: Route, now_s: float, rows_kept: int, *, rows_must_change: bool = False
+) -> Steps[tuple[Effect, ...]]:
     """Decide anew, and put it in force if the route's mode says so.
 
     Args:
         route: is changed.
-        policy: computes the table.
         now_s: in the clock of the table machine.
         rows_kept: in all decisions that the route remembers.
         rows_must_change: record the decision even if it says what the last one said.
     """
     inputs = route.inputs(now_s)
-    before, after = route.rows, policy(inputs, route.rows)
-    in_force = after if inputs.takes_effect else kept(inputs, before, after)
+    before = route.rows
+    yield
+    after = yield from decide_in_steps(inputs, before)
+    yield
+    in_force = after if inputs.takes_effect else (yield from kept_in_steps(inputs, before, after))
+    yield
     route.deadline_s = _deadline(inputs, in_force, after)
+    yield
     unchanged = _same(in_force, before) and (inputs.takes_effect or _alike(after, route.proposed))
     if unchanged and not rows_must_change:
         # What no log shows must leave no trace, or a replay of the log would go another way.
         return ()
+    yield
     route.rows, route.proposed = in_force, after
     decision = _remember(route, inputs, before, after, rows_kept)
     effects: list[Effect] = [Decided(route.name, decision)]
-    if _weights(in_force) != _weights(before):
+    if _weights_differ(in_force, before):
         route.version += 1
         effects.append(TableChanged(route.name, route.version, in_force))
     if route.mode is Mode.SUGGEST:
@@ -68,23 +75,7 @@ def _deadline(inputs: Inputs, in_force: tuple[Row, ...], after: tuple[Row, ...])
 
 def _same(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
     """Whether two tables differ in words and aims only."""
-    return [_plain(row) for row in one] == [_plain(row) for row in other]
-
-
-def _plain(row: Row) -> tuple[object, ...]:
-    return (
-        row.endpoint,
-        row.weight,
-        row.admission,
-        row.condition,
-        row.reason,
-        row.since_s,
-        row.until_s,
-        row.ejections,
-        row.direction,
-        row.moved_s,
-        row.turned_s,
-    )
+    return len(one) == len(other) and all(map(eq, map(_plain, one), map(_plain, other)))
 
 
 def _alike(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
@@ -96,5 +87,12 @@ def _alike(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
     )
 
 
-def _weights(rows: tuple[Row, ...]) -> list[tuple[str, float, float]]:
-    return [(row.endpoint, row.weight, row.admission) for row in rows]
+def _weights_differ(one: tuple[Row, ...], other: tuple[Row, ...]) -> bool:
+    return len(one) != len(other) or any(map(ne, map(_weight, one), map(_weight, other)))
+
+
+_plain: Final = attrgetter(
+    *("endpoint", "weight", "admission", "condition", "reason", "since_s", "until_s", "ejections"),
+    *("direction", "moved_s", "turned_s"),
+)
+_weight: Final = attrgetter("endpoint", "weight", "admission")

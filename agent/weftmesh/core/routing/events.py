@@ -116,6 +116,8 @@ class Refusal(StrEnum):
     """Another order says the opposite."""
     INVALID = "INVALID"
     LIMIT_REACHED = "LIMIT_REACHED"
+    OVERTAKEN = "OVERTAKEN"
+    """Another event changed the route while this one was being taken in."""
 
 
 @record(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 from weftmesh.core.routing.events import Outcome, OutcomeKind, Refusal
 from weftmesh.core.routing.model import Override, OverrideKind
+from weftmesh.core.routing.steps import Steps
 
 SUM_ERROR: Final = 1e-6
 """Ordered shares sum to 1 but for so much."""
@@ -52,10 +53,11 @@ def added(present: tuple[Override, ...], new: Override) -> tuple[Override, ...]:
     return (*left, new)
 
 
-def followed(route: str, names: Collection[str], wanted: Sequence[Override]) -> tuple[Override, ...]:
+def followed(route: str, names: Collection[str], wanted: Sequence[Override]) -> Steps[tuple[Override, ...]]:
     """Of these orders, one after the other, those that can be followed."""
     present: tuple[Override, ...] = ()
     for one in wanted:
+        yield
         if refusal(route, names, present, one) is None:
             present = added(present, one)
     return present

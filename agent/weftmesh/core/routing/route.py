@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from weftmesh.core.routing.model import Decision, Endpoint, Inputs, Mode, Override, Reading, Row, Settings
@@ -30,6 +30,10 @@ class Route:
     proposed: tuple[Row, ...] = ()
     """What the last decision computed, whether it took effect or not."""
     deadline_s: float | None = None
+
+    def draft(self) -> Route:
+        """A route like this one that may be changed while this one is seen."""
+        return replace(self, readings=self.readings.copy(), decisions=self.decisions.copy())
 
     def inputs(self, now_s: float) -> Inputs:
         """What a decision is computed from, as things stand."""

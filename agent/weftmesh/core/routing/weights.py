@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from weftmesh.core.routing.model import Condition, Endpoint, Reading, Row, Settings
+from weftmesh.core.routing.steps import Steps
 
 GOOD_POWER: Final = 4.0
 """How much a weight shuns answers that break the agreement."""
@@ -26,8 +27,10 @@ _TIME_MIN_S: Final = 1e-4
 
 def shares(
     endpoints: Sequence[Endpoint], readings: Sequence[Reading | None], ramps: Sequence[float], settings: Settings
-) -> list[float]:
+) -> Steps[list[float]]:
     """Weights in proportion to what each endpoint can serve well: capacity over working time, times how sure it is.
+
+    In steps, each of which looks once or a few times at all endpoints.
 
     None is meant to carry more of the present load (Little's law) than `Settings.fill_max` of what it can serve.
 
@@ -48,6 +51,7 @@ def shares(
         sure = 1.0 if reading is None else _good(reading, service_s, settings.threshold_s)
         rates.append(ramp * endpoint.capacity / service_s)
         raw.append(rates[-1] * sure**GOOD_POWER)
+    yield
     count = sum(ramp > 0.0 for ramp in ramps)
     if not count:
         return normalised([one.capacity for one in endpoints])
@@ -55,6 +59,7 @@ def shares(
         return normalised(rates)
     trickle = min(settings.trickle, 0.2 / count)
     wanted = [max(one, trickle) if rate > 0.0 else 0.0 for one, rate in zip(normalised(raw), rates, strict=True)]
+    yield
     held = sum(min(one.in_flight, end.capacity) for one, end in zip(readings, endpoints, strict=True) if one)
     return bounded(wanted, [settings.fill_max * rate * middle_s / max(held, 1e-9) for rate in rates])
 
@@ -134,7 +139,9 @@ def step(weights: Sequence[float], targets: Sequence[float], step_max: float) ->
     return [one + part * (target - one) for one, target in zip(weights, targets, strict=True)]
 
 
-def held(weights: Sequence[float], targets: Sequence[float], stuck: Sequence[tuple[int, bool]]) -> list[float] | None:
+def held(
+    weights: Sequence[float], targets: Sequence[float], stuck: Sequence[tuple[int, bool]]
+) -> Steps[list[float] | None]:
     """Targets in which no endpoint turns round that may not.
 
     Args:
@@ -164,6 +171,7 @@ def held(weights: Sequence[float], targets: Sequence[float], stuck: Sequence[tup
             return moved
         for at in turning:
             fixed[at] = True
+        yield
     return None
 
 

@@ -5,9 +5,10 @@ import itertools
 import pytest
 from tests.unit.core.routing.routes import ROUTE, Table, bad, dead, endpoints, good
 
+from weftmesh.core.routing.changing import ROWS_KEPT, ROWS_KEPT_IN_ALL
 from weftmesh.core.routing.events import ClearOverride, Observe, OutcomeKind, Refusal, SetMode, SetRoute, Suggested
 from weftmesh.core.routing.model import Condition, Mode, Override, OverrideKind, Reading, Reason, Settings
-from weftmesh.core.routing.table import ROWS_KEPT, ROWS_KEPT_IN_ALL, RoutingTable
+from weftmesh.core.routing.table import RoutingTable
 
 
 def ejected(table: Table) -> list[str]:
