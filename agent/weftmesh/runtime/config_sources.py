@@ -95,7 +95,7 @@ def _read_file(path: Path, problems: list[Problem]) -> Iterator[Entry]:
         line = raw.count(b"\n", 0, error.start) + 1
         problems.append(Problem(f"{path}:{line}", "", "", "is not UTF-8"))
         return
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside its own error the parser lets Python's limits through
         problems.append(_syntax_problem(path, error))
         return
     yield from _entries(path, document, _find_lines(text), problems)
@@ -124,7 +124,7 @@ def _entries(
                 yield Entry(section, key, value, origin(section, key))
 
 
-def _syntax_problem(path: Path, error: tomllib.TOMLDecodeError) -> Problem:
+def _syntax_problem(path: Path, error: Exception) -> Problem:
     if match := _TOML_PLACE.fullmatch(str(error)):
         return Problem(f"{path}:{match[2]}", "", "", f"is not TOML: {match[1]}")
     return Problem(str(path), "", "", f"is not TOML: {error}")

@@ -91,6 +91,8 @@ def test_every_problem_is_reported_at_once_with_its_place(tmp_path: Path) -> Non
         ("config_version = 2\n", ":1: config_version: found 2, this release reads 1"),
         ("node = 3\n", "stands outside of any section"),
         ("[node\n", ":1: is not TOML"),
+        pytest.param("[limits]\nwatchers = " + "1" * 5_000, ": is not TOML", id="a number without an end"),
+        pytest.param("[limits]\nwatchers = " + "[" * 5_000, ": is not TOML", id="brackets without an end"),
     ],
 )
 def test_what_is_not_allowed_says_what_is(tmp_path: Path, text: str, said: str) -> None:
