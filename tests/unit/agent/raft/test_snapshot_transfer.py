@@ -101,11 +101,14 @@ def test_a_large_one_is_synced_on_the_way(tmp_path: Path) -> None:
     content = b"".join(encode(HEADER, (bytes(1 << 20) for _ in range(3 * SYNC_BYTES >> 20))))
     disk = FaultyDisk(tmp_path)
     transfer = begin(tmp_path, content, disk)
-    for offset in range(0, len(content), 1 << 18):
-        disk.sync_entered.clear()
-        transfer.take(content[offset : offset + (1 << 18)])
-        if transfer.offset % SYNC_BYTES == 0:
-            assert disk.sync_entered.wait(10)
+    transfer.take(content[:SYNC_BYTES])
+    assert disk.sync_entered.wait(10)
+    disk.sync_entered.clear()
+    transfer.take(content[SYNC_BYTES : 2 * SYNC_BYTES])
+    while not disk.sync_entered.wait(0.01):  # until the one before has ended there is no other
+        assert transfer.offset < len(content)
+        transfer.take(content[transfer.offset : transfer.offset + (1 << 12)])
+    transfer.take(content[transfer.offset :])
     assert transfer.finish() == HEADER
     transfer.discard()
 
