@@ -179,7 +179,8 @@ def _find(data: Data, mark: bytes, start: int) -> int:
     return -1
 
 
-def is_blank(data: Data, offset: int) -> bool:
-    """Whether there are only zeroes from `offset` on."""
-    pieces = (data[at : at + PIECE_BYTES] for at in range(offset, len(data), PIECE_BYTES))
+def is_blank(data: Data, offset: int, end: int | None = None) -> bool:
+    """Whether there are only zeroes from `offset` on, or from there to `end`."""
+    end = len(data) if end is None else end
+    pieces = (data[at : min(at + PIECE_BYTES, end)] for at in range(offset, end, PIECE_BYTES))
     return all(piece == _ZEROES[: len(piece)] for piece in pieces)

@@ -7,14 +7,13 @@ nothing; they are cut with it. Everything below the highest claim must verify, o
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from mmap import mmap
 from pathlib import Path
 from typing import ClassVar
 
+from weftmesh.agent.raft.log.contents import Contents, segment_contents
 from weftmesh.agent.raft.log.entries import MEMORY_BYTES, HeldEntries
 from weftmesh.agent.raft.log.format import (
     FORMAT,
@@ -220,19 +219,6 @@ def _inspect(directory: Path) -> list[SegmentFile]:
     return files
 
 
-@contextmanager
-def _contents(file: SegmentFile) -> Iterator[mmap]:
-    """The whole file, in memory that goes back to the system at once: what malloc takes for it may stay."""
-    with file.path.open("rb", buffering=0) as stream:
-        size_bytes = stream.seek(0, os.SEEK_END)
-        with mmap(-1, size_bytes) as data, memoryview(data) as view:
-            stream.seek(0)
-            read_bytes = 0
-            while read_bytes < size_bytes and (count := stream.readinto(view[read_bytes:])):
-                read_bytes += count
-            yield data
-
-
 def _is_blank_file(file: SegmentFile) -> bool:
     with file.path.open("rb", buffering=0) as stream:
         stream.seek(SEGMENT_HEADER_BYTES)
@@ -240,11 +226,12 @@ def _is_blank_file(file: SegmentFile) -> bool:
 
 
 def _replay_file(recovered: Recovered, file: SegmentFile, *, is_tail: bool) -> None:
-    with _contents(file) as data:
-        _replay(recovered, file, data, is_tail=is_tail)
+    with segment_contents(file.path) as contents:
+        _replay(recovered, file, contents, is_tail=is_tail)
 
 
-def _replay(recovered: Recovered, file: SegmentFile, data: mmap, *, is_tail: bool) -> None:
+def _replay(recovered: Recovered, file: SegmentFile, contents: Contents, *, is_tail: bool) -> None:
+    data = contents.data
     key = key_of(file.header.salt)
     replay = recovered.replay
     replay.sequence = file.header.sequence
@@ -258,7 +245,7 @@ def _replay(recovered: Recovered, file: SegmentFile, data: mmap, *, is_tail: boo
         except _Mismatch as mismatch:
             raise corrupted(file.path, offset, str(mismatch)) from mismatch
         offset = record.end
-    clean = is_blank(data, offset)
+    clean = is_blank(data, offset, contents.written_bytes)
     if not replay.sealed or not clean or offset == SEGMENT_HEADER_BYTES:
         _check_torn(file, data, offset, clean=clean, is_tail=is_tail)
     recovered.end, recovered.clean = offset, clean
