@@ -391,6 +391,28 @@ async def test_an_authority_whose_clock_runs_two_days_ahead_signs_nothing_until_
         clocks.close()
 
 
+async def test_a_node_whose_clock_was_wrong_by_weeks_writes_and_revokes_as_before_once_it_is_corrected(
+    tmp_path: Path,
+) -> None:
+    clocks = ShiftedClocks(3)
+    try:
+        async with dev_mesh(tmp_path, 3, place=clocks.place) as mesh, AsyncExitStack() as stack:
+            clients = await clients_of(mesh, stack)
+            clocks.shift(mesh.first.name, 30 * DAY_S)
+            await clients[0].board.create_task(task_named("written in a month"), timeout_s=30)
+            clocks.shift(mesh.first.name, 0)
+            written = await clients[0].board.create_task(task_named("written now"), timeout_s=30)
+            assert abs(written.update_time.seconds - time.time()) < DAY_S
+            revoked = trust_pb2.RevokeCertificatesRequest(node="node3", reason="laptop stolen")
+            assert (await clients[0].trust.revoke_certificates(revoked, timeout_s=30)).changed
+    finally:
+        clocks.close()
+
+
+def task_named(title: str) -> board_pb2.CreateTaskRequest:
+    return board_pb2.CreateTaskRequest(parent=PROJECT, task=board_pb2.Task(title=title))
+
+
 async def test_a_line_of_before_the_switch_is_refused_and_a_rotation_that_has_begun_can_be_given_up(
     tmp_path: Path,
 ) -> None:

@@ -42,7 +42,13 @@ class HybridClock:
         return self._last
 
     def tick(self, now_ms: int) -> int:
-        """The stamp of an event that happens now: higher than every one before, wherever the wall clock went."""
+        """The stamp of an event that happens now: higher than every one before, though the wall clock fell.
+
+        Not where it fell by more than the drift bound: then it was wrong and has been corrected, or is wrong now, and
+        what it said before must not date all that this node does until it is started again.
+        """
+        if stamp_to_ms(self._last) > now_ms + self._max_drift_ms:
+            self._last = 0
         self._last = max(self._last + 1, ms_to_stamp(now_ms))
         return self._last
 

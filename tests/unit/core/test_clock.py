@@ -10,12 +10,21 @@ NOW_MS = 1_790_000_000_000
 times_ms = st.integers(min_value=1, max_value=2**47)
 
 
-@given(st.lists(times_ms, min_size=2, max_size=50))
+@given(st.lists(st.integers(min_value=NOW_MS, max_value=NOW_MS + MAX_DRIFT_MS), min_size=2, max_size=50))
 def test_stamps_rise_wherever_the_wall_clock_goes(times: list[int]) -> None:
     clock = HybridClock()
     stamps = [clock.tick(now_ms) for now_ms in times]
     assert stamps == sorted(set(stamps))
     assert all(stamp_to_ms(stamp) >= now_ms for stamp, now_ms in zip(stamps, times, strict=True))
+
+
+@given(st.lists(times_ms, min_size=2, max_size=50))
+def test_no_stamp_is_further_ahead_than_others_would_follow(times: list[int]) -> None:
+    clock = HybridClock()
+    for now_ms in times:
+        stamp = clock.tick(now_ms)
+        assert now_ms <= stamp_to_ms(stamp)
+        assert HybridClock().observe(stamp - 1, now_ms)
 
 
 @given(st.integers(min_value=0, max_value=2**63 - 1), times_ms)
