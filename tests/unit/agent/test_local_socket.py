@@ -4,6 +4,7 @@ import asyncio
 import os
 import pwd
 import random
+import resource
 import socket
 import stat
 import threading
@@ -257,6 +258,21 @@ async def test_a_caller_is_let_go_while_the_daemon_is_not_there(tmp_path: Path) 
             async with asyncio.timeout(WAIT_S):
                 assert await reader.readexactly(1) == b"x"
             writer.close()
+
+
+async def test_a_caller_is_let_go_while_the_daemon_has_no_descriptor_left(tmp_path: Path) -> None:
+    async with relay_in(tmp_path):
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as caller:
+            before = resource.getrlimit(resource.RLIMIT_NOFILE)
+            # The relay's end of the connection gets the next one; what it needs towards the daemon is one too many.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (caller.fileno() + 2, before[1]))
+            try:
+                await loop.sock_connect(caller, str(tmp_path / "api.sock"))
+                async with asyncio.timeout(WAIT_S):
+                    assert await loop.sock_recv(caller, 1) == b""
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def test_the_socket_has_its_mode_and_goes_with_the_relay(tmp_path: Path) -> None:

@@ -170,6 +170,13 @@ class LocalSocketRelay:
             self._empty.set()
 
     async def _connect(self, client: _ClientEnd, caller: LocalCaller) -> None:
+        try:
+            await self._reach(client, caller)
+        except OSError as error:  # a TimeoutError is one
+            client.abort()
+            self._warn("local connection closed: no way to the daemon", path=str(self._upstream_path), error=str(error))
+
+    async def _reach(self, client: _ClientEnd, caller: LocalCaller) -> None:
         loop = asyncio.get_running_loop()
         upstream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
@@ -179,11 +186,7 @@ class LocalSocketRelay:
                 await loop.sock_connect(upstream, str(self._upstream_path))
                 _, end = await loop.create_unix_connection(lambda: _UpstreamEnd(client), sock=upstream)
             client.join(end)
-        except OSError as error:  # a TimeoutError is one
-            upstream.close()
-            client.abort()
-            self._warn("local connection closed: no way to the daemon", path=str(self._upstream_path), error=str(error))
-        except asyncio.CancelledError:
+        except (OSError, asyncio.CancelledError):
             upstream.close()
             raise
 
