@@ -12,6 +12,7 @@ from weftmesh.cli.app import cli
 from weftmesh.cli.exit_codes import ExitCode, exit_code_of
 from weftmesh.cli.failures import show_failure, show_usage_error
 from weftmesh.cli.session import Session
+from weftmesh.cli.streams import first_that_is_no_text, prepare_streams
 from weftmesh.core.errors import WeftmeshError
 
 
@@ -19,6 +20,9 @@ def run(arguments: Sequence[str]) -> ExitCode:
     """Run the command line `arguments`, without the program's name; the exit status."""
     session = Session()
     session.output.as_json = "--json" in arguments
+    if (broken := first_that_is_no_text(arguments)) is not None:
+        show_usage_error(session.output, click.UsageError(f"{broken!r} is not text in UTF-8; write or name it in that"))
+        return ExitCode.USAGE
     try:
         result = cli.main(args=list(arguments), prog_name="weftmesh", obj=session, standalone_mode=False)
     except WeftmeshError as error:
@@ -35,13 +39,15 @@ def run(arguments: Sequence[str]) -> ExitCode:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
     except OSError as error:
-        show_failure(session.output, WeftmeshError(f"{error.strerror}: {error.filename}", reason="OS_ERROR"))
+        where = f": {error.filename}" if error.filename else ""
+        show_failure(session.output, WeftmeshError(f"{error.strerror or error}{where}", reason="OS_ERROR"))
         return ExitCode.ERROR
     return result if isinstance(result, ExitCode) else ExitCode.OK
 
 
 def main() -> None:
     """Run the command line and exit."""
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
 
 

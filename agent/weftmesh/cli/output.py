@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from weftmesh.cli.tables import Column
 
 JSON_INDENT: Final = 2
+UTF_8: Final = {"utf-8", "utf8"}
+"""In another encoding JSON is ASCII: it is read as UTF-8 everywhere."""
 
 
 class Output:
@@ -38,7 +40,8 @@ class Output:
 
     def json(self, value: Mapping[str, Any], *, line: bool = False) -> None:
         """Print one JSON object; on one line where it is one of a stream."""
-        text = json.dumps(value, ensure_ascii=False, indent=None if line else JSON_INDENT)
+        escaped = sys.stdout.encoding.lower() not in UTF_8
+        text = json.dumps(value, ensure_ascii=escaped, indent=None if line else JSON_INDENT)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
