@@ -105,7 +105,10 @@ def parse_due(text: str) -> board_pb2.Due:
             f"due {text!r} has no time zone; add one: due={text.strip()!r} + ' Europe/Helsinki' or UTC"
         )
     time = Timestamp()
-    time.FromDatetime(local.astimezone(UTC))
+    try:
+        time.FromDatetime(local.astimezone(UTC))
+    except OverflowError:  # within a day of the first or the last year
+        raise _bad_due(text) from None
     return board_pb2.Due(at=board_pb2.ZonedTime(time=time, zone=zone))
 
 

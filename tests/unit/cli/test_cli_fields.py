@@ -76,6 +76,9 @@ def test_custom_keys_keep_their_spelling() -> None:
         ("due=2026-02-30", "not a time"),
         ("due=2026-12-01 14:00", "time zone"),
         ("due=2026-12-01 14:00 Mars/Base", "not a time zone"),
+        ("due=0001-01-01T00:00+14:00", "not a time"),
+        ("due=9999-12-31T23:59-14:00", "not a time"),
+        ("due=0001-01-01 00:00 Asia/Tokyo", "not a time"),
     ],
 )
 def test_a_wrong_word_is_explained(word: str, message: str) -> None:
