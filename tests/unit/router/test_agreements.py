@@ -7,6 +7,7 @@ from tests.unit.router.agreed_routes import agreement
 from weftmesh.core.ola.model import Agreement, ServiceClass
 from weftmesh.ola.v1 import agreement_pb2, command_pb2, ola_pb2, row_pb2
 from weftmesh.router.following.agreements import Agreements
+from weftmesh.routing.v1 import kept_pb2
 from weftmesh.runtime.wire.ola_agreements import agreement_message
 
 
@@ -86,6 +87,7 @@ def test_what_a_newer_node_says_is_left_out_and_the_rest_holds() -> None:
 def test_what_is_kept_restores_the_same() -> None:
     known, again = Agreements(), Agreements()
     known.take(change(in_force(agreement("a")), in_force(agreement("b")), revision=7))
-    again.restore(known.revision, *known.messages)
+    kept = kept_pb2.KeptState.FromString(b"".join(known.kept()))
+    again.restore(known.revision, kept.agreements, kept.controls)
     assert again.in_force == known.in_force
     assert again.revision == 7

@@ -10,6 +10,7 @@ from tests.unit.router.agreed_routes import Bench, HandClock, agreement, order
 from tests.unit.router.test_agreements import in_force
 
 from weftmesh.core.ola.replicated.rows import OverrideKind
+from weftmesh.core.routing.steps import whole
 from weftmesh.ola.v1 import ola_pb2
 from weftmesh.router.following.agreements import Agreements
 from weftmesh.router.following.contact import CONTACT_S, Contact
@@ -19,7 +20,7 @@ from weftmesh.routing.v1 import kept_pb2
 
 
 def kept() -> kept_pb2.KeptState:
-    return kept_pb2.KeptState(revision=7, heard_ms=1_000, tables=[Bench(agreement()).tables.kept("pay")])
+    return kept_pb2.KeptState(revision=7, heard_ms=1_000, tables=[whole(Bench(agreement()).tables.kept("pay"))])
 
 
 def test_nothing_was_kept_at_first(tmp_path: Path) -> None:
@@ -27,13 +28,13 @@ def test_nothing_was_kept_at_first(tmp_path: Path) -> None:
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    LastTable(tmp_path).write(kept())
+    LastTable(tmp_path).write([kept().SerializeToString()])
     assert LastTable(tmp_path).read() == kept()
 
 
 @pytest.mark.parametrize("damage", [b"", b"short", None])
 def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: bytes | None) -> None:
-    LastTable(tmp_path).write(kept())
+    LastTable(tmp_path).write([kept().SerializeToString()])
     path = tmp_path / FILE_NAME
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if damage is None else damage)

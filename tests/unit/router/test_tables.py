@@ -12,6 +12,7 @@ from weftmesh.core.errors import NotFoundError
 from weftmesh.core.ola.model import ProbeKind, RouteMode
 from weftmesh.core.ola.replicated.rows import OverrideKind
 from weftmesh.core.routing.model import Condition
+from weftmesh.core.routing.steps import whole
 from weftmesh.router.clock import utc_text
 from weftmesh.router.samples import Source
 
@@ -194,7 +195,7 @@ def test_a_kept_table_goes_on_after_a_restart() -> None:
     orders = (order(OverrideKind.DRAIN, "e0"),)
     before = Bench(agreement(), orders=orders)
     before.pass_time(15.0)
-    kept = before.tables.kept("pay")
+    kept = whole(before.tables.kept("pay"))
     after = Bench()
     after.tables.restore([kept], wanted(agreement(), orders=orders))
     assert after.weights() == before.weights() == [0.0, 0.5, 0.5]
@@ -207,13 +208,13 @@ def test_ordered_shares_go_on_after_a_restart() -> None:
     before = Bench(agreement(), orders=orders)
     before.pass_time(15.0)
     after = Bench()
-    after.tables.restore([before.tables.kept("pay")], wanted(agreement(), orders=orders))
+    after.tables.restore([whole(before.tables.kept("pay"))], wanted(agreement(), orders=orders))
     assert after.weights() == before.weights() == [0.6, 0.35, 0.05]
     assert picks(after, 2_000)["e2"] == pytest.approx(100, abs=60)
 
 
 def test_a_kept_table_that_does_not_fit_begins_anew() -> None:
-    kept = Bench(agreement(endpoints=3)).tables.kept("pay")
+    kept = whole(Bench(agreement(endpoints=3)).tables.kept("pay"))
     kept.rows[0].condition = "asleep"
     after = Bench()
     after.tables.restore([kept], wanted(agreement(endpoints=2)))

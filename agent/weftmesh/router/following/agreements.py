@@ -11,6 +11,7 @@ from weftmesh.core.ola.model import Agreement, ServiceClass
 from weftmesh.core.ola.replicated.rows import Override, SlowWeights
 from weftmesh.core.records import record
 from weftmesh.ola.v1 import ola_pb2
+from weftmesh.routing.v1 import kept_pb2
 from weftmesh.runtime.wire.learning_records import read
 
 Order = Override | SlowWeights
@@ -41,7 +42,7 @@ class Agreements:
 
     def __init__(self) -> None:
         self.revision = 0
-        self._messages: dict[str, ola_pb2.AgreementInForce] = {}
+        self._kept: dict[str, bytes] = {}
         self._read: dict[str, Followed] = {}
         self._controls = ola_pb2.RouteControls()
 
@@ -52,23 +53,22 @@ class Agreements:
 
     def take_in_steps(self, change: ola_pb2.AgreementsChange) -> Iterator[None]:
         """As `take`, an agreement with each step; it counts after the last one."""
-        found: dict[str, tuple[ola_pb2.AgreementInForce, Followed]] = {}
+        found: dict[str, tuple[bytes, Followed]] = {}
         for message in change.agreements:
             if (followed := _followed(message)) is not None:
-                kept = ola_pb2.AgreementInForce()
-                kept.CopyFrom(message)
-                found[followed.agreement.name] = kept, followed
+                piece = kept_pb2.KeptState(agreements=[message])
+                found[followed.agreement.name] = piece.SerializeToString(), followed
             yield
         self.revision = change.revision
         if change.everything:
-            self._messages, self._read = {}, {}
+            self._kept, self._read = {}, {}
             self._controls = ola_pb2.RouteControls()
         for name, (kept, followed) in found.items():
-            self._messages[name], self._read[name] = kept, followed
+            self._kept[name], self._read[name] = kept, followed
         if change.HasField("in_force"):
             names = set(change.in_force.names)
-            for name in self._messages.keys() - names:
-                self._messages.pop(name)
+            for name in self._kept.keys() - names:
+                self._kept.pop(name)
                 self._read.pop(name)
         if change.HasField("controls"):
             self._controls = ola_pb2.RouteControls()
@@ -77,15 +77,14 @@ class Agreements:
     def restore(
         self, revision: int, agreements: Iterable[ola_pb2.AgreementInForce], controls: ola_pb2.RouteControls
     ) -> None:
-        """Begin with what was kept; see `messages`."""
+        """Begin with what was kept; see `kept`."""
         self.take(
             ola_pb2.AgreementsChange(revision=revision, everything=True, agreements=agreements, controls=controls)
         )
 
-    @property
-    def messages(self) -> tuple[list[ola_pb2.AgreementInForce], ola_pb2.RouteControls]:
-        """What is to be kept."""
-        return list(self._messages.values()), self._controls
+    def kept(self) -> list[bytes]:
+        """What is to be kept, as KeptStates of which each is a part of the whole; see LastTable."""
+        return [kept_pb2.KeptState(controls=self._controls).SerializeToString(), *self._kept.values()]
 
     @property
     def in_force(self) -> tuple[Followed, ...]:

@@ -12,9 +12,12 @@ from weftmesh.router.clock import Clock
 from weftmesh.router.probing.scheduling import Runner
 from weftmesh.router.routes.tables import Tables
 from weftmesh.router.serving.tickets import Tickets
+from weftmesh.runtime.lanes.slicing import returned
 
 TICK_S: Final = 0.05
 DEADLINE_S: Final = 0.1
+STEP_S: Final = 0.001
+"""How long a decision goes on before it gives its turn back; of a thousand endpoints, one more step takes as long."""
 _log = structlog.get_logger("weftmesh.router")
 
 
@@ -55,7 +58,7 @@ class Deciding:
         job.add_done_callback(lambda done: self._gone(done, route))
 
     async def _decide(self, route: str) -> None:
-        self._tables.evaluate(route)
+        await returned(self._tables.evaluate_in_steps(route), STEP_S)
 
     def _gone(self, job: asyncio.Task[None], route: str) -> None:
         self._under_way.discard(route)

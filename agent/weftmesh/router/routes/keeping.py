@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 import structlog
 
+from weftmesh.core.routing.steps import Steps
 from weftmesh.router.following.agreements import Agreements
 from weftmesh.router.following.contact import Contact
 from weftmesh.router.following.wanted import wanted_routes
 from weftmesh.router.routes.last_table import LastTable
 from weftmesh.router.routes.tables import Tables
 from weftmesh.routing.v1 import kept_pb2
+from weftmesh.runtime.lanes.slicing import returned
 
 TICK_S: Final = 0.5
 """A router that is killed loses so much, and what it writes meanwhile."""
@@ -36,7 +39,8 @@ class Keeping:
         self._agreements = agreements
         self._tables = tables
         self._contact = contact
-        self._kept: dict[str, kept_pb2.KeptTable] = {}
+        self._kept: dict[str, bytes] = {}
+        """Of each route, a piece of what is written: most tables are as they were."""
         self._changed: set[str] = set()
         self._fails = False
         self._written = (0, 0.0)
@@ -64,20 +68,15 @@ class Keeping:
     async def write(self) -> None:
         """Write what changed since the last time."""
         heard_s = self._contact.heard_ms / 1e3
-        revision, heard_before_s = self._written
-        if not self._changed and revision == self._agreements.revision and heard_s - heard_before_s < HEARD_S:
+        written, heard_before_s = self._written
+        if not self._changed and written == self._agreements.revision and heard_s - heard_before_s < HEARD_S:
             return
-        changed, present = set(self._changed), set(self._tables.names())
+        revision, changed = self._agreements.revision, set(self._changed)
         self._changed.clear()
-        for route in changed:
-            if route in present:
-                self._kept[route] = self._tables.kept(route)
-                await asyncio.sleep(0)  # a table of a thousand rows takes milliseconds
-            else:
-                self._kept.pop(route, None)
-        state = self._state()
         try:
-            await asyncio.to_thread(self._file.write, state)
+            await returned(self._take(changed))
+            head = kept_pb2.KeptState(revision=revision, heard_ms=self._contact.heard_ms).SerializeToString()
+            await asyncio.to_thread(self._file.write, [head, *self._agreements.kept(), *self._kept.values()])
         except OSError as error:
             self._changed |= changed
             if not self._fails:
@@ -88,17 +87,21 @@ class Keeping:
                 )
             self._fails = True
             return
-        self._written = (state.revision, heard_s)
+        except asyncio.CancelledError:
+            self._changed |= changed  # for the last write, when the router ends
+            raise
+        self._written = (revision, heard_s)
         if self._fails:
             _log.info("tables are kept again")
         self._fails = False
 
-    def _state(self) -> kept_pb2.KeptState:
-        agreements, controls = self._agreements.messages
-        return kept_pb2.KeptState(
-            revision=self._agreements.revision,
-            heard_ms=self._contact.heard_ms,
-            agreements=agreements,
-            controls=controls,
-            tables=self._kept.values(),
-        )
+    def _take(self, changed: Collection[str]) -> Steps[None]:
+        """Make the pieces of tables that changed."""
+        present = set(self._tables.names())
+        for route in changed:
+            if route in present:
+                table = yield from self._tables.kept(route)
+                self._kept[route] = kept_pb2.KeptState(tables=[table]).SerializeToString()
+            else:
+                self._kept.pop(route, None)
+            yield

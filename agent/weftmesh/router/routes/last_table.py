@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -45,11 +46,14 @@ class LastTable:
         _log.warning("the kept table is damaged: routes begin anew", why=why, set_aside=str(aside))
         return None
 
-    def write(self, state: kept_pb2.KeptState) -> None:
-        """Keep `state` in place of what was kept before.
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """Keep a state in place of what was kept before.
+
+        Args:
+            pieces: KeptStates as bytes, each a part of the whole: one behind the other they are one message.
 
         Raises:
             OSError: the disk refused; what was kept before is still there.
         """
-        data = state.SerializeToString()
+        data = b"".join(pieces)
         write_atomic(self._path, sha256(data).digest() + data)

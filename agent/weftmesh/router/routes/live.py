@@ -14,6 +14,7 @@ from weftmesh.core.routing.choosing import Chooser
 from weftmesh.core.routing.feedback import EndpointFeedback
 from weftmesh.core.routing.model import Condition, Endpoint, Reading, Row
 from weftmesh.core.routing.predictor import Predictor
+from weftmesh.core.routing.steps import Steps
 from weftmesh.router.samples import Sample, Source
 
 DRAWS_MAX: Final = 4
@@ -140,10 +141,11 @@ class LiveRoute:
         """Whether the table should look at the endpoints again."""
         return self.news or self._unsettled or now_s - self._heard_at_s < QUIET_S
 
-    def readings(self, now_s: float) -> tuple[Reading, ...]:
-        """Of every endpoint, in order; a predictor looks at each at the same time."""
+    def readings(self, now_s: float) -> Steps[tuple[Reading, ...]]:
+        """Of every endpoint, in order; a predictor looks at each at the same time. An endpoint with each step."""
         self.news = False
-        for name, one in self._feedback.items():
+        found = []
+        for name, one in tuple(self._feedback.items()):
             if now_s - one.fresh_at_s < PREDICTED_S:
                 predictor = self._predictors.get(name)
                 if predictor is None:
@@ -151,7 +153,9 @@ class LiveRoute:
                 one.outlook = math.exp(predictor.observe(now_s, math.log(one.service_s)))
             else:
                 one.outlook = 1.0
-        return tuple(one.reading(now_s) for one in self._feedback.values())
+            found.append(one.reading(now_s))
+            yield
+        return tuple(found)
 
     def seen(self, now_s: float) -> tuple[Reading, ...]:
         """As `readings`, for people: it changes nothing."""

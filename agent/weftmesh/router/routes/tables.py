@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import structlog
 
 from weftmesh.core.errors import InvalidInputError, NotFoundError
-from weftmesh.core.routing.events import (
-    ClearOverride,
-    Decided,
-    Event,
-    Observe,
-    OutcomeKind,
-    RemoveRoute,
-    RestoreRoute,
-    SetMode,
-    SetOverride,
-    SetRoute,
-)
-from weftmesh.core.routing.model import Decision, Inputs, OverrideKind, Row
+from weftmesh.core.routing.changing import OfRoute
+from weftmesh.core.routing.events import Decided, Observe, OutcomeKind, Refusal, RemoveRoute, RestoreRoute, SetRoute
+from weftmesh.core.routing.model import Decision, Inputs, Row
 from weftmesh.core.routing.ordered import shares
+from weftmesh.core.routing.steps import ROWS_A_STEP, Steps, whole
 from weftmesh.core.routing.table import RoutingTable
 from weftmesh.router.clock import Clock, utc_text
 from weftmesh.router.following.wanted import WantedRoute
+from weftmesh.router.routes.changes import changes
 from weftmesh.router.routes.live import LiveRoute
 from weftmesh.router.samples import Sample
 from weftmesh.routing.v1 import kept_pb2
@@ -68,6 +60,8 @@ class Tables:
         self._refused: dict[str, list[str]] = {}
         self._evaluate_at_s: dict[str, float] = {}
         self._urgent: set[str] = set()
+        self._changing: str | None = None
+        """The route that agreements or orders are changing: what they want must not be overtaken by a decision."""
         self._listeners: list[Callable[[str], None]] = []
 
     # Reading
@@ -127,38 +121,42 @@ class Tables:
 
     def want(self, routes: Mapping[str, WantedRoute]) -> None:
         """Follow what agreements and orders say now."""
-        for _ in self.want_in_steps(routes):
-            pass
+        whole(self.want_in_steps(routes))
 
-    def want_in_steps(self, routes: Mapping[str, WantedRoute]) -> Iterator[None]:
-        """As `want`, a route with each step: a table of many endpoints takes milliseconds."""
+    def want_in_steps(self, routes: Mapping[str, WantedRoute]) -> Steps[None]:
+        """As `want`; each route changes at once, after the last of its steps."""
         for name in [one for one in self._wanted if one not in routes]:
             self._remove(name)
             yield
         for name, route in routes.items():
             if self._wanted.get(name) != route:
-                self._wanted[name] = route
-                self._change(route)
+                self._changing = name
+                try:
+                    yield from self._change(route)
+                finally:
+                    self._changing = None
             yield
 
     def _remove(self, name: str) -> None:
         if self._table.inputs(name) is not None:
-            self._apply(RemoveRoute(name))
+            whole(self._apply(RemoveRoute(name)))
         for kept in (self._wanted, self._live, self._refused, self._evaluate_at_s):
             kept.pop(name, None)
         self._urgent.discard(name)
         self._tell(name)
 
-    def _change(self, route: WantedRoute) -> None:
-        self._refused[route.name] = []
-        if (inputs := self._table.inputs(route.name)) is None:
-            self._apply(SetRoute(route.name, route.endpoints, route.settings, route.mode, route.overrides))
-            if (inputs := self._table.inputs(route.name)) is None:
-                return
-        for event in _events(route, inputs):
-            self._apply(event)
-        self._go_live(route)
-        self._tell(route.name)
+    def _change(self, route: WantedRoute) -> Steps[None]:
+        refused: list[str] = []
+        if self._table.inputs(route.name) is None:
+            begun = SetRoute(route.name, route.endpoints, route.settings, route.mode, route.overrides)
+            refused += yield from self._apply(begun)
+        if (inputs := self._table.inputs(route.name)) is not None:
+            refused += yield from self._apply(*changes(route, inputs))
+        # No step from here on: agreement, table and requests change at once.
+        self._wanted[route.name], self._refused[route.name] = route, refused
+        if inputs is not None:
+            self._go_live(route)
+            self._tell(route.name)
 
     def _go_live(self, route: WantedRoute) -> None:
         inputs, now_s = self._table.inputs(route.name), self._clock.monotonic_s()
@@ -209,26 +207,44 @@ class Tables:
 
     def evaluate(self, route: str) -> None:
         """Look at a route's endpoints, and decide."""
+        whole(self.evaluate_in_steps(route))
+
+    def evaluate_in_steps(self, route: str) -> Steps[None]:
+        """As `evaluate`; a route that is being changed is looked at again later."""
         live, now_s = self._live.get(route), self._clock.monotonic_s()
         if live is None:
             return
         # A part of a tick is left out, so that what is due every second is not late by a tick each time.
         self._evaluate_at_s[route] = now_s + EVALUATION_S - URGENT_S / 2
-        self._apply(Observe(route, live.readings(now_s)))
+        for _ in self._observe(route, live, now_s):
+            yield
+            if route == self._changing:
+                self._urgent.add(route)
+                return
 
-    def _apply(self, event: Event) -> None:
-        outcome, effects = self._table.apply(event, self._clock.table_s())
-        name = getattr(event, "route", "")
-        if outcome.kind is OutcomeKind.REFUSED:
-            _log.warning("not followed", route=name, why=outcome.message)
-            self._refused.setdefault(name, []).append(outcome.message)
-        decided = [one.decision for one in effects if isinstance(one, Decided)]
-        self.decided += len(decided)
-        for decision in decided:
-            self._decisions.append(decision)
-        if decided and isinstance(event, Observe):
-            self._follow(name)
-            self._tell(name)
+    def _observe(self, route: str, live: LiveRoute, now_s: float) -> Steps[None]:
+        readings = yield from live.readings(now_s)
+        yield from self._apply(Observe(route, readings))
+
+    def _apply(self, *events: OfRoute) -> Steps[list[str]]:
+        """Take events of one route in; why those that were refused are."""
+        refused, name = [], events[0].route
+        answers = yield from self._table.apply_in_steps(events, self._clock.table_s())
+        for event, (outcome, effects) in zip(events, answers, strict=True):
+            if outcome.refusal is Refusal.OVERTAKEN:
+                self._urgent.add(name)
+                continue
+            if outcome.kind is OutcomeKind.REFUSED:
+                _log.warning("not followed", route=name, why=outcome.message)
+                refused.append(outcome.message)
+            decided = [one.decision for one in effects if isinstance(one, Decided)]
+            self.decided += len(decided)
+            for decision in decided:
+                self._decisions.append(decision)
+            if decided and isinstance(event, Observe):
+                self._follow(name)
+                self._tell(name)
+        return refused
 
     def _tell(self, name: str) -> None:
         for listener in self._listeners:
@@ -236,12 +252,14 @@ class Tables:
 
     # What outlives the process
 
-    def kept(self, route: str) -> kept_pb2.KeptTable:
-        """The table of a route, as `restore` takes it."""
-        rows = [row_message(row) for row in self._table.rows(route)]
-        return kept_pb2.KeptTable(
-            route=route, version=self._table.version(route), decided=self._table.decided(route), rows=rows
-        )
+    def kept(self, route: str) -> Steps[kept_pb2.KeptTable]:
+        """The table of a route, as `restore` takes it; of the moment of the first step."""
+        rows = self._table.rows(route)
+        kept = kept_pb2.KeptTable(route=route, version=self._table.version(route), decided=self._table.decided(route))
+        for begin in range(0, len(rows), ROWS_A_STEP):
+            kept.rows.extend(map(row_message, rows[begin : begin + ROWS_A_STEP]))
+            yield
+        return kept
 
     def restore(self, kept: Iterable[kept_pb2.KeptTable], routes: Mapping[str, WantedRoute]) -> None:
         """Go on from tables of an earlier life of the process; what does not fit the agreements begins anew."""
@@ -249,7 +267,6 @@ class Tables:
             route = routes.get(one.route)
             if route is not None:
                 self._restore(one, route)
-        self._refused.clear()
         self.want(routes)
 
     def _restore(self, kept: kept_pb2.KeptTable, route: WantedRoute) -> None:
@@ -258,18 +275,9 @@ class Tables:
         except InvalidInputError as error:
             _log.warning("a kept table cannot be read", route=route.name, why=str(error))
             return
-        self._apply(
-            RestoreRoute(
-                route.name,
-                route.endpoints,
-                route.settings,
-                route.mode,
-                route.overrides,
-                rows,
-                kept.version,
-                kept.decided,
-            )
-        )
+        orders, version, decided = route.overrides, kept.version, kept.decided
+        event = RestoreRoute(route.name, route.endpoints, route.settings, route.mode, orders, rows, version, decided)
+        whole(self._apply(event))
 
 
 def no_route(route: str) -> NotFoundError:
@@ -279,26 +287,3 @@ def no_route(route: str) -> NotFoundError:
         "endpoints makes one",
         reason="NO_SUCH_ROUTE",
     )
-
-
-def _events(route: WantedRoute, inputs: Inputs) -> list[Event]:
-    """What changes the table to what is wanted: a freeze comes first and goes last, so that nothing moves between."""
-    name, present = route.name, set(inputs.overrides)
-    new = [one for one in route.overrides if one not in present]
-    keys = {(one.kind, one.endpoint) for one in route.overrides}
-    kinds = {one.kind for one in route.overrides}
-    gone = [
-        one
-        for one in inputs.overrides
-        if (one.kind, one.endpoint) not in keys and not (one.kind is OverrideKind.PIN and one.kind in kinds)
-    ]
-    freezes = [SetOverride(name, one) for one in new if one.kind is OverrideKind.FREEZE]
-    thaws = [ClearOverride(name, one.kind) for one in gone if one.kind is OverrideKind.FREEZE]
-    return [
-        *freezes,
-        SetRoute(name, route.endpoints, route.settings),
-        *(ClearOverride(name, one.kind, one.endpoint) for one in gone if one.kind is not OverrideKind.FREEZE),
-        *(SetOverride(name, one) for one in new if one.kind is not OverrideKind.FREEZE),
-        SetMode(name, route.mode),
-        *thaws,
-    ]
