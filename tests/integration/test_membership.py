@@ -244,6 +244,21 @@ async def test_a_removed_node_is_turned_away_and_the_last_one_stays(mesh: DevMes
     assert await done(mesh.first, "task", "add", "AFTER", "still here") == "AFTER-1"
 
 
+@pytest.mark.slow
+async def test_who_has_the_authority_is_not_removed_while_it_answers(mesh: DevMesh) -> None:
+    node2 = mesh.node("node2")
+    for options in (("--dry-run",), ()):
+        refused = await weftmesh(node2, "--timeout", "30", "members", "rm", "node1", *options)
+        assert refused.code == 1
+        assert "identity/ca.key" in refused.err
+        assert "weftmesh cert revoke node1 --remove" in refused.err
+    await until_voters(node2, sorted(mesh.nodes))
+    await done(node2, "cert", "renew")
+    await mesh.kill("node1")
+    await mesh.settled()
+    await done(node2, "--timeout", "30", "members", "rm", "node1")
+
+
 async def expect_denied(call: grpc.aio.UnaryUnaryCall[object, object]) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call

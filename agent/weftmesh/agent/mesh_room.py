@@ -12,6 +12,7 @@ from weftmesh.agent.recovery_service import Abandoned, RecoveryServicer
 from weftmesh.agent.rooms import Ground, Work
 from weftmesh.agent.serving.services import Door, Service, service
 from weftmesh.agent.status import NodeFacts, StatusReporter
+from weftmesh.agent.trust.roll_call import RollCall
 from weftmesh.mesh.v1 import (
     backup_pb2,
     backup_pb2_grpc,
@@ -51,7 +52,10 @@ class MeshRoom:
         home, callers, tokens = ground.homes.mesh, ground.callers, admission.tokens
         self._raft = raft
         self._renewal = admission.renewal
-        self._mesh = MeshServicer(facts.node, home.engine, reporter, callers, tokens, on_left, ground.features)
+        roll = RollCall(ground.identity, ground.dial)
+        self._mesh = MeshServicer(
+            facts.node, home.engine, reporter, callers, tokens, on_left, ground.features, roll.has_authority
+        )
         mark = ground.config.node.data_dir / BACKUP_MARK
         self._backup = BackupServicer(facts.node, facts.cluster, ground.homes, callers, mark)
         self._recovery = RecoveryServicer(facts, home, callers, abandoned, ground.dial, tokens.has_authority)

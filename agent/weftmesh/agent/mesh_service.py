@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import grpc
@@ -29,6 +29,8 @@ from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 LEAVE_TRANSFER_S: Final = 5.0
 REMOVE_ATTEMPT_S: Final = 3.0
 REMOVE_PAUSE_S: Final = 0.1
+ASK_S: Final = 2.0
+"""For a member that is to go to say whether it has the authority."""
 ANSWER_S: Final = 0.5
 """Left of a caller's time to answer that the node goes on joining."""
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -48,6 +50,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         tokens: TokenRegistry,
         on_left: Callable[[], None],
         features: Features,
+        has_authority: Callable[[str, str, float], Awaitable[bool]],
     ) -> None:
         self._node = node
         self._engine = engine
@@ -56,6 +59,7 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         self._tokens = tokens
         self._on_left = on_left
         self._features = features
+        self._has_authority = has_authority
 
     async def GetStatus(self, request: mesh_pb2.GetStatusRequest, context: Context) -> mesh_pb2.NodeStatus:  # noqa: N802, ARG002
         """See mesh.proto."""
@@ -167,6 +171,15 @@ class MeshServicer(mesh_pb2_grpc.MeshServiceServicer):  # type: ignore[misc]  # 
         if request.name == self._node:
             raise PreconditionError("this is the node you talk to; use `weftmesh leave`")
         self._check_another_votes(request.name, f"{request.name} is the last voter; promote another member first")
+        # What is left of the time is for the log.
+        if await self._has_authority(member.name, member.address, min(ASK_S, call.remaining_s / 2)):
+            raise PreconditionError(
+                f"{member.name} has the cluster's authority: without it nobody could join, and certificates would run "
+                "out. Move identity/ca.key in its data directory to the same place on another member, with the same "
+                f"owner and mode, and restart both; or take it out all the same: weftmesh cert revoke {member.name} "
+                "--remove",
+                reason="HAS_AUTHORITY",
+            )
         if not request.validate_only:
             await self._change(request.name, None, call)
             log.info("member removed", member=request.name, by=caller.actor)

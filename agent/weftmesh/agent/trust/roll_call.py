@@ -47,6 +47,13 @@ class RollCall:
                 raise from_rpc_error(error) from error
         return view
 
+    async def has_authority(self, node: str, address: str, timeout_s: float = ASK_S) -> bool:
+        """Whether one member says that it signs certificates; one that is silent does not."""
+        try:
+            return (await self.ask(node, address, timeout_s)).has_authority
+        except WeftmeshError:
+            return False
+
     async def shown(self, members: Mapping[str, str], timeout_s: float = ASK_S) -> dict[str, Shows]:
         """What each of these shows now, this node among them; who is silent is left out.
 

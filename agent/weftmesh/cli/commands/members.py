@@ -52,7 +52,10 @@ def show_members(output: Output, found: list[mesh_pb2.Member]) -> None:
 @click.argument("name")
 @dry_run_option
 async def rm(session: Session, name: str, dry_run: bool) -> None:
-    """Take the node NAME out of the mesh, such as one that is gone for good."""
+    """Take the node NAME out of the mesh, such as one that is gone for good.
+
+    One that answers and has the authority stays: without it nobody could join, and certificates would run out.
+    """
     async with session.client() as client:
         request = mesh_pb2.RemoveMemberRequest(name=name, validate_only=dry_run)
         member = await client.mesh.remove_member(request, timeout_s=session.timeout_s)
