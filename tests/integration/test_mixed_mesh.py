@@ -22,7 +22,7 @@ from examples.demo import Record, agreed_states, missing_on, write
 from tests.fakes.feature_levels import raise_entry
 from tests.integration.previous_build import BEFORE_LEVELS, environment_of
 
-from weftmesh.agent.__main__ import EXIT_CONFIG
+from weftmesh.agent.daemon import EXIT_CONFIG
 from weftmesh.agent.raft.core.fencing import payload_of
 from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.ports import Entry

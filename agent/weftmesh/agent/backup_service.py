@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from weftmesh.agent.serving.callers import Callers
 from weftmesh.agent.serving.requests import begin_call
 from weftmesh.core.errors import OverloadedError
 from weftmesh.mesh.v1 import backup_pb2, backup_pb2_grpc, raft_pb2
+from weftmesh.runtime.version import VERSION
 from weftmesh.runtime.wire.backup_parts import DATA_BYTES_MAX, FORMAT, closing_of
 from weftmesh.runtime.wire.snapshot_file import FORMAT as SNAPSHOT_FORMAT
 from weftmesh.runtime.wire.snapshot_file import encode
@@ -100,7 +100,7 @@ class BackupServicer(backup_pb2_grpc.BackupServiceServicer):  # type: ignore[mis
             format=FORMAT,
             cluster=self._cluster,
             node=self._node,
-            version=version("weftmesh"),
+            version=VERSION,
             boards=[picture.board for picture in pictures],
         )
         opening.create_time.GetCurrentTime()

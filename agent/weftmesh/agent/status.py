@@ -6,7 +6,6 @@ import resource
 import sys
 from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from weftmesh.agent.raft.engine import RaftStatus, Role
 from weftmesh.core.features.levels import SUPPORTED_LEVEL
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.identity.credentials import NodeIdentity
+from weftmesh.runtime.version import VERSION
 
 _ROLES: Final = {
     Role.FOLLOWER: mesh_pb2.ROLE_FOLLOWER,
@@ -69,7 +69,7 @@ class StatusReporter:
         status = mesh_pb2.NodeStatus(
             node=self._facts.node,
             cluster=self._facts.cluster,
-            version=version("weftmesh"),
+            version=VERSION,
             role=_ROLES[raft.role],
             leader=raft.leader,
             quorum=raft.quorum,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -74,6 +73,8 @@ def read_environment(environment: Mapping[str, str], *, problems: list[Problem])
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean ...?" or, without a near miss, the list of what is known."""
+    import difflib  # for what is wrong alone: no process that starts needs it
+
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

@@ -61,7 +61,7 @@ def test_the_test_sees_what_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("name", "heavy"),
     [
-        ("weftmesh.agent.__main__", ("rich", "greenlet")),
+        ("weftmesh.agent.daemon", ("rich", "greenlet", "argparse", "difflib", "tempfile", "zipfile")),
         ("weftmesh.coordinator.__main__", ("rich", "greenlet", "cryptography", "uvloop", "pysyncobj")),
     ],
 )

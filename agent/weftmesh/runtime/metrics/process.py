@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import resource
 import time
-from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 from typing import Final
 
 from weftmesh.runtime.metrics.model import Exposition, Kind, Metric
+from weftmesh.runtime.version import VERSION
 
 BUILD: Final = Metric(
     "weftmesh_build", Kind.INFO, "What runs: the release and the Python version.", labels=("version", "python")
@@ -32,13 +32,12 @@ class ProcessCollector:
     """Collects them; a figure that this system does not show is left out."""
 
     def __init__(self) -> None:
-        self._version = version("weftmesh")
         self._python = python_version()
         self._began_s = _began_s()
 
     def __call__(self, out: Exposition) -> None:
         """See model.Collector."""
-        out.add(BUILD, 1, self._version, self._python)
+        out.add(BUILD, 1, VERSION, self._python)
         used = resource.getrusage(resource.RUSAGE_SELF)
         out.add(CPU, used.ru_utime + used.ru_stime)
         out.add(START_TIME, self._began_s)
