@@ -6,7 +6,9 @@ from typing import Final
 
 import grpc
 
+from weftmesh.client.target import somebody_listens
 from weftmesh.core.errors import (
+    ForbiddenError,
     NodeUnreachableError,
     NoQuorumError,
     OverloadedError,
@@ -38,8 +40,17 @@ def from_call_error(error: grpc.aio.AioRpcError, target: str) -> WeftmeshError:
         return unreachable(target, "it went away while it was sent something")
     meaning = from_rpc_error(error)
     if isinstance(meaning, NodeUnreachableError):
-        return unreachable(target, error.details() or "")
+        return unanswered(target, error.details() or "no answer")
     return meaning
+
+
+def unanswered(target: str, why: str) -> WeftmeshError:
+    """Nobody answers at `target`, or this user may not ask there."""
+    try:
+        somebody_listens(target)
+    except ForbiddenError as forbidden:
+        return forbidden
+    return unreachable(target, why)
 
 
 def unreachable(target: str, why: str) -> NodeUnreachableError:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc
 
 from weftmesh.client.calls import Calls
-from weftmesh.client.errors import ROUTER_SOCKET_NAME, from_call_error, unreachable
+from weftmesh.client.errors import ROUTER_SOCKET_NAME, from_call_error, unanswered
 from weftmesh.client.limits import CALL_TIMEOUT_S
 from weftmesh.client.target import default_target, open_channel
 from weftmesh.routing.v1 import decision_pb2, routing_pb2, routing_pb2_grpc
@@ -140,7 +140,7 @@ class RoutingApi:
                 yield message
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.UNAVAILABLE:
-                raise unreachable(self._calls.target, error.details() or "no answer") from error
+                raise unanswered(self._calls.target, error.details() or "no answer") from error
             raise from_call_error(error, self._calls.target) from error
         finally:
             call.cancel()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from weftmesh.client import connect
+from weftmesh.client.routing import connect_router
 from weftmesh.core.errors import ForbiddenError, NodeUnreachableError
 
 NOBODY = 65534
@@ -46,6 +47,15 @@ async def test_who_is_not_in_the_group_is_told_how_to_get_in(closed: Path) -> No
     with without_rights(), pytest.raises(ForbiddenError, match="usermod --append --groups weftmesh USER"):
         async with connect(str(closed / "api.sock")):
             pass
+
+
+async def test_a_router_s_socket_is_no_other(closed: Path) -> None:
+    with without_rights(), pytest.raises(ForbiddenError, match="usermod --append --groups weftmesh USER"):
+        async with connect_router(str(closed / "router.sock")) as router:
+            await router.get_lanes(timeout_s=5)
+    with without_rights(), pytest.raises(ForbiddenError):
+        async with connect_router(str(closed / "router.sock")) as router:
+            await router.get_routes()
 
 
 async def test_where_nobody_listens_the_advice_is_to_start_it(tmp_path: Path) -> None:
