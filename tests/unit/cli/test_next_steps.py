@@ -44,3 +44,12 @@ def test_a_group_that_is_not_here_is_made_first(
     monkeypatch.setenv("WEFTMESH_MESH_GROUP", "no-such-group")
     found(tmp_path)
     assert "first: groupadd --system no-such-group" in capsys.readouterr().err
+
+
+def test_the_next_build_is_asked_about_the_file_of_the_node_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = found(tmp_path)
+    capsys.readouterr()
+    run(["--socket", str(tmp_path / "run/api.sock"), "upgrade", "check", "--json"])
+    assert f"NEW/weftmesh --config {config} config validate" in capsys.readouterr().out

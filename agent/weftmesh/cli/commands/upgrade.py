@@ -14,13 +14,14 @@ from weftmesh.cli.doctor.report import to_json as findings_json
 from weftmesh.cli.encoding import enum_word, iso_time
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.cli.options import command
-from weftmesh.cli.session import Session
+from weftmesh.cli.session import DEFAULT_CONFIG, Session
 from weftmesh.cli.tables import Column
 from weftmesh.cli.upgrade.builds import judge_answers, judge_level, judge_versions
 from weftmesh.cli.upgrade.readiness import judge
 from weftmesh.cli.upgrade.surroundings import BACKUPS, judge_configuration, newest_backup
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.mesh.v1 import mesh_pb2, upgrade_pb2
+from weftmesh.runtime.units import NodeCommands
 
 NODE = "node"
 
@@ -50,13 +51,15 @@ async def check(session: Session, program: Path | None, backups: Path) -> ExitCo
     Exit status: 0 it can, 10 it can, and somebody should look first, 11 it cannot, 12 a check could not run.
     """
     begun_s = time.monotonic()
+    session.follow_socket()
     found = await judge_configuration(program, session.config_file)
     try:
         state = await _state(session)
     except WeftmeshError as error:
         findings = [_not_asked(error), found]
     else:
-        findings = [*judge(state, *newest_backup(backups, _backed_up_s(state))), found]
+        age_h, where = newest_backup(backups, _backed_up_s(state))
+        findings = [*judge(state, age_h, where, _start(session)), found]
     return _report(session, findings, time.monotonic() - begun_s)
 
 
@@ -67,11 +70,12 @@ async def status(session: Session) -> ExitCode:
     Exit status: 0 all run the same, 10 an upgrade is under way, 11 a node is silent or was set back, 12 nobody answers.
     """
     begun_s = time.monotonic()
+    session.follow_socket()
     try:
         state = await _state(session)
     except WeftmeshError as error:
         return _report(session, [_not_asked(error)], time.monotonic() - begun_s)
-    findings = [judge_answers(state), judge_versions(state), judge_level(state)]
+    findings = [judge_answers(state, _start(session)), judge_versions(state), judge_level(state)]
     if session.output.as_json:
         session.output.json(_state_json(state) | findings_json(findings, time.monotonic() - begun_s))
         return exit_code_of(findings)
@@ -83,6 +87,11 @@ async def status(session: Session) -> ExitCode:
 async def _state(session: Session) -> upgrade_pb2.UpgradeState:
     async with session.client() as client:
         return await client.upgrade.get_state(timeout_s=session.timeout_s)
+
+
+def _start(session: Session) -> str:
+    """What starts a node as this one is started; of another node's configuration nothing is known here."""
+    return NodeCommands(DEFAULT_CONFIG, session.node_commands().has_unit).start
 
 
 def _backed_up_s(state: upgrade_pb2.UpgradeState) -> float | None:

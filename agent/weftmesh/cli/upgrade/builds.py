@@ -33,14 +33,12 @@ def in_one_line(state: upgrade_pb2.UpgradeState) -> tuple[str, bool]:
     return f"MIXED: {each}; feature level {state.feature_level} until all are upgraded{unknown}", False
 
 
-def judge_answers(state: upgrade_pb2.UpgradeState) -> Finding:
-    """Whether every member says what it runs."""
+def judge_answers(state: upgrade_pb2.UpgradeState, start: str) -> Finding:
+    """Whether every member says what it runs; `start` is the command that starts one."""
     silent = [member for member in state.members if not member.HasField("status")]
     if silent:
         evidence = "; ".join(f"{member.name} at {member.address}: {member.error}" for member in silent)
-        fixes = tuple(
-            Fix("systemctl start weftmesh-agent", member.name, "or remove it: weftmesh members rm") for member in silent
-        )
+        fixes = tuple(Fix(start, member.name, f"or remove it: weftmesh members rm {member.name}") for member in silent)
         names = ", ".join(member.name for member in silent)
         return Finding(ANSWERS, Severity.FAILURE, f"{names} does not answer", evidence, fixes)
     return Finding(ANSWERS, Severity.OK, "every member answers", f"{len(state.members)} asked by {state.node}")

@@ -19,17 +19,18 @@ BACKUP_AGE_MAX_H: Final = 26.0
 """The timer takes one a day."""
 
 
-def judge(state: upgrade_pb2.UpgradeState, backup_age_h: float | None, backups: str) -> list[Finding]:
+def judge(state: upgrade_pb2.UpgradeState, backup_age_h: float | None, backups: str, start: str) -> list[Finding]:
     """All that the members' answers say.
 
     Args:
         state: of the mesh.
         backup_age_h: of the newest backup, in hours; None if there is none to be seen.
         backups: where it was looked for, in words.
+        start: the command that starts a node.
     """
     return [
-        judge_answers(state),
-        judge_quorum(state),
+        judge_answers(state, start),
+        judge_quorum(state, start),
         judge_progress(state),
         judge_queues(state),
         judge_versions(state),
@@ -41,8 +42,8 @@ def judge(state: upgrade_pb2.UpgradeState, backup_age_h: float | None, backups: 
     ]
 
 
-def judge_quorum(state: upgrade_pb2.UpgradeState) -> Finding:
-    """Whether writes go on while any one voter restarts."""
+def judge_quorum(state: upgrade_pb2.UpgradeState, start: str) -> Finding:
+    """Whether writes go on while any one voter restarts; `start` is the command that starts a node."""
     voters = [member for member in state.members if member.role == mesh_pb2.MEMBER_ROLE_VOTER]
     following = [one.name for one in voters if one.HasField("status") and one.status.quorum]
     majority = len(voters) // 2 + 1
@@ -56,7 +57,7 @@ def judge_quorum(state: upgrade_pb2.UpgradeState) -> Finding:
     if len(voters) <= majority:
         return Finding(QUORUM, Severity.WARNING, "writes wait while a voter restarts: all voters are needed", evidence)
     away = sorted(one.name for one in voters if one.name not in following)
-    fixes = tuple(Fix("systemctl start weftmesh-agent", name) for name in away)
+    fixes = tuple(Fix(start, name) for name in away)
     return Finding(QUORUM, Severity.FAILURE, "one more node that restarts would take the quorum away", evidence, fixes)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from weftmesh.cli.doctor.findings import Severity, exit_code_of
+from weftmesh.cli.doctor.findings import Fix, Severity, exit_code_of
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.cli.upgrade.builds import in_one_line, judge_answers, judge_level, judge_versions, order_of
 from weftmesh.cli.upgrade.readiness import (
@@ -55,12 +55,13 @@ def mesh(*members: upgrade_pb2.MemberBuild, level: int = 2) -> upgrade_pb2.Upgra
     return upgrade_pb2.UpgradeState(node="n1", feature_level=level, members=members)
 
 
+START = "weftmeshd"
 WHOLE = mesh(member("n1"), member("n2"), member("n3"))
 MIXED = mesh(member("n1"), member("n2", version="0.1.0", level=1), member("n3"), level=1)
 
 
 def test_a_whole_mesh_with_a_fresh_backup_can_begin() -> None:
-    assert exit_code_of(judge(WHOLE, 1.0, "in /backups")) == ExitCode.OK
+    assert exit_code_of(judge(WHOLE, 1.0, "in /backups", START)) == ExitCode.OK
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_whole_mesh_with_a_fresh_backup_can_begin() -> None:
     ids=["all", "one is down", "no quorum", "two voters", "alone", "one of five is down", "an observer counts nothing"],
 )
 def test_writes_have_to_go_on_while_one_node_restarts(state: upgrade_pb2.UpgradeState, severity: Severity) -> None:
-    assert judge_quorum(state).severity is severity
+    assert judge_quorum(state, START).severity is severity
 
 
 def test_whoever_lacks_much_of_the_log_is_waited_for() -> None:
@@ -104,10 +105,17 @@ def test_writes_in_a_queue_are_pointed_out() -> None:
 
 
 def test_a_silent_member_is_a_failure_with_the_reason() -> None:
-    finding = judge_answers(mesh(member("n1"), silent("n3")))
+    finding = judge_answers(mesh(member("n1"), silent("n3")), START)
 
     assert finding.severity is Severity.FAILURE
     assert "n3 at n3:1: UNAVAILABLE: refused" in finding.evidence
+    assert finding.fixes == (Fix(START, "n3", "or remove it: weftmesh members rm n3"),)
+
+
+def test_a_voter_that_is_missed_is_started_as_this_machine_starts_nodes() -> None:
+    finding = judge_quorum(mesh(member("n1"), member("n2"), silent("n3")), START)
+
+    assert finding.fixes == (Fix(START, "n3"),)
 
 
 def test_a_mixed_mesh_names_those_to_upgrade_and_what_the_level_waits_for() -> None:
