@@ -71,6 +71,7 @@ class Logs:
             settings=settings_of(raft),
             on_fatal=self._on_fatal,
             seeds=seeds,
+            home=name,
         )
         return Home(name, machines, engine, self._config.limits.max_pending_writes)
 

@@ -27,6 +27,7 @@ class CoreDriver:
         storage: the core's log.
         changed: told the status after each tick that changed the role, the term, the leader, the quorum or the members.
         failed: called with whatever the core or its disk raised; it is to halt.
+        home: which of the node's logs this is, in what is logged.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class CoreDriver:
         storage: LogStorage,
         changed: Callable[[RaftStatus], None],
         failed: Callable[[BaseException], None],
+        home: str,
     ) -> None:
         self.running = False
         self._core = core
         self._storage = storage
         self._changed = changed
         self._failed = failed
+        self._home = home
         self._loop: asyncio.AbstractEventLoop
         self._tick_scheduled = False
         self._timer: asyncio.TimerHandle | None = None
@@ -124,5 +127,6 @@ class CoreDriver:
             return
         self._seen = seen
         status = self._core.status()
-        log.info("raft.changed", role=status.role.value, term=status.term, leader=status.leader, quorum=status.quorum)
+        facts = {"term": status.term, "leader": status.leader, "quorum": status.quorum}
+        log.info("raft.changed", home=self._home, role=status.role.value, **facts)
         self._changed(status)

@@ -50,6 +50,7 @@ class PysyncobjEngine:
         on_fatal: called once, when the disk failed or an invariant broke; the engine has stopped taking part, and
             the process should end.
         seeds: name to host:port of peers to stay connected to until this node is a voter.
+        home: which of the node's logs this is, in what is logged.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class PysyncobjEngine:
         settings: RaftSettings,
         on_fatal: Callable[[BaseException], None],
         seeds: Mapping[str, str] = NO_VOTERS,
+        home: str = "",
     ) -> None:
         self._name = name
         self._settings = settings
@@ -94,7 +96,7 @@ class PysyncobjEngine:
             settings=settings,
         )
         self._core = HardenedSyncObj(parts)
-        self._driver = CoreDriver(self._core, storage, self._tell, self._fail)
+        self._driver = CoreDriver(self._core, storage, self._tell, self._fail, home)
         self._waiting = Waiting(self._core, self._proposals, self._driver)
         self._stopped = False
         self._callbacks: list[Callable[[RaftStatus], None]] = []

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 from tests.fakes.raft_engines import FAST, Engines, Register, with_settings
 from tests.fakes.storage import FakeLogStorage, FakeSnapshotStorage
 
@@ -52,6 +53,16 @@ async def test_a_sole_voter_needs_nobody() -> None:
     assert machine.times_us == [0]
     await second.stop()
     assert failures == []
+
+
+async def test_what_is_logged_of_a_change_says_in_which_log() -> None:
+    parts = FakeLogStorage(), FakeSnapshotStorage(), NullTransport(), Register()
+    failures: list[BaseException] = []
+    engine = PysyncobjEngine("a", "a:1", "test", *parts, True, FAST, failures.append, home="node:a")
+    with capture_logs() as logs:
+        await engine.start()
+    await engine.stop()
+    assert {entry["home"] for entry in logs if entry["event"] == "raft.changed"} == {"node:a"}
 
 
 async def test_writes_and_reads_on_every_node(mesh: Engines) -> None:
