@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from weftmesh.agent.raft.log.chain import SegmentChain
 from weftmesh.agent.raft.log.disk import Disk, SystemDisk, make_directory
@@ -43,6 +43,8 @@ RESERVED_BYTES = 1 << 10
 MAX_VOTE_BYTES = 255
 IDLE_CLAIM_S = 0.5
 LOCK_NAME = "lock"
+IN_USE: Final = "DATA_IN_USE"
+"""The reason of the error of whoever opens a log that is open."""
 
 
 @dataclass(slots=True)
@@ -354,6 +356,7 @@ def _lock(directory: Path) -> int:
     except BlockingIOError:
         os.close(fd)
         raise PreconditionError(
-            f"{directory} is in use by another process; stop that one first (`systemctl stop weftmesh-agent`)"
+            f"{directory} is in use by another process, as this node runs already; stop that one first",
+            reason=IN_USE,
         ) from None
     return fd
