@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import os
 import signal
@@ -15,22 +14,21 @@ from typing import Final
 import structlog
 import uvloop
 
+from weftmesh.agent import why_stopped
 from weftmesh.agent.compose import Node
 from weftmesh.agent.reloading import Reloading
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.features.levels import UnsupportedLevelError
-from weftmesh.runtime.config import Config, load_config
+from weftmesh.runtime.config import DEFAULT_PATH, Config, load_config
 from weftmesh.runtime.memory import share_heaps
 from weftmesh.runtime.telemetry import configure_logging
+from weftmesh.runtime.units import NodeCommands
 from weftmesh.runtime.worker_threads import with_threads
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 78
 """EX_CONFIG of sysexits.h: restarting will not help."""
-
-DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
-"""What a full or failing disk says."""
 
 
 async def run_node(config: Config, read: Callable[[], Config]) -> None:
@@ -77,21 +75,20 @@ def run(config_path: Path | None) -> int:
         print(f"weftmeshd: {error}", file=sys.stderr)
         return EXIT_CONFIG
     start_logging(config)
+    here = NodeCommands.of_this_machine(config_path or DEFAULT_PATH)
     share_heaps()
     gc.freeze()  # what was imported stays: no collection has to walk it
     try:
         uvloop.run(run_node(config, read), loop_factory=with_threads(uvloop.new_event_loop))
     except WeftmeshError as error:
-        structlog.get_logger("weftmesh").critical("the node stopped", why=str(error), reason=error.reason)
+        why = why_stopped.of_error(error, here)
+        structlog.get_logger("weftmesh").critical("the node stopped", why=why, reason=error.reason)
         return EXIT_CONFIG if error.reason == UnsupportedLevelError.reason else EXIT_FAILED
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        told = why_stopped.of_system_error(error, config.node.data_dir, here)
+        if told is None:
             raise
-        structlog.get_logger("weftmesh").critical(
-            "the node stopped",
-            why=f"{error}: the disk that holds {config.node.data_dir} takes no more writes; nothing was acknowledged "
-            "that is not on disk. Make room or mend it, then start the node again",
-            reason="DISK_FAILED",
-        )
+        reason, why = told
+        structlog.get_logger("weftmesh").critical("the node stopped", why=why, reason=reason)
         return EXIT_FAILED
     return EXIT_OK
