@@ -12,8 +12,9 @@ import click
 
 from weftmesh.cli.options import command, dry_run_option
 from weftmesh.cli.session import SOCKET_NAME, Session
-from weftmesh.core.errors import InvalidInputError, PreconditionError
+from weftmesh.core.errors import DataCorruptionError, ForbiddenError, InvalidInputError, PreconditionError
 from weftmesh.runtime.config import Config
+from weftmesh.runtime.identity.founding import NodeRecord
 
 LEARNER: Final = "learner"
 """Keeps its state in DATA-NAME, since it may not read the node's."""
@@ -34,7 +35,7 @@ def purge(session: Session, confirmed: str | None, dry_run: bool) -> None:
     doomed = [path for path in _doomed(config, session.config_file) if path.exists() or path.is_symlink()]
     kept = [path for path in [_beside(config.node.data_dir, BACKUPS)] if path.exists()]
     if not dry_run and doomed:
-        _check_name(config.node.name, confirmed)
+        _check_name(_name(config), confirmed)
         for path in doomed:
             _remove(path)
     if session.output.as_json:
@@ -45,6 +46,14 @@ def purge(session: Session, confirmed: str | None, dry_run: bool) -> None:
         session.output.data(f"{path} {'would be' if dry_run else 'was'} removed")
     for path in kept:
         session.output.note(f"{path} is kept: there are backups in it")
+
+
+def _name(config: Config) -> str:
+    """Which node this is: by its record, since a name that nobody set follows the host's."""
+    try:
+        return NodeRecord.load(config.node.data_dir).node
+    except (PreconditionError, DataCorruptionError):
+        return config.node.name
 
 
 def _doomed(config: Config, config_file: Path) -> Iterator[Path]:
@@ -67,6 +76,8 @@ def _refuse_while_running(path: Path, stop: str) -> None:
             probe.connect(str(path))
         except (FileNotFoundError, ConnectionRefusedError):
             return
+        except PermissionError as error:
+            raise ForbiddenError(f"you may not open {path}, nor erase what the node keeps; run this as root") from error
     raise PreconditionError(f"the node runs, it listens on {path}; stop it first: {stop}", reason="NODE_RUNS")
 
 
