@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.cli.__main__ import run
 from weftmesh.cli.exit_codes import ExitCode
 from weftmesh.runtime.identity.founding import NodeRecord
@@ -106,6 +107,18 @@ def test_the_name_that_is_typed_is_the_one_that_the_mesh_knows(node: Path) -> No
     assert purge(node, "--yes-erase", "edge-7") is ExitCode.ERROR
     assert left(node) == EVERYTHING
     assert purge(node, "--yes-erase", "edge-6") is ExitCode.OK
+
+
+def test_a_node_that_does_not_listen_yet_is_left_alone(node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = node.parent / "data/mesh/wal"
+    directory.mkdir(parents=True)
+    failures: list[OSError] = []
+    log = WriteAheadLog.open(directory, fsync=False, on_failure=failures.append)
+    assert purge(node, "--yes-erase", "edge-7") is ExitCode.ERROR
+    assert f"it holds {directory}/lock; stop it first" in capsys.readouterr().err
+    assert left(node) > EVERYTHING
+    log.close()
+    assert purge(node, "--yes-erase", "edge-7") is ExitCode.OK
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else for a moment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import socket
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from weftmesh.runtime.identity.founding import NodeRecord
 LEARNER: Final = "learner"
 """Keeps its state in DATA-NAME, since it may not read the node's."""
 BACKUPS: Final = "backup"
+LOCK: Final = Path("mesh/wal/lock")
+"""Held by a node from its first moment, while it listens only once it has read its log."""
 
 
 @command(None, "purge")
@@ -31,7 +34,9 @@ def purge(session: Session, confirmed: str | None, dry_run: bool) -> None:
     remove the package. Refused while the node runs. Backups that were taken here are kept and named.
     """
     config = session.config()
-    _refuse_while_running(config.node.run_dir / SOCKET_NAME, session.node_commands().disable)
+    stop = session.node_commands().disable
+    _refuse_while_running(config.node.run_dir / SOCKET_NAME, stop)
+    _refuse_while_open(config.node.data_dir / LOCK, stop)
     doomed = [path for path in _doomed(config, session.config_file) if path.exists() or path.is_symlink()]
     kept = [path for path in [_beside(config.node.data_dir, BACKUPS)] if path.exists()]
     if not dry_run and doomed:
@@ -79,6 +84,17 @@ def _refuse_while_running(path: Path, stop: str) -> None:
         except PermissionError as error:
             raise ForbiddenError(f"you may not open {path}, nor erase what the node keeps; run this as root") from error
     raise PreconditionError(f"the node runs, it listens on {path}; stop it first: {stop}", reason="NODE_RUNS")
+
+
+def _refuse_while_open(path: Path, stop: str) -> None:
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return
+    except BlockingIOError as error:
+        why = f"the node is starting or stopping, it holds {path}; stop it first: {stop}"
+        raise PreconditionError(why, reason="NODE_RUNS") from error
 
 
 def _check_name(node: str, confirmed: str | None) -> None:
