@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from functools import lru_cache
+from itertools import chain, islice, pairwise
 from math import prod
 from typing import Final
 
@@ -51,33 +52,43 @@ def parse_rule(text: str, starts_at: datetime) -> rrule:
     Raises:
         InvalidInputError: it is none, it asks for more than is read here, or it never happens.
     """
-    parts = rule_parts(text)
-    if starts_at.year not in START_YEARS:
-        raise InvalidInputError(
-            f"it begins in {starts_at.year}: use {START_YEARS[0]} to {START_YEARS[-1]}", reason="RULE_INVALID"
-        )
-    if next(_tried(parts, starts_at), None) is None:
-        raise InvalidInputError(f"{text!r} never happens", reason="RULE_NEVER")
-    try:
-        return _rule(parts, starts_at)
-    except ValueError as error:
-        raise InvalidInputError(f"{text!r} is no rule: {error}", reason="RULE_INVALID") from error
+    return _parsed(text, starts_at)[0]
 
 
+@lru_cache(maxsize=4_096)
 def endless_gap(text: str, starts_at: datetime, duration: timedelta) -> timedelta | None:
     """The longest time between two beginnings in a row, if there is never a pause after the duration; else None.
 
     Raises:
         InvalidInputError: as of `parse_rule`.
     """
-    parse_rule(text, starts_at)
-    tried = islice(_tried(rule_parts(text), starts_at), _TRIED_MAX)
+    _, tried = _parsed(text, starts_at)
     gaps = []
-    for earlier, later in pairwise(tried):
+    for earlier, later in pairwise(islice(tried, _TRIED_MAX)):
         if later - earlier > duration:
             return None
         gaps.append(later - earlier)
     return max(gaps) if len(gaps) == _TRIED_MAX - 1 else None
+
+
+def _parsed(text: str, starts_at: datetime) -> tuple[rrule, Iterator[datetime]]:
+    """The rule, and when it happens in another age: its first time can take milliseconds to find, so that is done once.
+
+    Raises:
+        InvalidInputError: as of `parse_rule`.
+    """
+    parts = rule_parts(text)
+    if starts_at.year not in START_YEARS:
+        raise InvalidInputError(
+            f"it begins in {starts_at.year}: use {START_YEARS[0]} to {START_YEARS[-1]}", reason="RULE_INVALID"
+        )
+    tried = _tried(parts, starts_at)
+    if (first := next(tried, None)) is None:
+        raise InvalidInputError(f"{text!r} never happens", reason="RULE_NEVER")
+    try:
+        return _rule(parts, starts_at), chain([first], tried)
+    except ValueError as error:
+        raise InvalidInputError(f"{text!r} is no rule: {error}", reason="RULE_INVALID") from error
 
 
 def rule_parts(text: str) -> dict[str, str]:

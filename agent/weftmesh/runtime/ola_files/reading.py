@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -20,6 +22,9 @@ from weftmesh.runtime.ola_files.nodes import ListNode, Location, MapNode, Node, 
 from weftmesh.runtime.ola_files.openslo import PLACES, Catalogue, OpenSloDocument
 from weftmesh.runtime.ola_files.openslo_forms import OPENSLO_VERSION
 from weftmesh.runtime.ola_files.yaml_reader import FILE_BYTES_MAX, read_documents
+
+RULES_MAX: Final = 500
+"""Different recurrence rules of one file: it can take milliseconds to find out whether one ever happens or pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,8 @@ class _Reader:
         self.agreements: list[ReadAgreement] = []
         self._catalogue = Catalogue()
         self._seen: dict[str, ReadAgreement] = {}
+        self._rules: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        """Of each file: the different rules, and from when they hold."""
 
     def read(self, file: FileText) -> None:
         """Take the documents of one file."""
@@ -136,6 +143,8 @@ class _Reader:
         self._take(ReadAgreement(agreement_of(form), source, root))
 
     def _take(self, read: ReadAgreement) -> None:
+        if not self._has_room_for_rules(read):
+            return
         problems = check_agreement(read.agreement)
         for problem in problems:
             self.findings.add(read.finding(problem))
@@ -149,6 +158,22 @@ class _Reader:
             )
         elif not problems:
             self.agreements.append(read)
+
+    def _has_room_for_rules(self, read: ReadAgreement) -> bool:
+        """Whether a file has few enough different rules, with those of this agreement; the first too many is told."""
+        rules = self._rules[read.source.name]
+        if len(rules) > RULES_MAX:
+            return False
+        for index, one in enumerate(read.agreement.exclusions):
+            if one.rrule:
+                rules.add((one.rrule, one.starts_at))
+            if len(rules) > RULES_MAX:
+                message = f"the file has more than {RULES_MAX} different rules"
+                fix = "make several files of it, or give exclusions that may begin together the same rule"
+                problem = Problem(("exclusions", index, "rrule"), message, fix)
+                self.findings.add(replace(read.finding(problem), code=Code.TOO_LARGE))
+                return False
+        return True
 
 
 def _flat(documents: Iterable[Node]) -> Iterator[Node]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from weftmesh.runtime.ola_files.findings import FINDINGS_MAX, Code
-from weftmesh.runtime.ola_files.reading import FileText, load, read_agreements
+from weftmesh.runtime.ola_files.reading import RULES_MAX, FileText, load, read_agreements
 from weftmesh.runtime.ola_files.yaml_reader import FILE_BYTES_MAX
 
 CPU_S = 60
@@ -58,6 +58,14 @@ BOMBS = {
     ),
 }
 
+BOMBS["more-rules-than-anybody-has"] = (
+    "---\n".join(
+        GOOD % (n, "objectives: {uptime: 99}, exclusions: [" + ", ".join(RARE % (h, n % 60) for h in range(24)) + "]")
+        for n in range(95)
+    ),
+    Code.TOO_LARGE,
+)
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
@@ -93,3 +101,28 @@ def test_nobody_has_to_read_more_than_so_many_findings() -> None:
     bad = "\n".join(f"key{n}: 1" for n in range(500)).encode()
     reading = read_agreements([FileText(f"{n}.yaml", bad) for n in range(3)])
     assert len(reading.findings) == FINDINGS_MAX
+
+
+def with_rules(rules: int, agreements: int) -> bytes:
+    """Agreements, each with one of so many different rules."""
+    rule = "objectives: {uptime: 99}, exclusions: [{reason: r, duration: 1h, rrule: FREQ=DAILY;BYHOUR=%d;BYMINUTE=%d}]"
+    return "---\n".join(GOOD % (n, rule % divmod(n % rules, 60)) for n in range(agreements)).encode()
+
+
+def test_a_file_has_so_many_different_rules() -> None:
+    reading = read_agreements([FileText("a.yaml", with_rules(RULES_MAX, RULES_MAX + 100))])
+    assert (len(reading.agreements), reading.findings) == (RULES_MAX + 100, ())
+
+
+def test_the_rule_that_is_one_too_many_is_named_with_its_place() -> None:
+    [found] = read_agreements([FileText("a.yaml", with_rules(RULES_MAX + 9, RULES_MAX + 9))]).errors
+    assert (found.code, found.mark.line) == (Code.TOO_LARGE, (RULES_MAX + 1) * 5 - 1)
+    assert f"{RULES_MAX} different rules" in str(found)
+    assert "fix: make several files" in str(found)
+
+
+def test_each_file_has_its_own_rules() -> None:
+    half = RULES_MAX * 2 // 3
+    first, second = with_rules(half, half), with_rules(RULES_MAX, RULES_MAX).replace(b"{name: n", b"{name: m")
+    reading = read_agreements([FileText("a.yaml", first), FileText("b.yaml", second)])
+    assert len(reading.agreements) == half + RULES_MAX
