@@ -21,6 +21,7 @@ from weftmesh.agent.audit_log.denials import Denials
 from weftmesh.agent.audit_log.describing import entry_of
 from weftmesh.agent.audit_log.retention import Retention
 from weftmesh.agent.chain.appending import Chain, Snapshot
+from weftmesh.agent.chain.slicing import in_turns
 from weftmesh.core.audit_log.entries import Content, Entry, Lost
 from weftmesh.core.errors import PreconditionError
 from weftmesh.core.hash_chain import Head
@@ -199,7 +200,7 @@ class AuditLog:
     def _append(self, batch: Sequence[Waiting], lost: int) -> None:
         """In a thread."""
         contents: list[tuple[int, Content]] = [
-            (one.time_us, entry_of(one)) if isinstance(one, Note) else one for one in batch
+            (one.time_us, entry_of(one)) if isinstance(one, Note) else one for one in in_turns(batch)
         ]
         if lost:
             contents.append((wall_us(), Lost(lost, "too many notes waited for the disk")))

@@ -12,6 +12,7 @@ import structlog
 from weftmesh.agent.chain.files import FILE_BYTES_MAX, ChainFiles
 from weftmesh.agent.chain.reading import ContentT, Form, Part
 from weftmesh.agent.chain.recovery import NOTE_NAME, Resumption, read_note, resume
+from weftmesh.agent.chain.slicing import in_turns
 from weftmesh.agent.raft.log.disk import Disk
 from weftmesh.core.hash_chain import Break, Head, Pruned, Record, hash_of
 from weftmesh.runtime.files import make_private_directory
@@ -102,7 +103,7 @@ class Chain(Generic[ContentT]):
         if self._broken:
             rows.insert(0, (contents[0][0], Break(self._broken)))
         payloads, heads = [], []
-        for time_us, content in rows:
+        for time_us, content in in_turns(rows):
             payload = self.form.codec.pack(Record(sequence, self.head.sequence, time_us, head.hash, content))
             head = Head(sequence, hash_of(payload))
             payloads.append(payload)

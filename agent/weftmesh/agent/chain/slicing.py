@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -22,8 +22,15 @@ async def slices(items: Iterator[T]) -> AsyncIterator[list[T]]:
 
 
 def _drawn(items: Iterator[T]) -> list[T]:
-    piece: list[T] = []
-    while len(piece) < SLICE_ITEMS and (few := list(islice(items, _YIELD_ITEMS))):
-        piece += few
-        os.sched_yield()  # lets go of the interpreter, for which the loop would wait 5 ms at every turn
-    return piece
+    return list(islice(in_turns(items), SLICE_ITEMS))
+
+
+def in_turns(items: Iterable[T]) -> Iterator[T]:
+    """Everything in `items`, for a thread that takes long: it lets go of the interpreter every few of them.
+
+    The event loop would wait 5 ms for it at every turn, and many writes are under way at once.
+    """
+    for number, item in enumerate(items):
+        if number % _YIELD_ITEMS == 0:
+            os.sched_yield()
+        yield item

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 
 from weftmesh.agent.serving.accounts import user_name
 from weftmesh.agent.serving.local_socket import LocalCaller, caller_from_peer
-from weftmesh.core.records import record
 from weftmesh.runtime.identity.credentials import peer_node
 
 PEERS_REMEMBERED: Final = 1_024
@@ -18,9 +17,8 @@ PEERS_REMEMBERED: Final = 1_024
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-@record(frozen=True, slots=True)
-class CallerKey:
-    """A caller to whom limits apply.
+class CallerKey(NamedTuple):
+    """A caller to whom limits apply. A tuple: every write looks its bucket up, and tuples are compared without a call.
 
     Attributes:
         uid: of a local user; None for a node.
