@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import grpc
 import pytest
@@ -13,7 +15,7 @@ from tests.integration.command_line import Result, done, weftmesh
 from weftmesh.board.v1 import board_pb2, board_pb2_grpc
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh, free_ports
 from weftmesh.cli.dev_node import DevNode
-from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+from weftmesh.mesh.v1 import mesh_pb2, mesh_pb2_grpc, raft_pb2, raft_pb2_grpc
 from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel
 from weftmesh.runtime.identity.founding import identity_store
 
@@ -257,6 +259,33 @@ async def test_who_has_the_authority_is_not_removed_while_it_answers(mesh: DevMe
     await mesh.kill("node1")
     await mesh.settled()
     await done(node2, "--timeout", "30", "members", "rm", "node1")
+
+
+@pytest.mark.slow
+async def test_a_removed_node_cannot_lead_those_that_were_started_since(mesh: DevMesh) -> None:
+    await mesh.kill("node3", signal.SIGTERM)
+    await done(mesh.first, "--timeout", "30", "members", "rm", "node3")
+    await until_voters(mesh.first, ["node1", "node2"])
+    await mesh.restart("node1")
+    await until_voters(mesh.first, ["node1", "node2"])
+
+    async with mesh.first.client() as client:
+        before = await client.mesh.get_status()
+        claim = raft_pb2.AppendEntries(prev_index=before.commit_index, leader_address="127.0.0.1:1", round=1)
+        message = raft_pb2.RaftMessage(term=before.term + 1_000, append_entries=claim)
+
+        async def batches() -> AsyncIterator[raft_pb2.RaftBatch]:
+            yield raft_pb2.RaftBatch(messages=[message])
+            await asyncio.sleep(5)
+
+        identity = NodeIdentity(identity_store(mesh.node("node3").directory / "data").load())
+        async with open_channel(identity, "node1", mesh.first.listen) as channel:
+            stub: Any = raft_pb2_grpc.RaftServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError):
+                async for _ in stub.Exchange(batches()):
+                    pass
+        assert (await client.mesh.get_status()).term < message.term
+    assert "no longer; was it removed" in mesh.first.last_words(20_000)
 
 
 async def expect_denied(call: grpc.aio.UnaryUnaryCall[object, object]) -> None:

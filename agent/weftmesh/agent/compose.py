@@ -32,6 +32,8 @@ from weftmesh.agent.ola.room import OlaRoom
 from weftmesh.agent.privacy.room import PrivacyRoom
 from weftmesh.agent.raft.peers.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
 from weftmesh.agent.recovery_service import Abandoned
+from weftmesh.agent.removed import FILE_NAME as REMOVED_FILE
+from weftmesh.agent.removed import Removed
 from weftmesh.agent.rooms import Ground, Room
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.agent.serving.guard import Guard
@@ -93,7 +95,7 @@ class Node:
         self.fatal: BaseException | None = None
         self._leaving = False
         self._abandoned = Abandoned(config.node.data_dir / "abandoned.json")
-        self._standing = Standing(self._abandoned)
+        self._standing = Standing(self._abandoned, Removed(config.node.data_dir / REMOVED_FILE))
         self._gate = Gate(lambda: self._homes.mesh.machine.trust)
 
     async def run(self) -> None:
@@ -166,6 +168,7 @@ class Node:
             self._supervise(stack, work)
         for work in (one for room in rooms for one in room.work()):
             self._supervise(stack, work)
+        give_back()  # what reading the logs and loading the servers took
         log.info("ready", node=self._record.node, cluster=self._record.cluster, address=self._record.address)
 
     def _furnish(
@@ -213,7 +216,6 @@ class Node:
         for home in self._homes.all():
             await home.engine.start()
             stack.push_async_callback(home.engine.stop)
-        give_back()
         self._standing.note(mesh.status())
         await servers.start()
         stack.push_async_callback(servers.stop)

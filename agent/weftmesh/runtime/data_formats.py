@@ -45,6 +45,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     "models": Format(),
     "router": Format(),
     "abandoned.json": Format(),
+    "removed.json": Format(),
     "last-backup": Format(),
 }
 """By path under the data directory; a directory stands for all its files."""
