@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from tests.hostile.apart import apart
 from tests.hostile.campaign import row_of
-from tests.hostile.honest import honest, quantile
-from tests.hostile.routed import routed
+from tests.hostile.doors import Door
+from tests.hostile.honest import quantile
+from tests.hostile.sinks import sinks
 from tests.hostile.site import Site, site
 
 QUIET_S: Final = 4.0
@@ -133,7 +135,9 @@ class Result:
         return quantile(self.quiet_s, 0.99), quantile(self.attacked_s, 0.99)
 
 
-async def assault(directory: Path, count: int, seed: int, at: Collection[str] = ()) -> Result:
+async def assault(
+    directory: Path, count: int, seed: int, at: Collection[str] = (), *, elsewhere: bool = False
+) -> Result:
     """Attack a mesh in `directory` with about `count` inputs.
 
     Args:
@@ -141,13 +145,10 @@ async def assault(directory: Path, count: int, seed: int, at: Collection[str] = 
         count: how many inputs.
         seed: of all that is left to chance.
         at: names of the doors that are attacked; empty for all.
+        elsewhere: whether doors with nobody behind them are attacked: then attackers take processor time, and no more.
     """
     result = Result()
-    async with (
-        site(directory) as place,
-        honest(place.victim, place.honest) as callers,
-        routed(place.victim, place.honest, place.router_socket, place.xds) as followers,
-    ):
+    async with site(directory) as place, apart(directory, place) as callers:
         place.doors = [door for door in place.doors if not at or door.name in at]
         result.processes = [
             Process(f"node ({place.victim.name}, leads)", place.victim.pid, place.victim.log_path),
@@ -156,23 +157,20 @@ async def assault(directory: Path, count: int, seed: int, at: Collection[str] = 
         if place.mesh.first is not place.victim:
             result.processes.append(Process("node with the authority", place.mesh.first.pid, place.mesh.first.log_path))
         await callers.measured(1.0)
-        result.quiet_s, result.routed_quiet_s = await asyncio.gather(
-            callers.measured(QUIET_S), followers.measured(QUIET_S)
-        )
+        quiet = await callers.measured(QUIET_S)
+        result.quiet_s, result.routed_quiet_s = quiet.took_s, quiet.routed_s
         result.leaders.append(await _leader(place))
         for process in result.processes:
             process.begin()
         async with _watched(result.processes):
-            callers.took_s.clear()
-            followers.took_s.clear()
-            told_before = followers.tables
+            await callers.heard()
             began_s = time.monotonic()
-            result.tallies = await _attacked(directory, place, count, seed)
+            result.tallies = await _attacked(directory, place, count, seed, elsewhere)
             result.took_s = time.monotonic() - began_s
-            result.attacked_s = sorted(callers.took_s)
-            result.routed_attacked_s = sorted(followers.took_s)
-            result.tables = followers.tables - told_before
-            result.failures = [*callers.failures, *followers.failures]
+            attacked = await callers.heard()
+            result.attacked_s, result.routed_attacked_s = attacked.took_s, attacked.routed_s
+            result.tables = attacked.tables
+            result.failures = [*quiet.failures, *attacked.failures]
             await _calm(result.processes)
         for process in result.processes:
             process.end()
@@ -180,11 +178,18 @@ async def assault(directory: Path, count: int, seed: int, at: Collection[str] = 
     return result
 
 
-async def _attacked(directory: Path, place: Site, count: int, seed: int) -> dict[str, dict[str, Any]]:
+async def _attacked(directory: Path, place: Site, count: int, seed: int, elsewhere: bool) -> dict[str, dict[str, Any]]:
+    if not elsewhere:
+        return await _carried_out(directory, place.doors, count, seed)
+    async with sinks(directory, place.doors, place.victim.directory / "data" / "identity") as doors:
+        return await _carried_out(directory, doors, count, seed)
+
+
+async def _carried_out(directory: Path, doors: list[Door], count: int, seed: int) -> dict[str, dict[str, Any]]:
     plan = directory / "doors.json"
-    plan.write_text(json.dumps([row_of(door) for door in place.doors]))
+    plan.write_text(json.dumps([row_of(door) for door in doors]))
     command = [sys.executable, "-m", "tests.hostile", "attack", str(plan), str(count), str(seed)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
     try:
         async with asyncio.timeout(ATTACK_TIMEOUT_S):
             said, _ = await process.communicate()

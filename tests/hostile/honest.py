@@ -35,12 +35,6 @@ class Honest:
         """Write and read until cancelled."""
         await asyncio.gather(*(self._work(name, client) for name, client in self._clients.items()))
 
-    async def measured(self, for_s: float) -> list[float]:
-        """Seconds that the calls of a while took, sorted."""
-        self.took_s.clear()
-        await asyncio.sleep(for_s)
-        return sorted(self.took_s)
-
     async def _work(self, name: str, client: Client) -> None:
         title = board_pb2.Task(title=f"of {name}")
         task = await client.board.create_task(
