@@ -14,6 +14,7 @@ from weftmesh.cli.doctor.patient import Patient
 from weftmesh.cli.doctor.remedies import edit_line
 from weftmesh.cli.doctor.room import Room
 from weftmesh.cli.doctor.syncs import sync_times_s, told
+from weftmesh.cli.doctor.unit_bounds import judge_bounds
 
 CHECK: Final = "disk"
 DEADLINE_S: Final = 12.0
@@ -31,9 +32,10 @@ async def check_disk(patient: Patient) -> list[Finding]:
 
 def _measured(patient: Patient) -> list[Finding]:
     directory = patient.data_dir
+    findings = list(judge_bounds(patient.remedies, directory))
     if not directory.is_dir():
-        return [Finding(CHECK, Severity.SKIPPED, "there is no state directory yet", str(directory))]
-    findings = list(_durability(patient))
+        return findings or [Finding(CHECK, Severity.SKIPPED, "there is no state directory yet", str(directory))]
+    findings += _durability(patient)
     room = Room.of(directory)
     if room.severity is not Severity.OK:
         fix = more_room(room.mount, room.total_bytes, patient.remedies.has)
