@@ -20,6 +20,8 @@ from weftmesh.client import connect
 RUN_TIMEOUT_S: Final = 120.0
 START_TIMEOUT_S: Final = 60.0
 OURS: Final = Path(sys.executable).parent
+SETTLE_S: Final = 60.0
+PAUSE_S: Final = 0.5
 BAD: Final = ("warning", "unknown", "failure")
 
 
@@ -95,6 +97,15 @@ class Surroundings:
         answer = json.loads(out)
         assert code == answer["exit_status"], answer
         return Examination(code, answer["findings"])
+
+    async def healthy(self, node: DevNode) -> Examination:
+        """Examine until nothing fails: members find one another after a while, and a busy disk has time again."""
+        async with asyncio.timeout(SETTLE_S):
+            while True:
+                found = await self.examine(node)
+                if not found.failures:
+                    return found
+                await asyncio.sleep(PAUSE_S)
 
     async def mend(self, node: DevNode, command: str) -> str:
         """Run a fix on a node; what it printed. An agent is left running, and its socket answers then."""

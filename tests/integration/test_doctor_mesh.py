@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 from tests.faults import needs
 from tests.faults.clocks import HOUR_S, ShiftedClocks
-from tests.integration.examination import Examination, Surroundings, fixes, surroundings
+from tests.integration.examination import PAUSE_S, SETTLE_S, Surroundings, fixes, surroundings
 
 from weftmesh.cli.dev_mesh import DevMesh, dev_mesh
 from weftmesh.cli.dev_node import DevNode
@@ -29,8 +29,6 @@ pytestmark = [
     pytest.mark.skipif(bool(needs.program("cc")()), reason=needs.program("cc")() or "met"),
 ]
 
-SETTLE_S = 60.0
-PAUSE_S = 0.5
 TELLING_S = 0.002
 """Figures are told to the millisecond."""
 OTHER_VERSION = "0.0.9"
@@ -57,15 +55,6 @@ class Site:
         places = [self.mesh.node(fix["node"]) if fix["node"] else self.nodes[0] for fix in finding["fixes"]]
         return [await self.here.mend(*one) for one in zip(places, fixes(finding), strict=True)]
 
-    async def healthy(self, node: DevNode) -> Examination:
-        """Examine until nothing fails: members find one another again after a while."""
-        async with asyncio.timeout(SETTLE_S):
-            while True:
-                found = await self.here.examine(node)
-                if not found.failures:
-                    return found
-                await asyncio.sleep(PAUSE_S)
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
@@ -79,7 +68,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 
 
 async def test_a_mesh_that_is_well_has_no_failure(site: Site) -> None:
-    found = await site.healthy(site.nodes[0])
+    found = await site.here.healthy(site.nodes[0])
     well = {one["check"] for one in found.findings if one["severity"] == "ok"}
     assert {"socket", "ports", "dns", "certificates", "peers", "clocks", "quorum", "versions", "credentials"} <= well
     times = [one["evidence"] for one in found.findings if one["check"] == "peers"]
@@ -96,7 +85,7 @@ async def test_a_member_that_is_down_is_named_and_started(site: Site) -> None:
     assert [fix["node"] for fix in found["fixes"]] == [third.name]
     await site.mend(found)
 
-    await site.healthy(first)
+    await site.here.healthy(first)
     await hand_back(site, third)
     assert (await site.here.examine(second)).bad("peers") == []
 
@@ -111,7 +100,7 @@ async def test_without_a_majority_the_missing_voters_are_named_and_started(site:
     assert [fix["node"] for fix in found["fixes"]] == [second.name, third.name]
     await site.mend(found)
 
-    await site.healthy(first)
+    await site.here.healthy(first)
     await hand_back(site, second, third)
 
 
@@ -157,7 +146,7 @@ async def test_an_expired_certificate_is_replaced_by_the_commands_that_are_named
     await site.here.mend(second, line)
     await site.here.mend(second, start["command"])
 
-    await site.healthy(second)
+    await site.here.healthy(second)
     await hand_back(site, second)
 
 
@@ -170,7 +159,7 @@ async def test_where_the_authority_is_an_expired_certificate_is_renewed_by_a_sta
     assert "has expired" in found["summary"]
     await site.mend(found)
 
-    await site.healthy(first)
+    await site.here.healthy(first)
     await hand_back(site, first)
 
 
@@ -187,8 +176,8 @@ async def test_a_node_that_lost_its_certificate_comes_back_as_a_new_one(site: Si
     await site.here.mend(third, await site.here.mend(first, token))
     await site.here.mend(third, start)
 
-    await site.healthy(first)
-    await site.healthy(third)
+    await site.here.healthy(first)
+    await site.here.healthy(third)
     await hand_back(site, third)
 
 
