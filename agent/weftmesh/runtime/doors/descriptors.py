@@ -10,11 +10,14 @@ import stat
 import struct
 import weakref
 from collections.abc import Collection, Iterable
-from ipaddress import IPv6Address, ip_address
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 OVER_TCP: Final = frozenset({socket.AF_INET, socket.AF_INET6})
 LOCAL: Final = frozenset({socket.AF_UNIX})
+HOSTS_REMEMBERED: Final = 1_024
+"""Addresses as they are read: every sweep finds the same ones, and to read one takes as long as all else it costs."""
 _UCRED: Final = struct.Struct("3i")
 
 
@@ -75,10 +78,15 @@ class Hand:
 
 def named(host: str, port: int) -> tuple[str, str]:
     """An address, and how gRPC spells a peer there once `unquote` has been at it."""
-    address = ip_address(host)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
+    address = _address(host)
     return str(address), f"ipv6:[{address}]:{port}" if isinstance(address, IPv6Address) else f"ipv4:{address}:{port}"
+
+
+@lru_cache(maxsize=HOSTS_REMEMBERED)
+def _address(host: str) -> IPv4Address | IPv6Address:
+    address = ip_address(host)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def user_of(end: socket.socket) -> int:
