@@ -22,28 +22,39 @@ from weftmesh.client import Client
 from weftmesh.client.routing import RoutingApi, connect_router
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.ola.v1 import command_pb2, ola_pb2
-from weftmesh.routing.v1 import routing_pb2
+from weftmesh.routing.v1 import routing_pb2, routing_pb2_grpc
 
-CALLS = 5_000
-WARM_UP = 500
+TURNS = 100
+WARM_UP = 10
+TURN = 50
+"""Calls of one kind before it is the turn of the next."""
 FREEZES = 10
 FAILURES = 5
 SOON_S = 120.0
 
 
 async def resolve_rows(client: Client, router: RoutingApi, socket: Path) -> list[Row]:
-    """Resolve over the socket, beside a call on the same socket that does nothing."""
+    """Resolve over the socket, by the library and by bare gRPC, in turns with a call on it that does nothing."""
     await apply(client, [agreement("quick", [f"10.0.0.{at}:80" for at in range(1, 11)], probed=False)])
     await table_when(router, "quick", lambda one: len(one.rows) == 10)
-    took = await _calls(lambda: router.resolve("quick"))
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
-        bare = await _calls(lambda: stub.Check(health_pb2.HealthCheckRequest()))
-    p50_us, bare_us = statistics.median(took), statistics.median(bare)
+        health, routing = health_pb2_grpc.HealthStub(channel), routing_pb2_grpc.RoutingServiceStub(channel)
+        bare, plain, by_library = await _in_turns(
+            lambda: health.Check(health_pb2.HealthCheckRequest()),
+            lambda: routing.Resolve(routing_pb2.ResolveRequest(route="quick")),
+            lambda: router.resolve("quick"),
+        )
+    bare_us = statistics.median(bare)
     return [
-        Row("Resolve over the socket", "p50", p50_us, "us", "grpc.health.v1 Check", bare_us, p50_us / bare_us),
-        Row("Resolve over the socket", "p99", statistics.quantiles(took, n=100)[98], "us"),
+        _beside_health("Resolve over the socket", by_library, bare_us),
+        Row("Resolve over the socket", "p99", statistics.quantiles(by_library, n=100)[98], "us"),
+        _beside_health("Resolve without the library", plain, bare_us),
     ]
+
+
+def _beside_health(name: str, took: list[float], bare_us: float) -> Row:
+    p50_us = statistics.median(took)
+    return Row(name, "p50", p50_us, "us", "grpc.health.v1 Check", bare_us, p50_us / bare_us)
 
 
 async def freeze_rows(client: Client, routers: list[RoutingApi]) -> list[Row]:
@@ -118,13 +129,16 @@ async def _all_told(router: RoutingApi, missing: set[str]) -> None:
             return
 
 
-async def _calls(call: Callable[[], object]) -> list[float]:
-    took = []
-    for number in range(WARM_UP + CALLS):
-        begun_s = time.perf_counter()
-        await call()  # type: ignore[misc]  # grpc's calls are untyped
-        if number >= WARM_UP:
-            took.append((time.perf_counter() - begun_s) * 1e6)
+async def _in_turns(*calls: Callable[[], object]) -> list[list[float]]:
+    """Microseconds of each kind of call; a few of one kind, then of the next, so that other work meets all alike."""
+    took: list[list[float]] = [[] for _ in calls]
+    for number in range(WARM_UP + TURNS):
+        for call, of_kind in zip(calls, took, strict=True):
+            for _ in range(TURN):
+                begun_s = time.perf_counter()
+                await call()  # type: ignore[misc]  # grpc's calls are untyped
+                if number >= WARM_UP:
+                    of_kind.append((time.perf_counter() - begun_s) * 1e6)
     return took
 
 
