@@ -59,6 +59,22 @@ def test_founding_that_was_cut_short_can_be_repeated(config: Config) -> None:
     assert store.load().authority_sha256 == store.load_authority().pin
 
 
+def test_a_node_that_ran_and_lost_its_record_is_not_written_over(config: Config) -> None:
+    found_cluster(config, "lab", "n1", "127.0.0.1:7450")
+    data_dir = config.node.data_dir
+    (data_dir / "mesh" / "wal").mkdir(parents=True)
+    (data_dir / "mesh" / "wal" / "0000000000000001.wal").touch()
+    (data_dir / "node.json").unlink()
+    before = identity_store(data_dir).load_authority().pin
+
+    with pytest.raises(PreconditionError, match="restore the file"):
+        found_cluster(config, "lab", "n1", "127.0.0.1:7450")
+    with pytest.raises(PreconditionError, match="restore the file"):
+        NodeRecord.load(data_dir)
+
+    assert identity_store(data_dir).load_authority().pin == before
+
+
 @pytest.mark.parametrize(
     ("cluster", "node", "address"), [("Lab", "n1", "h:1"), ("lab", "n_1", "h:1"), ("lab", "n1", "h")]
 )

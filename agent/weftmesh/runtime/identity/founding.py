@@ -50,7 +50,7 @@ class NodeRecord:
         """Read it.
 
         Raises:
-            PreconditionError: this directory belongs to no node yet.
+            PreconditionError: this directory belongs to no node yet, or only this file of one is missing.
             DataCorruptionError: the file is damaged.
         """
         path = data_dir / _NODE_FILE
@@ -59,6 +59,7 @@ class NodeRecord:
             cluster, node, address = str(row["cluster"]), str(row["node"]), str(row["address"])
             return cls(cluster, node, address, bool(row["founding"]), bool(row.get("observer", False)))
         except FileNotFoundError as error:
+            _refuse_nameless_log(data_dir)
             raise PreconditionError(
                 f"{data_dir} belongs to no mesh yet; run `weftmesh init` to found one or `weftmesh join` to join one",
                 reason="NOT_A_NODE",
@@ -222,6 +223,18 @@ def _refuse_second_node(data_dir: Path) -> None:
             f"{data_dir} belongs to node {present.node!r} of mesh {present.cluster!r}; run `weftmesh leave`"
             " and then remove that directory, or set [node] data_dir to another one",
             reason="ALREADY_A_NODE",
+        )
+    _refuse_nameless_log(data_dir)
+
+
+def _refuse_nameless_log(data_dir: Path) -> None:
+    """A node that lost its record has its log, its key and perhaps the authority's, which nothing may write over."""
+    if any((data_dir / "mesh" / "wal").glob("*")):
+        raise PreconditionError(
+            f"{data_dir / _NODE_FILE} is missing, and the log of a node is there: restore the file, or write it anew "
+            '({"cluster": NAME, "node": NAME, "address": "HOST:PORT", "founding": true where the mesh was founded}). '
+            f"To begin with another node, move {data_dir} away",
+            reason="NODE_RECORD_MISSING",
         )
 
 

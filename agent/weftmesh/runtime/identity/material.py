@@ -49,7 +49,10 @@ class IdentityMaterial:
         chain = load_certificates(certificate_pem, what="node.pem")
         certificate = chain[0]
         if certificate.public_key() != load_key(key_pem, what="node.key").public_key():
-            raise DataCorruptionError("node.key does not belong to node.pem; restore both, or join the mesh again")
+            raise DataCorruptionError(
+                "node.key does not belong to node.pem; restore both, or join the mesh again with --again and a "
+                "token that was made for this node"
+            )
         node, cluster = _check_issued(chain, authorities)
         return cls(
             node,
