@@ -183,9 +183,8 @@ async def test_a_node_that_lost_its_certificate_comes_back_as_a_new_one(site: Si
 
 async def test_members_of_different_versions_are_named(site: Site, tmp_path: Path) -> None:
     first, _, third = site.nodes
-    metadata = tmp_path / f"weftmesh-{OTHER_VERSION}.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text(f"Metadata-Version: 2.1\nName: weftmesh\nVersion: {OTHER_VERSION}\n")
+    other = f"from weftmesh.runtime import version\nversion.VERSION = {OTHER_VERSION!r}\n"
+    (tmp_path / "sitecustomize.py").write_text(other)
     third.environment["PYTHONPATH"] = str(tmp_path)
     try:
         await site.mesh.restart(third.name)
