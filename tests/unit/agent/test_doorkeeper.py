@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import resource
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes.descriptors import descriptors_left, open_files
 
 from weftmesh.runtime.config import load_config
 from weftmesh.runtime.doors.doorkeeper import (
@@ -73,10 +71,6 @@ def _is_open(client: socket.socket) -> bool:
         return True
     except ConnectionError:
         return False
-
-
-def _open_files() -> set[str]:
-    return {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
 
 
 @pytest.fixture
@@ -162,32 +156,14 @@ async def test_files_that_come_and_go_meanwhile_are_neither_cut_nor_kept_open(po
         stopped.set()
         using.join()
     assert len(port.open()) == 1
-    assert str(path) not in _open_files()
-
-
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    """Every number that this process may have is in use."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, before[1]))
-    filling: list[int] = []
-    try:
-        with suppress(OSError):
-            while True:
-                filling.append(os.dup(0))
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-        for one in filling:
-            os.close(one)
+    assert str(path) not in open_files()
 
 
 async def test_where_connections_have_taken_every_descriptor_the_late_are_cut_and_the_proven_stay(port: Port) -> None:
     for _ in range(CONNECTIONS_A_TURN + 1):
         port.connect()
     port.connections.proven(port.peer(7))
-    with no_descriptor_left():
+    with descriptors_left(0):
         await port.doorkeeper.sweep()
         port.now_s = PROOF_S + 1
         assert await port.doorkeeper.sweep() == CONNECTIONS_A_TURN
@@ -198,10 +174,10 @@ async def test_where_connections_have_taken_every_descriptor_the_late_are_cut_an
 async def test_a_look_takes_no_descriptors_from_others(port: Port) -> None:
     for _ in range(2 * CONNECTIONS_A_TURN):
         port.connect()
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     sweep = asyncio.create_task(port.doorkeeper.sweep())
     await asyncio.sleep(0)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert not open_files() - before
     await sweep
 
 
