@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from itertools import count
 from pathlib import Path
 
@@ -44,6 +44,19 @@ async def server(tmp_path: Path) -> AsyncIterator[BoardServer]:
 async def client(server: BoardServer) -> AsyncIterator[Client]:
     async with connect(str(server.socket)) as connected:
         yield connected
+
+
+async def refusal(write: Callable[[], Awaitable[object]]) -> WeftmeshError:
+    """What a write is refused with; one whose answer comes too late knows less, and is made again."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await write()
+            except UnknownOutcomeError:
+                continue
+            except WeftmeshError as error:
+                return error
+            pytest.fail("it was not refused")
 
 
 def create(title: str) -> board_pb2.CreateTaskRequest:
@@ -122,24 +135,26 @@ async def test_a_write_waits_for_a_quorum_and_says_so_when_none_comes(server: Bo
     server.board.faults.refuse.append(NoQuorumError("alone"))
     assert (await client.board.create_task(create("one"))).key == "PROJ-1"
     server.board.faults.refuse.extend(NoQuorumError("alone") for _ in range(100))
-    with pytest.raises(NoQuorumError, match="alone"):
-        await client.board.create_task(create("two"), timeout_s=0.6)
+    error = await refusal(lambda: client.board.create_task(create("two"), timeout_s=0.6))
+    assert (type(error), str(error)) == (NoQuorumError, "alone")
     assert len(server.board.tasks) == 1
 
 
 async def test_nothing_is_tried_again_when_the_deadline_would_hide_what_is_known(
     server: BoardServer, client: Client
 ) -> None:
-    server.board.faults.refuse.append(NoQuorumError("alone"))
-    with pytest.raises(NoQuorumError, match="alone"):
+    async def write() -> None:
+        server.board.faults.refuse.append(NoQuorumError("alone"))
         await client.board.create_task(create("one"), timeout_s=RETRY_TIME_MIN_S)
+
+    assert isinstance(await refusal(write), NoQuorumError)
     assert not server.board.tasks
 
 
 async def test_an_unknown_outcome_says_what_to_retry_with(server: BoardServer, client: Client) -> None:
     server.board.faults.lose_answers.extend(UnknownOutcomeError("lost") for _ in range(50))
     with pytest.raises(UnknownOutcomeError) as caught:
-        await client.board.create_task(create("one"), timeout_s=0.2)
+        await client.board.create_task(create("one"), timeout_s=1.5)
     assert {caught.value.metadata["request_id"]} == set(server.board.seen_request_ids)
 
 
@@ -148,7 +163,7 @@ async def test_no_quorum_after_a_lost_answer_is_no_promise_that_nothing_changed(
     server: BoardServer, client: Client, lost: WeftmeshError
 ) -> None:
     server.board.faults.lose_answers.append(lost)
-    calling = asyncio.create_task(client.board.create_task(create("one"), timeout_s=0.5))
+    calling = asyncio.create_task(client.board.create_task(create("one"), timeout_s=1.5))
     await server.board.until(lambda: bool(server.board.tasks))
     server.board.faults.refuse.extend(NoQuorumError("alone") for _ in range(100))
     with pytest.raises(UnknownOutcomeError):
@@ -158,7 +173,7 @@ async def test_no_quorum_after_a_lost_answer_is_no_promise_that_nothing_changed(
 
 async def test_no_quorum_after_a_broken_stream_is_no_promise_either(server: BoardServer, client: Client) -> None:
     server.board.faults.break_stream_after = 1
-    calling = asyncio.create_task(client.write(create("one"), timeout_s=0.5))
+    calling = asyncio.create_task(client.write(create("one"), timeout_s=1.5))
     await server.board.until(lambda: bool(server.board.tasks))
     server.board.faults.refuse.extend(NoQuorumError("alone") for _ in range(100))
     with pytest.raises(UnknownOutcomeError, match="request id"):
