@@ -103,14 +103,14 @@ async def imported(board: MemoryBoard, kind: str, text: str) -> ImportReport:
 
 
 def contents(board: MemoryBoard) -> list[dict[str, object]]:
-    """Every task without what depends on the board that holds it, in the order of its titles and origins."""
+    """Every task without what depends on the board that holds it, in the order of their origins: each has another."""
     found: list[dict[str, object]] = []
     for task in board.tasks():
         plain = existing_task(task)
         fields = {path: value for path, value in plain.fields.items() if not path.endswith(DIGESTS_KEY)}
         links = {"parent": bool(fields.pop("parent", "")), "waits": len(fields.pop("depends_on", ()))}  # type: ignore[arg-type]
         found.append({**fields, **links, "origin": plain.origin})
-    return sorted(found, key=repr)
+    return sorted(found, key=lambda one: str(one["origin"]))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
