@@ -16,7 +16,7 @@ from weftmesh.core.ola.model import ServiceClass
 from weftmesh.core.schedule.events import ServiceLowered, ServiceRaised
 from weftmesh.core.schedule.model import Settings
 from weftmesh.runtime.lanes.cooperative import Change, Lanes
-from weftmesh.runtime.lanes.overruns import NAMES_MAX, OTHERS, Overruns
+from weftmesh.runtime.lanes.overruns import NAMES_MAX, OTHERS, QUIET_S, Overruns
 from weftmesh.runtime.lanes.pacing import Held
 from weftmesh.runtime.lanes.slicing import drained, in_steps, pause, sliced
 from weftmesh.runtime.telemetry import configure_logging
@@ -185,12 +185,14 @@ async def test_a_job_that_holds_the_loop_is_named_with_its_time(lanes: Lanes, ca
             await pause()
 
     configure_logging()
+    begun_s = time.monotonic()
     with caplog.at_level(logging.WARNING, "weftmesh.lanes"):
         await lanes.submit(BATCH, 1.0, holding(), name="nightly report")
     assert lanes.overruns()["nightly report"] >= 3
     assert lanes.delays()[2].overruns >= 3
     messages = [record.getMessage() for record in caplog.records]
-    assert len([one for one in messages if "nightly report" in one and "computed without a pause" in one]) == 1
+    named = [one for one in messages if "nightly report" in one and "computed without a pause" in one]
+    assert 1 <= len(named) <= 1 + (time.monotonic() - begun_s) / QUIET_S
 
 
 async def test_a_job_that_waits_without_await_is_named_too(lanes: Lanes, caplog: pytest.LogCaptureFixture) -> None:
