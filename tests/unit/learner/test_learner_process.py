@@ -20,6 +20,11 @@ from weftmesh.learner.__main__ import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
 from weftmesh.learner.config import IDLE_S, parse_arguments
 from weftmesh.runtime.wire.envelopes import LearnerRefusal, unseal
 
+PATIENCE_S = 200.0
+"""A learner yields to everything else, and starts as late as that lets it."""
+
+pytestmark = pytest.mark.timeout(3 * PATIENCE_S)
+
 
 async def started(socket: str, state_dir: Path, *more: str) -> Process:
     command = [sys.executable, "-m", "weftmesh.learner", "--socket", socket, "--state-dir", str(state_dir), *more]
@@ -28,13 +33,13 @@ async def started(socket: str, state_dir: Path, *more: str) -> Process:
 
 async def ended(process: Process) -> tuple[int | None, str]:
     """The exit code, and what it said."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         _, said = await process.communicate()
     return process.returncode, said.decode()
 
 
 async def until_admitted(node: ScriptedNode) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         await node.admitted.wait()
 
 
@@ -42,8 +47,8 @@ async def test_it_refuses_what_it_cannot_read_and_ends_well_when_it_is_dismissed
     node = ScriptedNode()
     async with serving(tmp_path, node) as socket:
         process = await started(socket, tmp_path / "state")
-        node.ask(b"no envelope", timeout_s=60)
-        async with asyncio.timeout(60):
+        node.ask(b"no envelope", timeout_s=PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
             answer = await node.answers.get()
         # The scripted node has nothing to say of jobs: asking it fails, and that is told.
         assert isinstance(unseal(answer.payload), LearnerRefusal)
@@ -111,8 +116,8 @@ async def test_a_damaged_memory_refuses_every_question_and_says_what_to_do(tmp_p
     async with serving(tmp_path, node) as socket:
         process = await started(socket, tmp_path / "state")
         for _ in range(2):
-            node.ask(b"x", timeout_s=60)
-            async with asyncio.timeout(60):
+            node.ask(b"x", timeout_s=PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
                 answer = await node.answers.get()
             assert answer.refused.startswith("DATA_CORRUPTION")
             assert "restore it from a backup" in answer.refused

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -69,24 +68,27 @@ async def test_a_learner_that_nobody_asks_ends(tmp_path: Path) -> None:
 
 async def test_one_question_is_answered_at_a_time_and_the_loop_stays_responsive(tmp_path: Path) -> None:
     at_work, most, lock = 0, 0, threading.Lock()
+    begun, let_go = threading.Event(), threading.Event()
 
     def slow(_job: str, _term: int, payload: bytes) -> bytes:
         nonlocal at_work, most
         with lock:
             at_work += 1
             most = max(most, at_work)
-        time.sleep(0.1)
+        begun.set()
+        assert let_go.wait(IDLE_S), "the loop stood while an answer was worked out"
         with lock:
             at_work -= 1
         return payload
 
     async with attending(tmp_path, slow) as (node, _):
-        begin_s = time.monotonic()
         for _ in range(4):
-            node.ask(b"x")
-        await asyncio.sleep(0)
-        assert time.monotonic() - begin_s < 0.1
-        assert [(await node.answer()).sequence for _ in range(4)] == [1, 2, 3, 4]
+            node.ask(b"x", timeout_s=60)
+        await asyncio.to_thread(begun.wait, IDLE_S)
+        await asyncio.sleep(0.1)  # for a second one that should not begin
+        let_go.set()
+        answers = [await node.answer() for _ in range(4)]
+        assert [(one.sequence, one.refused) for one in answers] == [(number, "") for number in (1, 2, 3, 4)]
     assert most == 1
 
 
