@@ -149,11 +149,9 @@ async def test_a_reply_in_another_nodes_name_is_missing() -> None:
 
 async def test_who_is_late_is_missing_and_the_others_are_not_lost() -> None:
     exchange = exchange_of(*NODES)
-    exchange.delay_s["b"] = 60.0
+    exchange.delay_s["b"] = 3600.0
     grid = grid_of(exchange)
-    started_s = monotonic()
-    replies = await ask(grid, train_messages(grid), timeout_s=0.3)
-    assert monotonic() - started_s < 5.0
+    replies = await ask(grid, train_messages(grid), timeout_s=3.0)
     assert len(replies) == 2
     assert grid.missing == {"b": "no answer in time"}
 
