@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from weftmesh.agent.raft.log.disk import Disk, SyncGate
 from weftmesh.agent.raft.log.format import Kind, key_of
 from weftmesh.agent.raft.log.recovery import Recovered
 from weftmesh.agent.raft.log.segment import CHUNK_BYTES, PREPARED_SUFFIX, Row, Segment, SegmentPreparer
 from weftmesh.runtime.worker_threads import started_threads
+
+PREPARED_FROM: Final = 1 / 8
+"""How full a segment is when the next one is begun: early enough to be there in time, and not at each start, where it
+would write and sync a whole segment for each log that most often is not needed before the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,15 @@ class SegmentChain:
         self._crc = recovered.replay.crc
         self._tidy(recovered)
         self.current = self._reopen(recovered) if recovered.files else self._preparer_of(1).take()
-        self._preparer = self._prepare_next()
+        self._preparer = self._preparer_of(self.current.sequence + 1)
+        self._prepares = False
 
     def write(self, rows: Iterable[Row]) -> None:
         """Append records, which must fit, to the current segment."""
         self._crc = self.current.write(rows, self._crc, self._disk)
+        if not self._prepares and self.current.offset >= self.current.size_bytes * PREPARED_FROM:
+            self._prepares = True
+            self.writer.submit(self._prepare, self._preparer)
 
     def rotate(self, last_index: int) -> None:
         """Seal the current segment, make it durable, and go on with the next one, which needs a HEAD first.
@@ -62,7 +71,8 @@ class SegmentChain:
         self._sealed.append(_Sealed(full.path, full.sequence, last_index))
         self.current = following
         self.writer.submit(full.close)  # behind a sync of it that may be under way
-        self._preparer = self._prepare_next()
+        self._preparer = self._preparer_of(self.current.sequence + 1)
+        self._prepares = False
 
     def sync(self) -> None:
         """Make everything written durable."""
@@ -119,11 +129,6 @@ class SegmentChain:
                 self._disk.write(fd, bytes(min(CHUNK_BYTES, size_bytes - offset)), offset)
         key = key_of(tail.header.salt)
         return Segment(tail.path, tail.header.sequence, fd, size_bytes, key, offset=recovered.end)
-
-    def _prepare_next(self) -> SegmentPreparer:
-        preparer = self._preparer_of(self.current.sequence + 1)
-        self.writer.submit(self._prepare, preparer)
-        return preparer
 
     def _preparer_of(self, sequence: int) -> SegmentPreparer:
         return SegmentPreparer(self._directory, sequence, self.segment_bytes, self._disk)
