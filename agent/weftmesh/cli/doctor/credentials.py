@@ -19,6 +19,8 @@ from weftmesh.runtime.identity.founding import NodeRecord
 CHECK: Final = "credentials"
 SECRETS: Final = ("node.key", "ca.key", "ca-next.key", "tokens.json")
 SERVICE_USER: Final = "weftmesh"
+NO_STATE: Final = frozenset({"identity", "lost+found"})
+"""In the state directory: looked at file by file, and of the file system."""
 _OTHERS: Final = 0o077
 
 
@@ -55,11 +57,24 @@ def _foreign(patient: Patient) -> Iterator[Finding]:
         command = Fix(f"chown --recursive {fix} {quote(str(data_dir))}")
         yield Finding(CHECK, Severity.FAILURE, summary, f"owner {_user(owner)}", (command,))
         return
+    yield from _left_by_another(data_dir, owner)
     for path in sorted(patient.identity.directory.iterdir()):
         if (found := path.stat().st_uid) != owner:
             command = Fix(f"chown --reference={quote(str(data_dir))} {quote(str(path))}")
             evidence = f"owner {_user(found)}; {data_dir} belongs to {_user(owner)}"
             yield Finding(CHECK, Severity.FAILURE, f"{path} belongs to somebody else", evidence, (command,))
+
+
+def _left_by_another(data_dir: Path, owner: int) -> Iterator[Finding]:
+    """State that a daemon wrote which somebody else started, as root does by hand."""
+    seen = [path for path in (*data_dir.glob("*"), *data_dir.glob("*/*")) if NO_STATE.isdisjoint(path.parts)]
+    others = sorted(path for path in seen if path.lstat().st_uid != owner)
+    if others:
+        first, place = others[0], quote(str(data_dir))
+        summary = f"the node was run by somebody else: it may not use {first}"
+        evidence = f"{len(others)} belong to others, {first.name} to {_user(first.lstat().st_uid)}"
+        command = Fix(f"chown --recursive --reference={place} {place}")
+        yield Finding(CHECK, Severity.FAILURE, summary, evidence, (command,))
 
 
 def _unfit(patient: Patient, node: str) -> Iterator[Finding]:

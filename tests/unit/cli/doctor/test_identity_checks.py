@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.doctor.patients import answer, patient, status, survey
+from tests.unit.cli.doctor.patients import answer, patient, sh, status, survey
 
 from weftmesh.cli.doctor.certificates import check_certificates
 from weftmesh.cli.doctor.credentials import check_credentials
@@ -21,6 +22,7 @@ from weftmesh.runtime.identity.certificates import key_to_pem, make_key, make_si
 from weftmesh.runtime.identity.founding import found_cluster
 from weftmesh.runtime.identity.material import IdentityMaterial
 
+NOBODY = 65534
 DAY = timedelta(days=1)
 
 
@@ -136,3 +138,17 @@ async def test_a_missing_part_is_named(tmp_path: Path) -> None:
     (made.identity.directory / "node.pem").unlink()
     (found,) = check_credentials(made)
     assert "node.pem is missing" in found.evidence
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+async def test_what_root_left_when_it_ran_the_node_by_hand_is_given_back(tmp_path: Path) -> None:
+    made = patient(tmp_path, has_unit=False)
+    found_cluster(made.config, "test", "n1", "127.0.0.1:7450")
+    sh(f"mkdir -p {made.data_dir}/mesh/wal {made.data_dir}/lost+found && chown --recursive {NOBODY} {made.data_dir}")
+    sh(f"chown root {made.data_dir}/lost+found")
+    assert [one.severity for one in check_credentials(made)] == [Severity.OK]
+    sh(f"chown root {made.data_dir}/mesh/wal")
+    (found,) = check_credentials(made)
+    assert f"may not use {made.data_dir}/mesh/wal" in found.summary
+    sh(commands(found)[0])
+    assert [one.severity for one in check_credentials(made)] == [Severity.OK]
