@@ -47,7 +47,7 @@ def decision_us(count: int, spread_s: float) -> float:
 
 
 def longest_step_us(count: int) -> float:
-    """How long a decision holds the router's loop at a time, in processor time: the longest of many meets other work."""
+    """How long a decision holds the router's loop at a time, in processor time, since one step of many meets others."""
     rng, table = random.Random(1), RoutingTable()  # noqa: S311, the same each time
     table.apply(SetRoute("pay", _endpoints(count), mode=Mode.ACT), 0.0)
     longest = []
