@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from tests.unit.router.xds_tables import catalog, made, route
 
 from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.routing.steps import whole
 from weftmesh.router.xds.kinds import Kind
-from weftmesh.router.xds.resources import WEIGHT_PARTS, entries_of
+from weftmesh.router.xds.resources import WEIGHT_PARTS, entries_in_steps, entries_of
 from weftmesh.router.xds.snapshot import RouteRow, RouteSnapshot
 from weftmesh.xds.v3 import resources_pb2
 
@@ -68,3 +69,10 @@ def test_an_address_that_is_a_name_is_refused_and_the_route_stays_as_it_was() ->
 
 def test_a_drained_endpoint_may_have_any_address() -> None:
     assert not assignment(RouteSnapshot("r", 1, (RouteRow("a", "nowhere", 0.0),))).endpoints
+
+
+def test_a_large_route_is_made_in_steps_and_comes_to_the_same() -> None:
+    rows = tuple(RouteRow(f"e{at}", f"10.0.{at // 200}.{at % 200}:80", 0.001) for at in range(1_000))
+    large = RouteSnapshot("large", 1, rows)
+    assert sum(1 for _ in entries_in_steps(large)) > 20
+    assert whole(entries_in_steps(large)) == entries_of(large)

@@ -9,7 +9,7 @@ from typing import Final
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.records import record
 from weftmesh.router.xds.kinds import Entry, Kind
-from weftmesh.router.xds.resources import entries_of
+from weftmesh.router.xds.resources import entries_in_steps
 from weftmesh.router.xds.snapshot import RouteSnapshot
 
 _NOTHING: Final[Mapping[str, Entry]] = MappingProxyType({})
@@ -41,7 +41,7 @@ class Refused:
 def next_catalog(
     before: Catalog, routes: Iterable[RouteSnapshot]
 ) -> Generator[None, None, tuple[Catalog, tuple[Refused, ...]]]:
-    """Make the catalog of `routes`, one with each step. Only what differs from `before` is made anew.
+    """Make the catalog of `routes`, a part of one with each step. Only what differs from `before` is made anew.
 
     Returns:
         The catalog, and the routes that were refused: those keep what they had in `before`.
@@ -55,7 +55,7 @@ def next_catalog(
         made: Mapping[Kind, Entry] | None = None
         if known != wanted:
             try:
-                made = entries_of(wanted)
+                made = yield from entries_in_steps(wanted)
             except InvalidInputError as error:
                 refused.append(Refused(wanted.route, error))
         if made is not None:

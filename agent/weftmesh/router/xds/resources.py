@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.routing.steps import ROWS_A_STEP, Steps, whole
 from weftmesh.router.xds.kinds import TYPE_URL_PREFIX, Entry, Kind
 from weftmesh.router.xds.snapshot import RouteSnapshot
 from weftmesh.runtime.addresses import split_address
@@ -48,9 +49,14 @@ def entries_of(route: RouteSnapshot) -> dict[Kind, Entry]:
     Raises:
         InvalidInputError: the address of a row with weight is not a numeric host and a port.
     """
+    return whole(entries_in_steps(route))
+
+
+def entries_in_steps(route: RouteSnapshot) -> Steps[dict[Kind, Entry]]:
+    """As `entries_of`; endpoints that were never told of take 18 us each."""
     messages: dict[Kind, Message] = {
         Kind.CLUSTER: _cluster(route),
-        Kind.ASSIGNMENT: _assignment(route),
+        Kind.ASSIGNMENT: (yield from _assignment(route)),
         Kind.LISTENER: _listener(route.route),
         Kind.ROUTES: _routes(route.route),
     }
@@ -144,9 +150,11 @@ def _outlier_detection(max_ejection_percent: float) -> resources_pb2.OutlierDete
     )
 
 
-def _assignment(route: RouteSnapshot) -> resources_pb2.ClusterLoadAssignment:
+def _assignment(route: RouteSnapshot) -> Steps[resources_pb2.ClusterLoadAssignment]:
     assignment = resources_pb2.ClusterLoadAssignment(cluster_name=route.route)
-    for row in route.rows:
+    for at, row in enumerate(route.rows):
+        if not at % ROWS_A_STEP:
+            yield
         if row.weight > 0.0:
             locality = assignment.endpoints.add()
             locality.MergeFromString(_place(route.route, row.endpoint, row.address, row.zone))
