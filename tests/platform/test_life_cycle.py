@@ -150,6 +150,17 @@ def test_an_erased_package_leaves_state_and_the_changed_configuration(node: Mach
     assert "node.json" in node.run("ls", "/var/lib/weftmesh").stdout
 
 
+def test_units_that_failed_or_belong_to_a_part_are_gone_with_their_package(node: Machine, packages: Path) -> None:
+    install(node, packages, "weftmesh-router")
+    node.run("systemctl", "start", "weftmesh-router")
+    node.run("rpm", "-e", "--nodeps", "weftmesh-router")
+    assert node.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "weftmesh-router*").stdout == ""
+    node.run("sh", "-c", "echo > /etc/weftmesh/backup.env")
+    assert node.run("systemctl", "start", "weftmesh-backup", check=False).returncode != 0
+    node.run("rpm", "-e", "--nodeps", "weftmesh")
+    assert node.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "weftmesh*").stdout == ""
+
+
 def test_after_a_purge_nothing_is_left_but_what_is_named(new_machine: Machine, packages: Path) -> None:
     before = new_machine.files()
     install(new_machine, packages, "weftmesh")
