@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fakes.board_gateway import MemoryBoard
 
@@ -42,6 +42,16 @@ _DESCRIPTIONS = st.one_of(
     st.just("--- comments ---\n[2026-01-02T03:04:05Z] one"),
     st.just("--- comments ---\n[2026-01-02T03:04:05Z] two of\n[2026-01-02T03:04:05Z] one second"),
 )
+
+
+_REASONS_OF_NO_TRACKER = [
+    board_pb2.Task(title="A control character", status=board_pb2.TASK_STATUS_DONE, custom={"state_reason": "\x1f"}),
+    board_pb2.Task(title="Two lines", status=board_pb2.TASK_STATUS_CANCELLED, custom={"state_reason": "not\nplanned"}),
+    board_pb2.Task(title="A long one", status=board_pb2.TASK_STATUS_DONE, custom={"state_reason": "x" * 4_000}),
+]
+_MORE_PEOPLE_THAN_FIT = [
+    board_pb2.Task(title="Many people", assignee="ann", custom={"assignees": f"bob; {'x' * 3_995}"}),
+]
 
 
 @st.composite
@@ -116,6 +126,8 @@ def contents(board: MemoryBoard) -> list[dict[str, object]]:
 @pytest.mark.parametrize("kind", FORMATS)
 @settings(max_examples=25)
 @given(found=st.lists(tasks(), min_size=1, max_size=3))
+@example(found=_REASONS_OF_NO_TRACKER)
+@example(found=_MORE_PEOPLE_THAN_FIT)
 def test_another_board_gets_what_was_exported(kind: str, found: list[board_pb2.Task]) -> None:
     async def there_and_back() -> None:
         board = await board_of(found)

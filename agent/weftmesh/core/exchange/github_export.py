@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import accumulate
 from typing import Final
 
-from weftmesh.core.board.model import FieldValue, Status
+from weftmesh.core.board.model import FieldValue, Limits, Status
 from weftmesh.core.exchange.entries import moment_text, time_in
 from weftmesh.core.exchange.extension import ATTRIBUTE, References, extension_of
 from weftmesh.core.exchange.github_names import split_origin
 from weftmesh.core.exchange.planned import ExistingTask
-from weftmesh.core.exchange.values import blank
+from weftmesh.core.exchange.problems import CellError
+from weftmesh.core.exchange.values import blank, single_line
 
 _EXACT: Final = frozenset({"title", "description"})
 _REASONS: Final = {Status.DONE: "COMPLETED", Status.CANCELLED: "NOT_PLANNED"}
@@ -61,18 +64,22 @@ def _status(value: FieldValue) -> Status:
 
 
 def _reason(status: Status, reason: FieldValue) -> str:
-    """GitHub's word that was imported, where it still fits the status."""
+    """GitHub's word that was imported, where it still fits the status, and where an import takes it."""
     fits = (status is Status.CANCELLED) == (reason in _CANCELLED_REASONS)
     if isinstance(reason, str) and reason and (fits if status in _REASONS else reason == "reopened"):
-        return reason.upper()
+        # Whatever the board holds besides, as a text of several lines, stands in the attribute alone.
+        with suppress(CellError):
+            return single_line(reason.upper(), Limits.NAME_CHARACTERS)
     return _REASONS.get(status, "")
 
 
 def _assignees(assignee: FieldValue, everybody: FieldValue) -> list[str]:
-    """The assignee first, then whom else GitHub named."""
+    """The assignee first, then whom else GitHub named, as many as an import can join again."""
     first = [assignee] if isinstance(assignee, str) and assignee else []
     others = everybody.split("; ") if isinstance(everybody, str) and first else []
-    return list(dict.fromkeys([*first, *(login for login in others if login)]))
+    logins = list(dict.fromkeys([*first, *(login for login in others if login)]))
+    ends = accumulate(len(login) + len("; ") for login in logins)
+    return [login for login, end in zip(logins, ends, strict=True) if end <= Limits.CUSTOM_VALUE_CHARACTERS + len("; ")]
 
 
 def _url(origin: str) -> str | None:
