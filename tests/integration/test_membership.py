@@ -288,6 +288,39 @@ async def test_a_removed_node_cannot_lead_those_that_were_started_since(mesh: De
     assert "no longer; was it removed" in mesh.first.last_words(20_000)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", [4], indirect=True)
+async def test_a_node_that_joined_again_leads_one_that_only_saw_it_go(mesh: DevMesh) -> None:
+    second, leaver = mesh.node("node2"), mesh.node("node4")
+    await leave(leaver)
+    await until_voters(second, ["node1", "node2", "node3"])
+    await mesh.kill("node2", signal.SIGTERM)
+
+    again = await join(mesh, leaver)
+    assert again.code == 0, again.err
+    leaver.start()
+    await leaver.ready()
+    await until_voters(mesh.first, sorted(mesh.nodes))
+    for _ in range(20):
+        if (leader := await leader_of(mesh.first)) == "node4":
+            break
+        await mesh.restart(leader)
+    assert leader == "node4"
+
+    second.start()
+    await second.ready()
+    await until_voters(second, sorted(mesh.nodes))
+    assert await leader_of(second) == "node4"
+
+
+async def leader_of(node: DevNode) -> str:
+    """Whom a node follows, once it does."""
+    async with asyncio.timeout(SETTLE_S), node.client() as client:
+        while not (leader := (await client.mesh.get_status()).leader):  # noqa: ASYNC110, another process's state
+            await asyncio.sleep(0.1)
+    return leader
+
+
 async def expect_denied(call: grpc.aio.UnaryUnaryCall[object, object]) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await call

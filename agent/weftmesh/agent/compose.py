@@ -30,7 +30,9 @@ from weftmesh.agent.metrics.raft_metrics import LogMeter
 from weftmesh.agent.metrics.room import MetricsRoom
 from weftmesh.agent.ola.room import OlaRoom
 from weftmesh.agent.privacy.room import PrivacyRoom
-from weftmesh.agent.raft.peers.transport import CHANNEL_OPTIONS, GrpcTransport, RaftServicer
+from weftmesh.agent.raft.peers.receiving import RaftServicer
+from weftmesh.agent.raft.peers.stream import CHANNEL_OPTIONS
+from weftmesh.agent.raft.peers.transport import GrpcTransport
 from weftmesh.agent.recovery_service import Abandoned
 from weftmesh.agent.removed import FILE_NAME as REMOVED_FILE
 from weftmesh.agent.removed import Removed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from weftmesh.agent.backup_service import BACKUP_MARK, BackupServicer
 from weftmesh.agent.enrolment.admission import Admission
 from weftmesh.agent.mesh_service import MeshServicer
-from weftmesh.agent.raft.peers.transport import RaftServicer
+from weftmesh.agent.raft.peers.receiving import RaftServicer
 from weftmesh.agent.recovery_service import Abandoned, RecoveryServicer
 from weftmesh.agent.rooms import Ground, Work
 from weftmesh.agent.serving.services import Door, Service, service

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ log = structlog.get_logger("weftmesh.mesh")
 
 
 class Removed:
-    """The names of members that went, until they are members again.
+    """The names of members that went and when that was seen, until they are members again.
 
     Args:
         path: where they are kept.
@@ -29,30 +30,33 @@ class Removed:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._names = _load(path)
+        self._seen_s = _load(path)
 
-    def __contains__(self, node: object) -> bool:
-        return node in self._names
+    def seen_s(self, node: str) -> float | None:
+        """When this node saw that one go, in seconds since 1970 by its own clock; None if it did not."""
+        return self._seen_s.get(node)
 
-    def note(self, gone: AbstractSet[str], members: AbstractSet[str]) -> None:
+    def note(self, gone: AbstractSet[str], members: AbstractSet[str], now_s: float) -> None:
         """Take in who is no member any more, and who is one; a disk that refuses costs the memory of it at a start."""
-        names = frozenset((self._names | gone) - members)
-        if names == self._names:
+        both = {**self._seen_s, **dict.fromkeys(gone, now_s)}
+        seen_s = {node: at_s for node, at_s in both.items() if node not in members}
+        if seen_s == self._seen_s:
             return
-        self._names = names
+        self._seen_s = seen_s
         try:
-            write_atomic(self._path, json.dumps(sorted(names)).encode() + b"\n")
+            write_atomic(self._path, json.dumps(seen_s, sort_keys=True).encode() + b"\n")
         except OSError as error:
-            log.error("who was removed is not remembered after the next start", why=str(error), removed=sorted(names))  # noqa: TRY400
+            log.error("who was removed is not remembered after the next start", why=str(error), removed=sorted(seen_s))  # noqa: TRY400
 
 
-def _load(path: Path) -> frozenset[str]:
+def _load(path: Path) -> Mapping[str, float]:
     try:
-        return frozenset(str(name) for name in json.loads(path.read_bytes()))
+        return {str(node): float(at_s) for node, at_s in json.loads(path.read_bytes()).items()}
     except FileNotFoundError:
-        return frozenset()
-    except (ValueError, TypeError) as error:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
         raise DataCorruptionError(
             f"{path} cannot be read ({error}): it names the members that were removed, whose certificates may still be "
-            'in force. Write it anew, such as ["node3"], or [] if none was removed in the last eight days'
+            'in force, and when. Write it anew, such as {"node3": 1790000000} in seconds since 1970, or {} if none was '
+            "removed in the last eight days"
         ) from error

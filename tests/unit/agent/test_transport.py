@@ -14,15 +14,16 @@ import pytest
 from structlog.testing import capture_logs
 from tests.fakes.certificates import CertificateAuthority, NodeCertificate
 
-from weftmesh.agent.raft.peers.stream import BATCH_BYTES_MAX, EXCHANGE, HELLO, QUEUE_BYTES_MAX, QUEUE_MESSAGES_MAX
-from weftmesh.agent.raft.peers.transport import (
+from weftmesh.agent.raft.peers.receiving import SERVER_OPTIONS, ExchangeContext, RaftServicer, peer_name
+from weftmesh.agent.raft.peers.stream import (
+    BATCH_BYTES_MAX,
     CHANNEL_OPTIONS,
-    SERVER_OPTIONS,
-    ExchangeContext,
-    GrpcTransport,
-    RaftServicer,
-    peer_name,
+    EXCHANGE,
+    HELLO,
+    QUEUE_BYTES_MAX,
+    QUEUE_MESSAGES_MAX,
 )
+from weftmesh.agent.raft.peers.transport import GrpcTransport
 from weftmesh.agent.raft.ports import Transport
 from weftmesh.agent.raft.snapshots.stream import INSTALL, SnapshotCall
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
@@ -78,8 +79,11 @@ class Node:
     dials: int = 0
 
     def __post_init__(self) -> None:
-        self.servicer = RaftServicer("test", self.members.__contains__, self.name)
+        self.servicer = RaftServicer("test", self.may_speak, self.name)
         self.transport = GrpcTransport(self.servicer, self.dial)
+
+    def may_speak(self, name: str, certificate_pem: bytes) -> bool:
+        return name in self.members and certificate_pem.startswith(b"-----BEGIN CERTIFICATE")
 
     def dial(self, name: str, address: str) -> grpc.aio.Channel:
         self.dials += 1
@@ -197,7 +201,7 @@ class Deaf(RaftServicer):
 
 async def test_a_queue_that_overflows_during_a_write_is_a_disconnect_too() -> None:
     a, b = pair()
-    b.servicer = Deaf("test", b.members.__contains__, "b")
+    b.servicer = Deaf("test", b.may_speak, "b")
     async with nodes(a, b):
         await connect(a, b)
         assert a.transport.send("b", large(1, BATCH_BYTES_MAX - 100))
@@ -357,7 +361,8 @@ class InProcessContext:
     """What the servicer uses of a call's context, without a network in between."""
 
     def auth_context(self) -> dict[str, list[bytes]]:
-        return {"peer_uri": [b"spiffe://test/node/a"]}
+        certificate = CA.node("a").certificate_pem
+        return {"peer_uri": [b"spiffe://test/node/a"], "x509_pem_cert": [certificate]}
 
     async def send_initial_metadata(self, metadata: Sequence[tuple[str, str]]) -> None:
         pass

@@ -12,7 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from weftmesh.agent.access.enforcing import Enforcement
-from weftmesh.agent.raft.peers.transport import SERVER_OPTIONS
+from weftmesh.agent.raft.peers.receiving import SERVER_OPTIONS
 from weftmesh.agent.serving.guard import Guard
 from weftmesh.agent.serving.services import Door, Service
 from weftmesh.board.v1 import board_pb2

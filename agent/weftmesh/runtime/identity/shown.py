@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,11 +25,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 @record(frozen=True, slots=True)
 class Shown:
-    """What a certificate says that a revocation may be about; `node` is empty when it names none."""
+    """What a certificate says that a revocation may be about, and from when it holds; `node` is empty without one."""
 
     node: str
     serial: str
     key_sha256: str
+    not_before: datetime
 
 
 def certificates_of(context: Context) -> Iterator[bytes]:
@@ -44,7 +46,8 @@ def shown_by(pem: bytes) -> Shown:
         node, _ = node_of(certificate)
     except InvalidInputError:
         node = ""
-    return Shown(node, serial_text(certificate), key_sha256(certificate.public_key()))
+    key = key_sha256(certificate.public_key())
+    return Shown(node, serial_text(certificate), key, certificate.not_valid_before_utc)
 
 
 @lru_cache(maxsize=CERTIFICATES_REMEMBERED)
