@@ -26,9 +26,11 @@ from weftmesh.agent.daemon import EXIT_CONFIG
 from weftmesh.agent.raft.core.fencing import payload_of
 from weftmesh.agent.raft.log.wal import WriteAheadLog
 from weftmesh.agent.raft.ports import Entry
+from weftmesh.agent.raft.settings import RaftSettings
 from weftmesh.board.v1 import board_pb2
 from weftmesh.cli.dev_mesh import DevMesh, free_ports
 from weftmesh.cli.dev_node import DevNode
+from weftmesh.core.board.model import Limits
 from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.features.levels import SUPPORTED_LEVEL
 from weftmesh.mesh.v1 import mesh_pb2
@@ -158,6 +160,8 @@ async def the_earlier_build_is_refused(mesh: DevMesh, earlier: dict[str, str]) -
         (signal.SIGKILL, "of the log does not parse"),
         (signal.SIGTERM, "of the snapshot is of a ma"),
     ):
+        if ending == signal.SIGTERM:
+            await write_enough_for_a_snapshot(mesh, node)
         await mesh.kill(node.name, ending)  # after SIGKILL there is only the log, after SIGTERM a snapshot as well
         node.environment = earlier
         node.start()
@@ -168,6 +172,16 @@ async def the_earlier_build_is_refused(mesh: DevMesh, earlier: dict[str, str]) -
         await node.ready()
         await mesh.settled()
     async with node.client() as one, mesh.first.client() as other:
+        await agreed_states([one, other])
+
+
+async def write_enough_for_a_snapshot(mesh: DevMesh, node: DevNode) -> None:
+    """A graceful stop takes one only where the next start would have much to apply again."""
+    count = 1 + RaftSettings().last_snapshot_bytes // Limits.DESCRIPTION_BYTES
+    task = board_pb2.Task(title="a long one", description="x" * Limits.DESCRIPTION_BYTES)
+    async with node.client() as one, mesh.first.client() as other:
+        for _ in range(count):
+            await other.write(board_pb2.CreateTaskRequest(parent=PROJECT, task=task), timeout_s=PATIENCE_S)
         await agreed_states([one, other])
 
 
