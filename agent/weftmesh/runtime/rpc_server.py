@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from weftmesh.core.errors import InvalidInputError, WeftmeshError
 from weftmesh.runtime.rpc_handlers import WrappingInterceptor, behavior_of, with_behavior
+from weftmesh.runtime.rpc_headers import HeadersFirst
 from weftmesh.runtime.rpc_status import to_status, to_trailers
 
 SLOW_CALL_S: Final = 1.0
@@ -63,7 +64,7 @@ class ErrorInterceptor(WrappingInterceptor):
             started_s = time.monotonic()
             try:
                 _refuse_malformed(request)
-                response = behavior(request, context)
+                response = behavior(request, HeadersFirst(context))
                 return await response if isawaitable(response) else response
             except Exception as error:  # noqa: BLE001, the boundary of the process: nothing unknown may leave it
                 await end_call(method, context, error)
@@ -76,15 +77,17 @@ class ErrorInterceptor(WrappingInterceptor):
 
     def _streaming(self, method: str, behavior: _Behavior) -> _Behavior:
         async def stream(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            headed = HeadersFirst(context)
             try:
                 _refuse_malformed(request)
-                responses = behavior(request, context)
+                responses = behavior(request, headed)
                 if isawaitable(responses):
                     # The handler answers through context.write.
                     await responses
                     return
                 async with aclosing(responses):
                     async for response in responses:
+                        await headed.begin()
                         yield response
             except Exception as error:  # noqa: BLE001, the boundary of the process: nothing unknown may leave it
                 await end_call(method, context, error)
