@@ -109,27 +109,28 @@ async def test_a_caller_without_that_patience_is_told_at_once(node: Limited, tmp
 
 
 class LosesItsQuorum(board_pb2_grpc.BoardServiceServicer):  # type: ignore[misc]  # generated, untyped
-    """Takes a write to the log, and never learns what became of it."""
+    """Takes a write to the log, never learns what became of it, and in the end has its callers wait for long."""
 
     def __init__(self) -> None:
-        self.is_first = True
+        self.answers = [UnknownOutcomeError("the leader went away"), NoQuorumError("1 of 3"), limited(600_000)]
 
     async def QueueWrite(  # noqa: N802
         self, request: board_pb2.WriteRequest, context: object
     ) -> board_pb2.QueuedWrite:
-        first, self.is_first = self.is_first, False
-        raise UnknownOutcomeError("the leader went away") if first else NoQuorumError("1 of 3")
+        raise self.answers.pop(0)
 
 
 async def test_an_unknown_outcome_is_not_covered_up_by_an_attempt_that_did_nothing(tmp_path: Path) -> None:
+    node = LosesItsQuorum()
     server = grpc.aio.server(interceptors=[ErrorInterceptor()], options=server_options())
-    board_pb2_grpc.add_BoardServiceServicer_to_server(LosesItsQuorum(), server)
+    board_pb2_grpc.add_BoardServiceServicer_to_server(node, server)
     server.add_insecure_port(f"unix:{tmp_path}/api.sock")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"unix:{tmp_path}/api.sock") as channel:
             calls, method = Calls(channel, "node1"), board_pb2_grpc.BoardServiceStub(channel).QueueWrite
             with pytest.raises(UnknownOutcomeError, match="the leader went away"):
-                await calls.repeated(method, board_pb2.WriteRequest(), timeout_s=1.0)
+                await calls.repeated(method, board_pb2.WriteRequest(), timeout_s=60.0)
     finally:
         await server.stop(None)
+    assert not node.answers, "it was asked again until it was told to wait for too long"
