@@ -194,7 +194,7 @@ async def test_of_three_nodes_one_may_go_at_the_end() -> None:
 async def test_a_slow_node_is_left_behind_at_the_end_of_its_stage() -> None:
     mesh = Mesh(5)
     mesh.exchange.delay_s["node04"] = 60.0
-    grid = mesh.grid(replace(SETTINGS, timeouts=StageTimeouts(0.5, 5.0, 20.0, 5.0, 5.0)))
+    grid = mesh.grid(replace(SETTINGS, timeouts=StageTimeouts(4.0, 30.0, 60.0, 30.0, 30.0)))
     await run(grid, MODEL, replies_min=1)
     assert grid.contributors == ("node01", "node02", "node03", "node05")
 

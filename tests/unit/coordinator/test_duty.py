@@ -25,6 +25,8 @@ from weftmesh.learning.v1.learning_pb2 import JobSpec
 from weftmesh.runtime.wire.learning_views import learning_view
 
 POLL_S = 0.01
+PATIENCE_S = 30.0
+"""For what has to come at last; the first look at agreements loads much, on the loop that is waited for."""
 
 
 class Node(learning_pb2_grpc.LearningServiceServicer):  # type: ignore[misc]
@@ -96,7 +98,7 @@ async def beside(node: Node, children: Children, directory: Path) -> AsyncIterat
 
 
 async def settle(children: Children, count: int) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             if len(children.started) >= count:
                 return
@@ -125,7 +127,7 @@ async def test_a_job_is_carried_on_in_the_term_and_stopped_with_it(tmp_path: Pat
         await settle(children, 2)
         assert children.started[1] == (JOB, 9)
         node.tell(False, 10)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 if not children.under_way:
                     break
