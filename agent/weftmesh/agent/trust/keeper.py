@@ -17,6 +17,7 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.trust.commands import ReportCertificate
 from weftmesh.core.trust.rows import AuthorityState, Phase
 from weftmesh.runtime.doors.cutting import RevocationInterceptor
+from weftmesh.runtime.identity.certificates import is_certificate
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.store import IdentityStore
@@ -70,6 +71,7 @@ class TrustKeeper:
         self._changed = asyncio.Event()
         self._revoked: frozenset[str] = frozenset()
         self._told_of_itself = False
+        self._unreadable: frozenset[str] = frozenset()
 
     def note(self) -> None:
         """The machine has changed: cut off at once whoever is revoked, and see to the rest soon."""
@@ -129,10 +131,13 @@ class TrustKeeper:
         return not trust.revision or not self._log.is_ready or self._told() == self._truth()
 
     async def _trust_authorities(self) -> None:
-        wanted = [one.certificate for one in self._log.trust.read.authorities()]
+        authorities = self._log.trust.read.authorities()
         material = self._identity.material
-        if not wanted:
+        if not authorities:
             return
+        # The machine reads no certificate, and every member may write: what is none is trusted by nobody.
+        wanted = [one.certificate for one in authorities if is_certificate(one.certificate)]
+        self._tell_of_unreadable(frozenset(one.sha256 for one in authorities if one.certificate not in wanted))
         own = material.trusted[material.authority_sha256]
         if own not in wanted:
             wanted.append(own)
@@ -147,6 +152,16 @@ class TrustKeeper:
         # Its certificate may have been renewed meanwhile.
         self._identity.replace(self._identity.material.trusting(wanted))
         log.info("authorities to trust", authorities=[one[:16] for one in self._identity.material.trusted])
+
+    def _tell_of_unreadable(self, unreadable: frozenset[str]) -> None:
+        """The log has each once."""
+        for sha256 in sorted(unreadable - self._unreadable):
+            log.error(
+                "what the mesh was told to trust as an authority is no certificate, and is not trusted: see who wrote "
+                "it with `weftmesh audit`, and give the rotation up with `weftmesh cert rotate-ca abandon`",
+                authority=sha256,
+            )
+        self._unreadable = unreadable
 
     def _sign_with_the_issuing_one(self) -> None:
         signers, read = self._admission.signers, self._log.trust.read

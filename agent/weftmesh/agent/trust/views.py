@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from weftmesh.core.clock import stamp_to_ms
 from weftmesh.core.trust.rows import NodeCertificate, Revocation, TrustedAuthority
 from weftmesh.mesh.v1 import trust_pb2
-from weftmesh.runtime.identity.certificates import load_certificates
+from weftmesh.runtime.identity.certificates import is_certificate, load_certificates
 from weftmesh.runtime.identity.material import IdentityMaterial
 
 
@@ -43,14 +43,15 @@ def certificate_view(said: NodeCertificate) -> trust_pb2.ShownCertificate:
 
 
 def authority_view(authority: TrustedAuthority) -> trust_pb2.AuthorityView:
-    """An authority that is trusted."""
+    """An authority that is trusted; without an end where the log holds what is no certificate."""
     shown = trust_pb2.AuthorityView(
         sha256=authority.sha256,
         state=authority.state.name.lower(),
         actor=authority.actor,
         since=_time(stamp_to_ms(authority.stamp)),
     )
-    shown.not_after.FromDatetime(x509.load_der_x509_certificate(authority.certificate).not_valid_after_utc)
+    if is_certificate(authority.certificate):
+        shown.not_after.FromDatetime(x509.load_der_x509_certificate(authority.certificate).not_valid_after_utc)
     return shown
 
 

@@ -11,10 +11,12 @@ from weftmesh.agent.features import Feature
 from weftmesh.agent.rooms import Ground
 from weftmesh.agent.serving.requests import fresh_request_id
 from weftmesh.core.board.commands import Header
-from weftmesh.core.trust.commands import Command, Readmit
+from weftmesh.core.errors import InvalidInputError
+from weftmesh.core.trust.commands import BeginRotation, Command, Readmit
 from weftmesh.core.trust.machine import Trust
 from weftmesh.core.trust.outcomes import TrustOutcome
 from weftmesh.runtime.clock import wall_ms
+from weftmesh.runtime.identity.certificates import is_certificate
 from weftmesh.runtime.wire.trust_commands import encode_trust_command
 
 READMIT_S: Final = 8.0
@@ -66,6 +68,7 @@ class TrustLog:
         await self.require()
         header = Header(actor, self._clock.tick(wall_ms()), fresh_request_id())
         command = make(header)
+        _check_readable(command)
         if validate_only:
             outcome = self.trust.preview(command)
             if not outcome.ok:
@@ -81,3 +84,12 @@ class TrustLog:
         """
         if self.trust.read.node_revocation(node) is not None:
             await self.write(partial(Readmit, node=node, key_sha256=key_sha256), f"node:{self._node}", READMIT_S)
+
+
+def _check_readable(command: Command) -> None:
+    """The machine reads no certificate: whoever proposes one does."""
+    if isinstance(command, BeginRotation) and not (is_certificate(command.present) and is_certificate(command.coming)):
+        raise InvalidInputError(
+            "an authority of the rotation is no certificate; restore identity/ca.pem and identity/ca-next.pem",
+            reason="CERTIFICATE_INVALID",
+        )

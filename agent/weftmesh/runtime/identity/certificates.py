@@ -133,6 +133,15 @@ def load_certificates(pem: bytes, *, what: str) -> list[x509.Certificate]:
         raise DataCorruptionError(f"{what} holds no certificate; restore it from a backup or join again") from error
 
 
+def is_certificate(der: bytes) -> bool:
+    """Whether bytes that another node wrote are a certificate with a key that this program can read."""
+    try:
+        x509.load_der_x509_certificate(der).public_key()
+    except UNREADABLE:
+        return False
+    return True
+
+
 def serial_text(certificate: x509.Certificate) -> str:
     """A serial number as weftmesh writes it: hexadecimal, as `openssl x509 -serial` does but in lower case."""
     return f"{certificate.serial_number:x}"

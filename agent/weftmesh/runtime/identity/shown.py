@@ -12,7 +12,7 @@ from cryptography import x509
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.records import record
-from weftmesh.runtime.identity.certificates import key_sha256, node_of, serial_text
+from weftmesh.runtime.identity.certificates import is_certificate, key_sha256, node_of, serial_text
 from weftmesh.runtime.identity.chain import is_issued_by
 
 CERTIFICATES_REMEMBERED: Final = 1_024
@@ -52,9 +52,10 @@ def shown_by(pem: bytes) -> Shown:
 
 @lru_cache(maxsize=CERTIFICATES_REMEMBERED)
 def is_issued_by_any(pem: bytes, authorities_der: tuple[bytes, ...]) -> bool:
-    """Whether one of these authorities issued a certificate."""
+    """Whether one of these authorities issued a certificate; what is no certificate issued none."""
     certificate = x509.load_pem_x509_certificate(pem)
-    return any(is_issued_by(certificate, x509.load_der_x509_certificate(one)) for one in authorities_der)
+    readable = filter(is_certificate, authorities_der)
+    return any(is_issued_by(certificate, x509.load_der_x509_certificate(one)) for one in readable)
 
 
 def told_of_revocation(shown: Shown, why: str) -> str:
