@@ -209,6 +209,7 @@ async def test_a_stream_that_is_cut_within_an_answer_which_does_not_get_through_
         stream = method(b"", timeout=WAIT_S)
         if kind == "large_after_small":
             await stream.read()
+        await stream.initial_metadata()  # it has begun
         await asyncio.sleep(FULL_S)  # nobody reads any more
         everybody.revoke()
         assert moments.large_ones == 0

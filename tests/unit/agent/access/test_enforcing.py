@@ -13,6 +13,7 @@ import grpc
 import pytest
 from tests.fakes.servicer_context import CallContext, node_context
 from tests.unit.agent.access.access_bench import NODE, AccessBench
+from tests.unit.agent.test_trust_gate import authority, material
 
 from weftmesh.agent.access.enforcing import Enforcement
 from weftmesh.agent.access.journal import Note
@@ -21,10 +22,14 @@ from weftmesh.agent.serving.accounts import ACCOUNTS
 from weftmesh.agent.serving.callers import Callers
 from weftmesh.board.v1 import board_pb2
 from weftmesh.core.errors import ForbiddenError, OverloadedError
+from weftmesh.runtime.identity.credentials import NodeIdentity, open_channel, server_credentials
+from weftmesh.runtime.rpc import ErrorInterceptor
 
 CLUSTER = "lab"
 NONCE = b"n" * 32
 WATCH = "/weftmesh.board.v1.BoardService/Watch"
+LARGE = bytes(3 * 1024 * 1024)
+"""More than a connection takes while nobody reads."""
 
 
 class Notes:
@@ -95,6 +100,42 @@ async def test_a_watch_that_ends_while_an_answer_is_written_says_why(bench: Benc
 
     with pytest.raises(ForbiddenError, match="not a member"):
         await write_all()
+
+
+class LargeWatch(grpc.GenericRpcHandler):
+    """A watch whose first answer does not get through."""
+
+    def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        return grpc.unary_stream_rpc_method_handler(self._watch, board_pb2.WatchRequest.FromString)
+
+    async def _watch(self, _request: object, _context: object) -> AsyncIterator[bytes]:
+        yield LARGE
+        raise AssertionError("it got through")
+
+
+async def read_all(stream: Any) -> None:
+    while await stream.read() is not grpc.aio.EOF:
+        pass
+
+
+async def test_the_client_of_a_watch_hears_why_it_ended_also_within_the_first_answer(bench: Bench) -> None:
+    lab = authority()
+    server = grpc.aio.server(interceptors=[ErrorInterceptor(), bench.enforcement])
+    server.add_generic_rpc_handlers((LargeWatch(),))
+    port = server.add_secure_port("127.0.0.1:0", server_credentials(NodeIdentity(material(lab, "n1"))))
+    await server.start()
+    caller, address = NodeIdentity(material(lab, "n2")), f"127.0.0.1:{port}"
+    # Without the probe, what a connection takes does not grow.
+    async with open_channel(caller, "n1", address, [("grpc.http2.bdp_probe", 0)]) as channel:
+        method: Any = channel.unary_stream(WATCH)
+        watch = method(b"", timeout=30)
+        await watch.initial_metadata()
+        bench.members.remove("n2")
+        await asyncio.sleep(0.3)  # nobody reads, and the gate looks
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await read_all(watch)
+    await server.stop(None)
+    assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_a_stream_takes_no_write_of_a_node_that_is_no_member_any_more(bench: Bench) -> None:
