@@ -166,7 +166,7 @@ class Node:
         stack.push_async_callback(liveness.close)
         beating = keep_beating(watchdog_limit_s(os.environ), liveness.answers)
         doors = self.guard.doorkeeper.run()
-        for work in (self._join(), admission.keep_certificate_fresh(), self._show_quorum(servers), beating, doors):
+        for work in (self._join(), admission.keep_certificate_fresh(), beating, doors):
             self._supervise(stack, work)
         for work in (one for room in rooms for one in room.work()):
             self._supervise(stack, work)
@@ -220,6 +220,8 @@ class Node:
             stack.push_async_callback(home.engine.stop)
         self._standing.note(mesh.status())
         await servers.start()
+        servers.follow_quorum(mesh.status().quorum)
+        mesh.on_change(lambda status: servers.follow_quorum(status.quorum))
         stack.push_async_callback(servers.stop)
         # Before the servers go: the next leader has to be able to answer.
         stack.push_async_callback(mesh.transfer_leadership, HAND_OVER_S)
@@ -237,15 +239,6 @@ class Node:
         if not self._gate.may_dial(node):
             return refused_channel(node)
         return open_channel(self._identity, node, address, CHANNEL_OPTIONS)
-
-    async def _show_quorum(self, servers: Servers) -> None:
-        """Keep the health service in step with the quorum."""
-        changed = asyncio.Event()
-        self._homes.mesh.engine.on_change(lambda _status: changed.set())
-        while True:
-            changed.clear()
-            await servers.follow_quorum(self._homes.mesh.engine.status().quorum)
-            await changed.wait()
 
     def _left(self) -> None:
         """This node is out of the mesh: stop, and set its data aside so that it can join again as a new one."""

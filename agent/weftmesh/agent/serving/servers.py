@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
 from grpc_reflection.v1alpha import reflection
 
 from weftmesh.agent.access.enforcing import Enforcement
@@ -20,6 +21,7 @@ from weftmesh.core.errors import PreconditionError
 from weftmesh.mesh.v1 import mesh_pb2
 from weftmesh.runtime.config import Config
 from weftmesh.runtime.doors.cutting import RevocationInterceptor
+from weftmesh.runtime.health import Health
 from weftmesh.runtime.identity.credentials import NodeIdentity, server_credentials
 from weftmesh.runtime.rpc import CONCURRENT_CALLS_MAX, ErrorInterceptor, server_options
 from weftmesh.runtime.rpc_gate import GateInterceptor
@@ -56,7 +58,7 @@ class Servers:
         self._listen = config.mesh.listen
         self._upstream = upstream
         self._identity = identity
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         # What peers send in one message is bounded by the log, not by what callers may send.
         further = dict(SERVER_OPTIONS) | {
             "grpc.max_concurrent_streams": MESH_STREAMS_MAX,
@@ -73,7 +75,7 @@ class Servers:
             for one in here:
                 one.register(server)
             health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-            names = (*(one.name for one in here), health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (*(one.name for one in here), HEALTH_SERVICE, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
 
     async def start(self) -> None:
@@ -92,23 +94,22 @@ class Servers:
             ) from error
         await self._local.start()
         await self._mesh.start()
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
-        await self._health.set(MESH_SERVICE, health_pb2.HealthCheckResponse.SERVING)
-        await self.follow_quorum(False)
+        self._health.set("", serving=True)
+        self._health.set(MESH_SERVICE, serving=True)
+        self.follow_quorum(False)
 
-    async def follow_quorum(self, quorum: bool) -> None:
+    def follow_quorum(self, quorum: bool) -> None:
         """Show whether this node can write."""
-        serving = health_pb2.HealthCheckResponse.SERVING if quorum else health_pb2.HealthCheckResponse.NOT_SERVING
-        await self._health.set(BOARD_SERVICE, serving)
+        self._health.set(BOARD_SERVICE, serving=quorum)
 
     async def finish_local(self) -> None:
         """Take no more local calls, and answer those under way, within a bound: the one to leave is among them."""
-        await self._health.enter_graceful_shutdown()
+        self._health.close()
         await self._local.stop(LOCAL_GRACE_S)
 
     async def stop(self) -> None:
         """Finish calls under way, within a bound."""
-        await self._health.enter_graceful_shutdown()
+        self._health.close()
         await self._mesh.stop(STOP_GRACE_S)
         await self._local.stop(STOP_GRACE_S)
 

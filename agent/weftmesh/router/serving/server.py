@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
 from grpc_reflection.v1alpha import reflection
 
 from weftmesh.router.serving import sockets
 from weftmesh.router.serving.guard import Guard
 from weftmesh.router.serving.service import NAME, RoutingService
 from weftmesh.routing.v1 import routing_pb2_grpc
+from weftmesh.runtime.health import Health
 from weftmesh.runtime.rpc import MESSAGE_BYTES_MAX as SENT_BYTES_MAX
 from weftmesh.runtime.rpc import ErrorInterceptor, server_options
 from weftmesh.runtime.rpc_gate import GateInterceptor
@@ -41,7 +43,7 @@ class Serving:
     def __init__(self, path: Path, group: str, service: RoutingService, guard: Guard) -> None:
         self._path = path
         self._group = group
-        self._health = health.aio.HealthServicer()
+        self._health = Health()
         self._is_bound = False
         options = dict(server_options(min(MESSAGE_BYTES_MAX, guard.limits.max_message_bytes))) | {
             "grpc.max_send_message_length": SENT_BYTES_MAX,
@@ -55,7 +57,7 @@ class Serving:
         )
         routing_pb2_grpc.add_RoutingServiceServicer_to_server(service, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        reflection.enable_server_reflection((NAME, HEALTH_SERVICE, reflection.SERVICE_NAME), self._server)
 
     async def start(self) -> None:
         """Listen.
@@ -68,11 +70,11 @@ class Serving:
         self._is_bound = True
         await self._server.start()
         for name in ("", NAME):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+            self._health.set(name, serving=True)
 
     async def stop(self) -> None:
         """Finish calls under way, within a bound."""
-        await self._health.enter_graceful_shutdown()
+        self._health.close()
         await self._server.stop(STOP_GRACE_S)
         if self._is_bound:  # otherwise it is another router's
             self._path.unlink(missing_ok=True)
