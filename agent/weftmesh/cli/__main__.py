@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from weftmesh.cli.app import cli
 from weftmesh.cli.exit_codes import ExitCode, exit_code_of
 from weftmesh.cli.failures import show_failure, show_usage_error
 from weftmesh.cli.session import Session
-from weftmesh.cli.streams import first_that_is_no_text, prepare_streams
+from weftmesh.cli.streams import first_that_is_no_text, give_up_stdout, prepare_streams
 from weftmesh.core.errors import WeftmeshError
 
 
@@ -25,6 +24,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
         return ExitCode.USAGE
     try:
         result = cli.main(args=list(arguments), prog_name="weftmesh", obj=session, standalone_mode=False)
+        sys.stdout.flush()
     except WeftmeshError as error:
         show_failure(session.output, error)
         return exit_code_of(error)
@@ -36,9 +36,13 @@ def run(arguments: Sequence[str]) -> ExitCode:
         return ExitCode.ERROR
     except BrokenPipeError:
         # Whoever read our stdout has gone, as `head` does; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         return ExitCode.OK
     except OSError as error:
+        if not error.filename:
+            # A stream: JSON would go the way of what was to be printed.
+            give_up_stdout()
+            session.output.as_json = False
         where = f": {error.filename}" if error.filename else ""
         show_failure(session.output, WeftmeshError(f"{error.strerror or error}{where}", reason="OS_ERROR"))
         return ExitCode.ERROR

@@ -30,6 +30,11 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def give_up_stdout() -> None:
+    """Forget what was printed and not taken: the interpreter would try again at its end, and change the status."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def first_that_is_no_text(arguments: Sequence[str]) -> str | None:
     """The first argument whose bytes are no text in this locale, which no message to the node can carry."""
     return next((one for one in arguments if any("\ud800" <= character <= "\udfff" for character in one)), None)

@@ -28,7 +28,8 @@ def started(config: Path, *words: str, before: str = "", encoding: str = "ascii"
     """Run the command line in a shell, whose redirections stand `before` it."""
     script = f'exec "$@" {before}'
     words = ("sh", "-c", script, "sh", sys.executable, "-m", "weftmesh.cli", "--config", str(config), *words)
-    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": "300"}
+    environment.pop("PYTHONUNBUFFERED", None)  # what is left in a buffer is written at the end
     return subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=60)
 
 
@@ -52,8 +53,9 @@ def test_closed_streams_change_nothing(config: Path, closed: str, words: str, co
     assert "Traceback" not in ran.stderr
 
 
-def test_a_full_disk_is_named_without_a_file(config: Path) -> None:
-    ran = started(config, "config", "show", before=">/dev/full")
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_full_disk_is_named_without_a_file(config: Path, options: tuple[str, ...]) -> None:
+    ran = started(config, "config", "show", *options, before=">/dev/full")
     assert (ran.returncode, ran.stderr) == (ExitCode.ERROR, "error: No space left on device\n")
 
 
