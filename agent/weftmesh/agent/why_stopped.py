@@ -10,12 +10,10 @@ from typing import Final
 
 from weftmesh.agent.raft.log.wal import IN_USE
 from weftmesh.core.errors import WeftmeshError
-from weftmesh.runtime.units import AGENT_UNIT, NodeCommands
+from weftmesh.runtime.units import AGENT_UNIT, STATE_DIRECTORY, NodeCommands
 
 DISK_FAILED: Final = "DISK_FAILED"
 NOT_PERMITTED: Final = "NOT_PERMITTED"
-STATE_DIRECTORY: Final = Path("/var/lib/weftmesh")
-"""What the unit lets the node write."""
 _DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
 """What a full or failing disk says."""
 

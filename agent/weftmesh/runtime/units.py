@@ -14,6 +14,8 @@ AGENT_UNIT: Final = "weftmesh-agent.service"
 TARGET: Final = "weftmesh.target"
 SYSTEMD_RUNS: Final = Path("/run/systemd/system")
 """Is there where systemd is the init system; see sd_booted(3)."""
+STATE_DIRECTORY: Final = Path("/var/lib/weftmesh")
+"""StateDirectory= of the unit: what it lets the node write."""
 UNIT_DIRECTORIES: Final = tuple(
     Path(place) for place in ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system")
 )

@@ -23,6 +23,7 @@ from weftmesh.agent.serving.callers import Caller, Callers, Context
 from weftmesh.core.access.roles import Permission
 from weftmesh.core.errors import ForbiddenError, NotFoundError, OverloadedError, UnauthenticatedError, WeftmeshError
 from weftmesh.runtime.clock import wall_us
+from weftmesh.runtime.identity.shown import certificate_of
 from weftmesh.runtime.rpc_handlers import WrappingInterceptor, behavior_of, with_behavior
 
 _DENIALS: Final = (ForbiddenError, UnauthenticatedError, NotFoundError)
@@ -199,5 +200,5 @@ class Enforcement(WrappingInterceptor):
     ) -> None:
         certificate = b""
         if caller.uid < 0:
-            certificate = next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
+            certificate = certificate_of(context)
         self._journal.note(Note(wall_us(), caller, certificate, method, request, response, error, decision))

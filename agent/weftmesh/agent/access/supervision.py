@@ -9,6 +9,7 @@ from weftmesh.agent.access.journal import Journal, Note
 from weftmesh.agent.serving.callers import Caller, Callers, Context
 from weftmesh.core.errors import ForbiddenError, NotFoundError
 from weftmesh.runtime.clock import wall_us
+from weftmesh.runtime.identity.shown import certificate_of
 
 _SERVICE: Final = "/weftmesh.board.v1.BoardService/"
 
@@ -93,5 +94,5 @@ class Supervision:
     def streamed_writes(self, context: Context) -> StreamedWrites:
         """A judge of the writes of a stream."""
         caller = self._callers.of(context)
-        certificate = b"" if caller.uid >= 0 else next(iter(context.auth_context().get("x509_pem_cert", ())), b"")
+        certificate = b"" if caller.uid >= 0 else certificate_of(context)
         return StreamedWrites(self._authorizer, self._callers, caller, certificate, self._journal)

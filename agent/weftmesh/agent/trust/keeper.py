@@ -17,7 +17,7 @@ from weftmesh.core.errors import WeftmeshError
 from weftmesh.core.trust.commands import ReportCertificate
 from weftmesh.core.trust.rows import AuthorityState, Phase
 from weftmesh.runtime.doors.cutting import RevocationInterceptor
-from weftmesh.runtime.identity.certificates import is_certificate
+from weftmesh.runtime.identity.certificates import certificate_in
 from weftmesh.runtime.identity.credentials import NodeIdentity
 from weftmesh.runtime.identity.enrolling import Seed
 from weftmesh.runtime.identity.store import IdentityStore
@@ -136,7 +136,7 @@ class TrustKeeper:
         if not authorities:
             return
         # The machine reads no certificate, and every member may write: what is none is trusted by nobody.
-        wanted = [one.certificate for one in authorities if is_certificate(one.certificate)]
+        wanted = [one.certificate for one in authorities if certificate_in(one.certificate) is not None]
         self._tell_of_unreadable(frozenset(one.sha256 for one in authorities if one.certificate not in wanted))
         own = material.trusted[material.authority_sha256]
         if own not in wanted:

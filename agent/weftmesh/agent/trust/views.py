@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from weftmesh.core.clock import stamp_to_ms
 from weftmesh.core.trust.rows import NodeCertificate, Revocation, TrustedAuthority
 from weftmesh.mesh.v1 import trust_pb2
-from weftmesh.runtime.identity.certificates import is_certificate, load_certificates
+from weftmesh.runtime.identity.certificates import certificate_in, load_certificates
 from weftmesh.runtime.identity.material import IdentityMaterial
 
 
@@ -50,8 +50,8 @@ def authority_view(authority: TrustedAuthority) -> trust_pb2.AuthorityView:
         actor=authority.actor,
         since=_time(stamp_to_ms(authority.stamp)),
     )
-    if is_certificate(authority.certificate):
-        shown.not_after.FromDatetime(x509.load_der_x509_certificate(authority.certificate).not_valid_after_utc)
+    if (certificate := certificate_in(authority.certificate)) is not None:
+        shown.not_after.FromDatetime(certificate.not_valid_after_utc)
     return shown
 
 

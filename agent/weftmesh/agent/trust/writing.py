@@ -16,7 +16,7 @@ from weftmesh.core.trust.commands import BeginRotation, Command, Readmit
 from weftmesh.core.trust.machine import Trust
 from weftmesh.core.trust.outcomes import TrustOutcome
 from weftmesh.runtime.clock import wall_ms
-from weftmesh.runtime.identity.certificates import is_certificate
+from weftmesh.runtime.identity.certificates import certificate_in
 from weftmesh.runtime.wire.trust_commands import encode_trust_command
 
 READMIT_S: Final = 8.0
@@ -88,7 +88,7 @@ class TrustLog:
 
 def _check_readable(command: Command) -> None:
     """The machine reads no certificate: whoever proposes one does."""
-    if isinstance(command, BeginRotation) and not (is_certificate(command.present) and is_certificate(command.coming)):
+    if isinstance(command, BeginRotation) and None in map(certificate_in, (command.present, command.coming)):
         raise InvalidInputError(
             "an authority of the rotation is no certificate; restore identity/ca.pem and identity/ca-next.pem",
             reason="CERTIFICATE_INVALID",

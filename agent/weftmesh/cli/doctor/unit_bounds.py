@@ -10,17 +10,15 @@ from typing import Final
 from weftmesh.cli.doctor.findings import Finding, Fix, Severity
 from weftmesh.cli.doctor.remedies import Remedies
 from weftmesh.cli.session import DEFAULT_CONFIG
-from weftmesh.runtime.units import AGENT_UNIT, UNIT_DIRECTORIES
+from weftmesh.runtime.units import AGENT_UNIT, STATE_DIRECTORY, UNIT_DIRECTORIES
 
 CHECK: Final = "disk"
-STATE: Final = Path("/var/lib/weftmesh")
-"""StateDirectory= of the unit."""
 DROP_IN: Final = Path(f"/etc/systemd/system/{AGENT_UNIT}.d/state.conf")
 _WRITABLE: Final = "ReadWritePaths="
 
 
 def judge_bounds(
-    remedies: Remedies, data_dir: Path, *, state: Path = STATE, units: Sequence[Path] = UNIT_DIRECTORIES
+    remedies: Remedies, data_dir: Path, *, state: Path = STATE_DIRECTORY, units: Sequence[Path] = UNIT_DIRECTORIES
 ) -> Iterator[Finding]:
     """What keeps the unit from a state directory that anybody else may use.
 

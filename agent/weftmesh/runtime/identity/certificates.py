@@ -133,13 +133,14 @@ def load_certificates(pem: bytes, *, what: str) -> list[x509.Certificate]:
         raise DataCorruptionError(f"{what} holds no certificate; restore it from a backup or join again") from error
 
 
-def is_certificate(der: bytes) -> bool:
-    """Whether bytes that another node wrote are a certificate with a key that this program can read."""
+def certificate_in(der: bytes) -> x509.Certificate | None:
+    """The certificate that another node wrote; None for bytes that are none, or none with a key that is known here."""
     try:
-        x509.load_der_x509_certificate(der).public_key()
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.public_key()
     except UNREADABLE:
-        return False
-    return True
+        return None
+    return certificate
 
 
 def serial_text(certificate: x509.Certificate) -> str:

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from weftmesh.core.errors import InvalidInputError
 from weftmesh.core.records import record
-from weftmesh.runtime.identity.certificates import is_certificate, key_sha256, node_of, serial_text
+from weftmesh.runtime.identity.certificates import certificate_in, key_sha256, node_of, serial_text
 from weftmesh.runtime.identity.chain import is_issued_by
 
 CERTIFICATES_REMEMBERED: Final = 1_024
@@ -38,6 +38,11 @@ def certificates_of(context: Context) -> Iterator[bytes]:
     yield from context.auth_context().get(_PEER_CERTIFICATE, ())
 
 
+def certificate_of(context: Context) -> bytes:
+    """The caller's own, in PEM; empty on a local socket."""
+    return next(certificates_of(context), b"")
+
+
 @lru_cache(maxsize=CERTIFICATES_REMEMBERED)
 def shown_by(pem: bytes) -> Shown:
     """What a certificate says; TLS has verified it, so it is one."""
@@ -54,8 +59,7 @@ def shown_by(pem: bytes) -> Shown:
 def is_issued_by_any(pem: bytes, authorities_der: tuple[bytes, ...]) -> bool:
     """Whether one of these authorities issued a certificate; what is no certificate issued none."""
     certificate = x509.load_pem_x509_certificate(pem)
-    readable = filter(is_certificate, authorities_der)
-    return any(is_issued_by(certificate, x509.load_der_x509_certificate(one)) for one in readable)
+    return any(is_issued_by(certificate, one) for one in map(certificate_in, authorities_der) if one is not None)
 
 
 def told_of_revocation(shown: Shown, why: str) -> str:

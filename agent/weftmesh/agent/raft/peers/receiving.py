@@ -20,7 +20,7 @@ from weftmesh.agent.raft.snapshots.stream import SnapshotContext, Take, receive_
 from weftmesh.core.errors import ForbiddenError, UnauthenticatedError
 from weftmesh.mesh.v1 import raft_pb2, raft_pb2_grpc
 from weftmesh.runtime.identity.credentials import AuthContext, named_node
-from weftmesh.runtime.identity.shown import certificates_of
+from weftmesh.runtime.identity.shown import certificate_of
 
 SERVER_OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", BATCH_BYTES_MAX),
@@ -160,7 +160,7 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):  # type: ignore[misc] # g
         if name == self._self_name:
             reason = "this node's own name; two nodes must not share a certificate"
             await context.abort(*self._refused(context, name, reason))
-        peer = Peer(name, next(certificates_of(context)))
+        peer = Peer(name, certificate_of(context))
         if not self._may_speak(*peer):
             advice = "was it removed or given up, wipe its data directory and let it join again"
             reason = f"not a member of {self._cluster}, or no longer; {advice}"
